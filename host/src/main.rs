@@ -1,0 +1,2 @@
+//! The `tunesmith` program.
+fn main() {}
