@@ -4,4 +4,12 @@
 //! and [`provider`]; those know each other only through the plain types of
 //! [`contract`].
 
+pub mod cli;
 pub mod contract;
+pub mod dataset;
+pub mod emulator;
+pub mod error;
+pub mod job;
+pub mod plugin;
+pub mod provider;
+pub mod tokens;

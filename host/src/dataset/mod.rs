@@ -1,0 +1,1 @@
+//! Chat datasets: reading, checking, figures, and the view that methods get.

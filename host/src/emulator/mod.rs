@@ -1,0 +1,1 @@
+//! Stand-ins for the Ollama and OpenAI services, faithful to their wire behaviour.

@@ -1,0 +1,1 @@
+//! The sandbox, the registry of methods, and the calls to them.

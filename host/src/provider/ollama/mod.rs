@@ -1,0 +1,1 @@
+//! Ollama: parameters, the typed create request, and the Modelfile that shows it.

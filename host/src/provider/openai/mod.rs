@@ -1,0 +1,1 @@
+//! OpenAI and compatible services: hyperparameters, models, prices, the job request.
