@@ -381,3 +381,6 @@ fn warn(
     }
     warnings
 }
+
+#[cfg(test)]
+mod tests;
