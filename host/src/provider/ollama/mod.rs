@@ -1,1 +1,40 @@
 //! Ollama: parameters, the typed create request, and the Modelfile that shows it.
+
+pub mod check;
+pub mod modelfile;
+pub mod names;
+pub mod parameters;
+pub mod printable;
+pub mod request;
+
+pub use check::{Baked, BakedShot, Budget, ContextOrigin, ContextWindow, ShotSource, check};
+pub use names::{ModelName, NameFault};
+pub use parameters::{ParameterValue, Parameters};
+pub use request::{CreateRequest, RequestFault};
+
+/// The smallest context window that leaves room for a question and an answer beside
+/// anything baked in.
+pub const LEAST_CONTEXT_WINDOW: u32 = 512;
+
+/// The largest context window that any model of note was trained for; Ollama clamps
+/// to what the model was trained for.
+pub const MOST_CONTEXT_WINDOW: u32 = 1_048_576;
+
+/// Ollama's own default on a machine with less than 23 GiB of graphics memory, which
+/// is the one that holds everywhere.
+pub const ASSUMED_CONTEXT_WINDOW: u32 = 4_096;
+
+/// Of the context window, one part in this many stays free for question and answer.
+pub const RESERVE_DIVISOR: u32 = 4;
+
+/// At least this many tokens stay free: a short question and a short answer.
+pub const LEAST_RESERVE: u32 = 256;
+
+/// More than this need not stay free: a long question and a long answer.
+pub const MOST_RESERVE: u32 = 2_048;
+
+/// Tokens that must stay free for question and answer in a context window: a quarter
+/// of it, at least [`LEAST_RESERVE`] and at most [`MOST_RESERVE`].
+pub fn reserve(context_window: u32) -> u32 {
+    (context_window / RESERVE_DIVISOR).clamp(LEAST_RESERVE, MOST_RESERVE)
+}

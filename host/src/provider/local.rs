@@ -1,1 +1,0 @@
-//! Training recipes: techniques and their settings.

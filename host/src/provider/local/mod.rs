@@ -1,0 +1,1 @@
+//! Training recipes: techniques and their settings, and honest figures for them.

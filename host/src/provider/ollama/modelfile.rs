@@ -1,0 +1,1 @@
+//! The Modelfile that shows a create request.
