@@ -1,1 +1,355 @@
 //! Chat datasets: reading, checking, figures, and the view that methods get.
+//!
+//! [`Dataset::open`] reads a file once, whole, in bounded memory, and keeps where its
+//! rows are. What is wrong with them is the [`Verdict`]; only a file that cannot be
+//! read at all is a [`DatasetError`].
+
+mod chat;
+mod counting;
+mod error;
+mod example;
+mod facts;
+mod framing;
+mod index;
+mod json;
+mod rules;
+mod scan;
+mod source;
+mod verdict;
+mod view;
+
+pub use counting::{COUNTED_BYTES, Counting};
+pub use error::DatasetError;
+pub use facts::{Script, Sums};
+pub use framing::MAX_ROW_BYTES;
+pub use index::{COMPARED_ROWS, INDEXED_ROWS, LONGEST_ROWS, TASKS};
+pub use json::MAX_DEPTH;
+pub use rules::{FEW_ROWS, OPENAI_FEWEST_ROWS, OPENAI_MOST_IMAGES, Rules, Target};
+pub use verdict::{Count, Finding, KEPT_PER_KIND, Kind, Severity, Verdict};
+pub use view::{SAMPLED_ROWS, View};
+
+use crate::contract::{Example, Task};
+use crate::tokens::Tokenizer;
+use counting::Tokens;
+use index::{Entry, Index};
+use source::Source;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+use verdict::{Findings, Place, said};
+
+/// How far reading is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes read.
+    pub bytes: u64,
+    /// Bytes of the file.
+    pub of: u64,
+}
+
+/// Is called from any thread, some hundred times a second at most.
+pub type OnProgress = Arc<dyn Fn(Progress) + Send + Sync>;
+
+/// How to read a dataset.
+#[derive(Clone)]
+pub struct Options {
+    /// What to check it against.
+    pub rules: Rules,
+    /// By which tokenizer to count.
+    pub tokenizer: Tokenizer,
+    /// Whether to count the tokens of every row, however many there are.
+    pub exact: bool,
+    /// On how many threads; as many as there are processors where absent, 8 at most.
+    pub threads: Option<NonZeroUsize>,
+    /// Is told how far reading is.
+    pub progress: Option<OnProgress>,
+    /// Reading stops soon after this is set.
+    pub cancel: Option<Arc<AtomicBool>>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            rules: Rules::default(),
+            tokenizer: Tokenizer::Cautious,
+            exact: false,
+            threads: None,
+            progress: None,
+            cancel: None,
+        }
+    }
+}
+
+/// A dataset that was read and checked.
+#[derive(Clone)]
+pub struct Dataset {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    source: Source,
+    digest: String,
+    bytes: u64,
+    index: Index,
+    sums: Sums,
+    verdict: Verdict,
+    exact: bool,
+    counted: Mutex<Vec<Arc<Tokens>>>,
+}
+
+impl Dataset {
+    /// Reads and checks a file. Its rows may have errors: see
+    /// [`verdict`](Self::verdict).
+    pub fn open(path: &Path, options: &Options) -> Result<Self, DatasetError> {
+        let source = Source::open(path)?;
+        let scanned = scan::scan(&source, options)?;
+        if scanned.index.rows == 0 {
+            return Err(DatasetError::Empty { path: path.to_owned() });
+        }
+        if scanned.index.rows > u64::from(u32::MAX) {
+            let what = format!("has {} rows; at most {} are read", scanned.index.rows, u32::MAX);
+            return Err(DatasetError::TooLarge { path: path.to_owned(), what });
+        }
+        let mut findings = scanned.findings;
+        let mut inner = Inner {
+            source,
+            digest: scanned.digest,
+            bytes: scanned.bytes,
+            index: scanned.index,
+            sums: scanned.sums,
+            verdict: Verdict::default(),
+            exact: options.exact,
+            counted: Mutex::default(),
+        };
+        let tokens = inner.tokens(options.tokenizer)?;
+        inner.check_lengths(&scanned.suspects, scanned.more_suspects, &tokens, options, &mut findings)?;
+        inner.check_amount(&options.rules, &mut findings);
+        inner.verdict = findings.finish();
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The path that it was opened by.
+    pub fn path(&self) -> &Path {
+        self.inner.source.path()
+    }
+
+    /// The SHA-256 of the file's bytes, in hexadecimal.
+    pub fn digest(&self) -> &str {
+        &self.inner.digest
+    }
+
+    /// Bytes of the file.
+    pub fn bytes(&self) -> u64 {
+        self.inner.bytes
+    }
+
+    /// Rows, good or bad: lines that are not blank.
+    pub fn rows(&self) -> u64 {
+        self.inner.index.rows
+    }
+
+    /// Rows of plain system, user and assistant texts.
+    pub fn typed_rows(&self) -> u64 {
+        self.inner.index.typed
+    }
+
+    /// What is wrong with it.
+    pub fn verdict(&self) -> &Verdict {
+        &self.inner.verdict
+    }
+
+    /// Its tokens by a tokenizer. The first question after [`open`](Self::open) by
+    /// another tokenizer than the options' reads rows again.
+    pub fn count(&self, tokenizer: Tokenizer) -> Result<Counting, DatasetError> {
+        Ok(self.inner.tokens(tokenizer)?.summary)
+    }
+
+    /// The tasks with the most rows first, at most `most`; ties keep the order of
+    /// first appearance.
+    pub fn tasks(&self, most: usize) -> Result<Vec<Task>, DatasetError> {
+        let tasks = self.inner.index.tasks.iter().take(most).enumerate();
+        tasks.map(|(n, task)| Ok(Task { system: self.inner.system_prompt(n)?, rows: task.rows })).collect()
+    }
+
+    /// How many tasks there are; see [`TASKS`].
+    pub fn task_count(&self) -> usize {
+        self.inner.index.tasks.len()
+    }
+
+    /// A row as a conversation, by its place from 0; none if there is no such row or
+    /// the typed view cannot express it.
+    pub fn example(&self, id: u32) -> Result<Option<Example>, DatasetError> {
+        let Some(entry) = self.inner.entry(id)? else { return Ok(None) };
+        Ok(self.inner.with_row(&entry, example::typed)?.flatten())
+    }
+
+    /// The dataset as methods see it, with every choice decided by `seed`.
+    pub fn view(&self, tokenizer: Tokenizer, seed: u32) -> Result<View, DatasetError> {
+        View::new(Arc::clone(&self.inner), self.inner.tokens(tokenizer)?, seed)
+    }
+
+    /// Fails if the file is no longer as it was when it was read.
+    pub fn unchanged(&self) -> Result<(), DatasetError> {
+        self.inner.source.unchanged()
+    }
+}
+
+impl Inner {
+    fn tokens(&self, tokenizer: Tokenizer) -> Result<Arc<Tokens>, DatasetError> {
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = counted.iter().find(|tokens| tokens.summary.tokenizer == tokenizer) {
+            return Ok(Arc::clone(known));
+        }
+        let tokens = Arc::new(counting::count(self, tokenizer, self.exact)?);
+        counted.push(Arc::clone(&tokens));
+        Ok(tokens)
+    }
+
+    /// Where a row is.
+    fn entry(&self, id: u32) -> Result<Option<Entry>, DatasetError> {
+        let Index { stride, entries, rows, .. } = &self.index;
+        let id = u64::from(id);
+        if id >= *rows {
+            return Ok(None);
+        }
+        let Some(&before) = entries.get((id / stride) as usize) else { return Ok(None) };
+        let mut rows_on = id % stride;
+        if rows_on == 0 {
+            return Ok(Some(before));
+        }
+        self.source.unchanged()?;
+        let start = before.offset + u64::from(before.length);
+        let mut lines = framing::Lines::new(self.source.reader_at(start));
+        let mut memory = Vec::new();
+        // The rest of the line before.
+        let mut first = true;
+        while let Some(block) = lines.next_block(memory).map_err(|error| self.source.failed(error))? {
+            let mut at = 0;
+            for line in block.bytes.split_inclusive(|&byte| byte == b'\n') {
+                let blank = line.trim_ascii().is_empty() && block.too_long.is_none();
+                if !blank && !first {
+                    rows_on -= 1;
+                    if rows_on == 0 {
+                        let length = if block.too_long.is_some() { 0 } else { line.trim_ascii_end().len() };
+                        let offset = start + block.offset + at as u64;
+                        return Ok(Some(Entry { offset, length: length as u32, ..before }));
+                    }
+                }
+                first = false;
+                at += line.len();
+            }
+            memory = block.bytes;
+        }
+        Err(DatasetError::Changed { path: self.source.path().to_owned() })
+    }
+
+    /// Reads a row again and shows it parsed; none where it is not JSON.
+    fn with_row<T>(
+        &self,
+        entry: &Entry,
+        see: impl FnOnce(json::Value<'_>) -> T,
+    ) -> Result<Option<T>, DatasetError> {
+        self.source.unchanged()?;
+        let mut bytes = vec![0; entry.length as usize];
+        self.source.read_at(entry.offset, &mut bytes)?;
+        let Ok(text) = std::str::from_utf8(&bytes) else { return Ok(None) };
+        Ok(json::Tape::default().parse(text).ok().map(see))
+    }
+
+    fn system_prompt(&self, task: usize) -> Result<String, DatasetError> {
+        let Some(task) = self.index.tasks.get(task) else { return Ok(String::new()) };
+        if task.none {
+            return Ok(String::new());
+        }
+        let first = self.with_row(&task.first, example::typed)?.flatten();
+        let system = first.and_then(|example| {
+            example.messages.into_iter().find(|message| message.role == crate::contract::Role::System)
+        });
+        Ok(system.map(|message| message.content).unwrap_or_default())
+    }
+
+    /// Reports rows of more tokens than the model takes.
+    fn check_lengths(
+        &self,
+        suspects: &[index::Spot],
+        more: u64,
+        tokens: &Tokens,
+        options: &Options,
+        findings: &mut Findings,
+    ) -> Result<(), DatasetError> {
+        let Some(limit) = options.rules.row_tokens else { return Ok(()) };
+        // What is clearly under or over by estimate need not be counted.
+        let margin = 0.1 + 3.0 * tokens.summary.error;
+        let mut budget = if options.exact { u64::MAX } else { COUNTED_BYTES };
+        for spot in suspects {
+            let estimate = tokens.rates.of(&spot.entry);
+            let clear = !tokens.summary.exact && (estimate / f64::from(limit) - 1.0).abs() > margin;
+            let bytes = spot.entry.text_bytes();
+            let (count, counted) = if clear && !options.exact || bytes > budget {
+                (estimate as u32, false)
+            } else {
+                budget -= bytes;
+                (counting::tokens_of(self, &spot.entry, options.tokenizer)?, true)
+            };
+            if count <= limit {
+                continue;
+            }
+            let place = Place { line: Some(spot.line), row: Some(spot.row), column: Some(1) };
+            findings.add(Severity::Warning, Kind::TooManyTokens, place, || {
+                let about = if counted { "" } else { "about " };
+                let reason = match options.rules.target {
+                    Target::OpenAi => format!(
+                        "the row has {about}{count} tokens; the model takes {limit}, and the row is cut at the end, where the answer is"
+                    ),
+                    _ => format!("the row has {about}{count} tokens; the model takes {limit}"),
+                };
+                said("", reason, "shorten or split it")
+            });
+        }
+        if more > 0 {
+            findings.add(Severity::Warning, Kind::TooManyTokens, Place::default(), || {
+                said(
+                    "",
+                    format!(
+                        "{more} further rows are so long that they may be over the limit of {limit} tokens"
+                    ),
+                    "shorten them; the file has too many such rows to count each",
+                )
+            });
+        }
+        Ok(())
+    }
+
+    /// Reports too few rows.
+    fn check_amount(&self, rules: &Rules, findings: &mut Findings) {
+        let rows = self.index.rows;
+        let place = Place::default();
+        if rows < OPENAI_FEWEST_ROWS && rules.is_openai() {
+            findings.add(Severity::Error, Kind::FewRows, place, || {
+                said("", format!("{rows} rows; OpenAI takes {OPENAI_FEWEST_ROWS} or more"), "add rows")
+            });
+        } else if rows < FEW_ROWS && rules.target != Target::Ollama {
+            findings.add(Severity::Warning, Kind::FewRows, place, || {
+                said(
+                    "",
+                    format!("{rows} rows; a tuned model seldom improves with fewer than {FEW_ROWS}"),
+                    "add rows, or try the examples in a prompt first",
+                )
+            });
+        }
+        if self.index.showable == 0 && rules.target == Target::Ollama {
+            findings.add(Severity::Error, Kind::NoUsableRows, place, || {
+                said(
+                    "",
+                    "no row is a plain conversation that ends with the assistant's answer, so that none can become an example",
+                    "add rows of system, user and assistant texts",
+                )
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;

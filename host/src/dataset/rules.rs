@@ -1,0 +1,67 @@
+//! What a provider asks of a dataset. Rules hold for the provider in question, not
+//! in general.
+
+use serde::{Deserialize, Serialize};
+
+/// Whose rules they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Target {
+    /// OpenAI, and services that copy its interface.
+    OpenAi,
+    /// Ollama: rows become examples in a prompt.
+    Ollama,
+    /// The embedded trainer.
+    Local,
+    /// No provider chosen: what holds for every one.
+    Any,
+}
+
+impl Target {
+    /// The name in messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OpenAi => "OpenAI",
+            Self::Ollama => "Ollama",
+            Self::Local => "local training",
+            Self::Any => "any provider",
+        }
+    }
+}
+
+/// The fewest rows that OpenAI takes (its fine-tuning guide).
+pub const OPENAI_FEWEST_ROWS: u64 = 10;
+
+/// Below this many rows a tuned model seldom improves (the same guide: 50 to 100).
+pub const FEW_ROWS: u64 = 50;
+
+/// The most images in an example that OpenAI takes (its vision fine-tuning guide).
+pub const OPENAI_MOST_IMAGES: usize = 10;
+
+/// The rules that a dataset is checked against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Rules {
+    /// Whose rules.
+    pub target: Target,
+    /// The most tokens of a row before the provider cuts it at the end; none where
+    /// it is not known.
+    pub row_tokens: Option<u32>,
+}
+
+impl Rules {
+    /// The rules of a provider, for a model that takes rows of `row_tokens`.
+    pub fn new(target: Target, row_tokens: Option<u32>) -> Self {
+        Self { target, row_tokens }
+    }
+
+    /// Whether rows are uploaded to OpenAI as they are.
+    pub(super) fn is_openai(&self) -> bool {
+        self.target == Target::OpenAi
+    }
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self::new(Target::Any, None)
+    }
+}
