@@ -15,7 +15,7 @@ const TARGET: &str = "wasm32-unknown-unknown";
 
 /// The ids, in the order in which the host lists them. `plugins/ID` is the crate,
 /// `tunesmith-method-ID` its package.
-const IDS: [&str; 1] = ["lora"];
+const IDS: [&str; 5] = ["lora", "qlora", "prefix", "adapter", "full"];
 
 /// Variables of the outer cargo that must not reach the inner one, by prefix.
 const STRIPPED_PREFIXES: [&str; 8] = [
