@@ -30,8 +30,7 @@ const STRIPPED_PREFIXES: [&str; 8] = [
 ];
 
 /// Variables of the outer cargo that must not reach the inner one, by name.
-const STRIPPED: [&str; 18] = [
-    "CARGO_ENCODED_RUSTFLAGS",
+const STRIPPED: [&str; 17] = [
     "CARGO_INCREMENTAL",
     "CARGO_MAKEFLAGS",
     "CLIPPY_ARGS",
@@ -136,6 +135,8 @@ fn compile(root: &Path, target_dir: &Path) -> Result<(), String> {
             command.env_remove(&name);
         }
     }
+    // Set, though empty: so it also outranks flags in the user's cargo configuration.
+    command.env("CARGO_ENCODED_RUSTFLAGS", "");
     let output =
         command.output().map_err(|error| format!("cannot start cargo to build the methods: {error}"))?;
     if output.status.success() {
