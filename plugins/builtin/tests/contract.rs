@@ -52,7 +52,7 @@ fn surface(component: &[u8]) -> (Vec<String>, Vec<String>) {
 #[test]
 fn built_ins_are_listed_once_each() {
     let ids: Vec<_> = METHODS.iter().map(|method| method.id).collect();
-    assert_eq!(ids, ["lora"]);
+    assert_eq!(ids, ["lora", "qlora", "prefix", "adapter", "full"]);
 }
 
 #[test]

@@ -1,18 +1,17 @@
 //! Fitting a system prompt and examples into a context window: what a method can do
 //! for a provider that does not train.
 
-use crate::{Dataset, Example, Job, Message, OllamaConfig, Overview, Refusal, Role, Row, Selection, Task};
+mod system;
+mod tokens;
+
+use crate::{Dataset, Example, Job, OllamaConfig, Overview, Refusal, Role, Row, Selection};
+use system::System;
+use tokens::as_shots;
+pub use tokens::{estimated_message_tokens, estimated_tokens};
 
 /// The context window, in tokens, where the job gives none: what Ollama itself uses
 /// on machines with less than 23 GiB of GPU memory (its scheduler's lowest tier).
 pub const ASSUMED_CONTEXT_WINDOW: i32 = 4096;
-
-/// Tokens that every message costs besides its text: three, and one for its role
-/// (OpenAI's chat format, which the host counts by).
-const PER_MESSAGE: usize = 4;
-
-/// Tokens that every conversation costs besides its messages (same source).
-const PER_CONVERSATION: usize = 3;
 
 /// At most this many tasks are looked at: more system prompts than this are not
 /// tasks but texts that differ from row to row.
@@ -22,45 +21,15 @@ const MOST_TASKS: u32 = 16;
 /// anew for each request, and again for each message that it drops on overflow.
 pub const MOST_EXAMPLES: u32 = 256;
 
-/// Tokens of a text as a message, by a cautious estimate: one for three ASCII bytes,
-/// one for two other bytes, and what a message costs besides. Common tokenizers need
-/// fewer for ordinary text; the host estimates in the same way.
-#[must_use]
-pub fn estimated_message_tokens(text: &str) -> u32 {
-    let ascii = text.bytes().filter(u8::is_ascii).count();
-    let other = text.len() - ascii;
-    u32::try_from(ascii.div_ceil(3) + other.div_ceil(2) + PER_MESSAGE).unwrap_or(u32::MAX)
-}
-
-/// Tokens of a whole conversation, by the same estimate.
-#[must_use]
-pub fn estimated_tokens(example: &Example) -> u32 {
-    tokens_of(&example.messages, |_| true)
-}
-
-/// Tokens that a row costs as an example: without its system prompt, which the
-/// derived model has only once.
-fn tokens_as_shot(row: &Row) -> u32 {
-    row.tokens.min(tokens_of(&row.example.messages, |message| message.role != Role::System))
-}
-
-fn tokens_of(messages: &[Message], counts: impl Fn(&Message) -> bool) -> u32 {
-    messages
-        .iter()
-        .filter(|message| counts(message))
-        .map(|message| estimated_message_tokens(&message.content))
-        .fold(PER_CONVERSATION as u32, u32::saturating_add)
-}
-
 /// Which examples a [`Prompt`] has, and under which system prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arrangement {
-    /// Examples of all tasks in turn. The system prompt is the one that at least half
-    /// of the rows share, if there is one.
+    /// Examples of all tasks in turn, under a system prompt that lists those of the
+    /// tasks. Where one task has at least half of the rows: as [`LargestTask`](Self::LargestTask).
     Balanced,
     /// Examples of the largest task only, under its system prompt.
     LargestTask,
-    /// Examples task by task, under a system prompt that lists those of all tasks.
+    /// Examples task by task, under a system prompt that lists those of the tasks.
     ByTask,
 }
 
@@ -87,12 +56,6 @@ pub struct Prompt<'a> {
     examples: u32,
     only_short: bool,
     explanation: Option<&'a str>,
-}
-
-/// A system prompt with what is to be said of it.
-struct System {
-    text: Option<String>,
-    notes: Vec<String>,
 }
 
 impl<'a> Prompt<'a> {
@@ -158,19 +121,11 @@ impl<'a> Prompt<'a> {
         let tasks = self.dataset.tasks(MOST_TASKS);
         let window = self.job.given_or("context_window", self.assumed_window)?;
         let tokens = window.unsigned_abs();
-        let system = match self.arrangement {
-            Arrangement::Balanced => shared_system(&tasks, &overview),
-            Arrangement::LargestTask => largest_system(&tasks, &overview),
-            Arrangement::ByTask => listed_system(&tasks, &overview, tokens),
-        };
+        let system = system::choose(self.arrangement, &tasks, &overview, tokens);
         let system_tokens = system.text.as_deref().map_or(0, estimated_message_tokens);
         let reserve = self.reserve(tokens, system_tokens, &overview)?;
         let room = tokens - reserve - system_tokens;
-        let rows = match self.arrangement {
-            Arrangement::Balanced => self.fitting(self.selection(&overview), room),
-            Arrangement::LargestTask => self.fitting(self.selection(&overview).task(0), room),
-            Arrangement::ByTask => self.grouped(&tasks, &overview, room),
-        };
+        let rows = self.rows(&system, &overview, room);
         let mut config = OllamaConfig::new().rows(&rows).parameter("num_ctx", window);
         config.system = system.text;
         config = config.given_parameters(self.job, &["temperature", "seed"]);
@@ -207,31 +162,49 @@ impl<'a> Prompt<'a> {
         }
     }
 
-    /// Rows that fit a room. Their counts include system prompts, which examples do
-    /// not repeat, so a first sample tells how much more fits and a second takes it.
+    /// Examples for a system prompt, within a room.
+    fn rows(&self, system: &System, overview: &Overview, room: u32) -> Vec<Row> {
+        let which = self.selection(overview);
+        if system.tasks.is_empty() {
+            return self.fitting(which, room);
+        }
+        // Each task has an equal share of what those before it left.
+        let (mut room, mut examples) = (room, which.count);
+        let mut groups = Vec::new();
+        for (task, groups_left) in system.tasks.iter().zip((1..=system.tasks.len() as u32).rev()) {
+            let share = Selection { count: examples.div_ceil(groups_left), ..which };
+            let rows = self.fitting(share.task(*task), room / groups_left);
+            room -= as_shots(&rows).min(room);
+            examples -= (rows.len() as u32).min(examples);
+            groups.push(rows);
+        }
+        match self.arrangement {
+            Arrangement::Balanced => in_turn(groups),
+            Arrangement::LargestTask | Arrangement::ByTask => groups.concat(),
+        }
+    }
+
+    /// Rows that fit a room. The host's counts include system prompts, which examples
+    /// do not repeat, so a first sample tells how much more fits and a second takes it.
     fn fitting(&self, which: Selection, room: u32) -> Vec<Row> {
         let first = self.sample(which.token_budget(room));
-        let used = total(&first);
-        let counted: u32 = first.iter().map(|row| row.tokens).fold(0, u32::saturating_add);
+        let used = as_shots(&first);
+        let counted = first.iter().map(|row| row.tokens).fold(0, u32::saturating_add);
         if first.is_empty() || first.len() >= which.count as usize || used >= counted {
             return first;
         }
         let wider = u64::from(room) * u64::from(counted) / u64::from(used.max(1));
-        let second = self.sample(which.token_budget(u32::try_from(wider).unwrap_or(u32::MAX)));
-        if second.len() > first.len() && total(&second) <= room { second } else { first }
+        let mut second = self.sample(which.token_budget(u32::try_from(wider).unwrap_or(u32::MAX)));
+        while as_shots(&second) > room {
+            second.pop();
+        }
+        if second.len() > first.len() { second } else { first }
     }
 
     fn sample(&self, which: Selection) -> Vec<Row> {
         let mut rows = self.dataset.sample(&which);
         rows.retain(|row| is_exchange(&row.example));
         rows
-    }
-
-    /// Rows task by task, each with an equal share of the room.
-    fn grouped(&self, tasks: &[Task], overview: &Overview, room: u32) -> Vec<Row> {
-        let groups = u32::try_from(tasks.len()).unwrap_or(1).clamp(1, self.examples.max(1));
-        let each = Selection { count: self.examples.div_ceil(groups), ..self.selection(overview) };
-        (0..groups).flat_map(|task| self.fitting(each.task(task), room / groups)).collect()
     }
 
     fn window_note(&self, window: u32, reserve: u32) -> String {
@@ -247,8 +220,17 @@ impl<'a> Prompt<'a> {
     }
 }
 
-fn total(rows: &[Row]) -> u32 {
-    rows.iter().map(tokens_as_shot).fold(0, u32::saturating_add)
+/// One of each group in turn.
+fn in_turn(groups: Vec<Vec<Row>>) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mut groups: Vec<_> = groups.into_iter().map(Vec::into_iter).collect();
+    loop {
+        let before = rows.len();
+        rows.extend(groups.iter_mut().filter_map(Iterator::next));
+        if rows.len() == before {
+            return rows;
+        }
+    }
 }
 
 /// Whether a conversation can stand as an example: it begins with a question, ends
@@ -262,83 +244,27 @@ fn is_exchange(example: &Example) -> bool {
         && turns.iter().all(|message| message.role != Role::System && !message.content.is_empty())
 }
 
-fn shared_system(tasks: &[Task], overview: &Overview) -> System {
-    match tasks.first() {
-        Some(task) if task.rows >= overview.typed_rows.div_ceil(2) => largest_system(tasks, overview),
-        _ => System {
-            text: None,
-            notes: vec![
-                "No system prompt is shared by half of the conversations, so none is set and the base \
-                 model's own stays."
-                    .to_owned(),
-            ],
-        },
-    }
-}
-
-fn largest_system(tasks: &[Task], overview: &Overview) -> System {
-    let Some(task) = tasks.first() else { return System { text: None, notes: Vec::new() } };
-    let whole = overview.typed_rows;
-    let share = if task.rows >= whole { "all".to_owned() } else { format!("{} of", task.rows) };
-    if task.system.is_empty() {
-        let note = format!("No system prompt is set: {share} {whole} conversations have none.");
-        return System { text: None, notes: vec![note] };
-    }
-    let note = format!("The system prompt is the one that {share} {whole} conversations have.");
-    System { text: Some(task.system.clone()), notes: vec![note] }
-}
-
-/// A system prompt that lists those of all tasks, as far as they fit a quarter of the
-/// window.
-fn listed_system(tasks: &[Task], overview: &Overview, window: u32) -> System {
-    let prompts: Vec<&str> =
-        tasks.iter().map(|task| task.system.as_str()).filter(|system| !system.is_empty()).collect();
-    if prompts.len() < 2 {
-        return largest_system(tasks, overview);
-    }
-    let mut text = "You handle several kinds of conversation. Work out which of these instructions \
-                    the conversation calls for, and follow that one."
-        .to_owned();
-    let mut listed = 0;
-    for prompt in &prompts {
-        let longer = format!("{text}\n\n{}. {prompt}", listed + 1);
-        if estimated_message_tokens(&longer) > window / 4 {
-            break;
-        }
-        text = longer;
-        listed += 1;
-    }
-    if listed < 2 {
-        return largest_system(tasks, overview);
-    }
-    let mut notes =
-        vec![format!("The system prompt lists the system prompts of {listed} tasks, largest first.")];
-    if listed < prompts.len() {
-        notes.push(format!(
-            "{} smaller tasks are left out of it, because the list may fill a quarter of the context \
-             window; a larger context_window holds more.",
-            prompts.len() - listed
-        ));
-    }
-    System { text: Some(text), notes }
-}
-
 fn examples_note(rows: &[Row], overview: &Overview, room: u32) -> String {
     if rows.is_empty() {
         return format!(
-            "No example fits: the longest room for one is {room} tokens; a larger context_window makes more."
+            "No conversation fits as an example into the {room} tokens that are left; a larger \
+             context_window makes room."
         );
     }
     let firsts =
         rows.iter().enumerate().filter(|(n, row)| rows[..*n].iter().all(|other| other.task != row.task));
     let tasks = match firsts.count() {
-        1 => "one task".to_owned(),
-        many => format!("{many} tasks"),
+        1 => String::new(),
+        many => format!(" from {many} tasks"),
     };
+    let are = if rows.len() == 1 { "is the example" } else { "are examples" };
     format!(
-        "{} of {} conversations are examples: {tasks}, about {} tokens.",
+        "{} of {} conversations {are}{tasks}, in about {} tokens.",
         rows.len(),
         overview.typed_rows,
-        total(rows)
+        as_shots(rows)
     )
 }
+
+#[cfg(test)]
+mod tests;
