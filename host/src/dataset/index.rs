@@ -141,7 +141,7 @@ impl IndexBuilder {
             index.showable += u64::from(facts.is(SHOWABLE));
             entry.task = Self::task(index, &mut self.tasks, facts.task, &entry);
         }
-        if row % index.stride == 0 {
+        if row.is_multiple_of(index.stride) {
             if index.entries.len() == INDEXED_ROWS {
                 let mut n = 0;
                 index.entries.retain(|_| {
@@ -150,7 +150,7 @@ impl IndexBuilder {
                 });
                 index.stride *= 2;
             }
-            if row % index.stride == 0 {
+            if row.is_multiple_of(index.stride) {
                 index.entries.push(entry);
             }
         }
