@@ -3,7 +3,7 @@
 use crate::contract::Role;
 use crate::provider::ollama::check::ShotSource;
 use crate::provider::ollama::printable::{UNICODE_VERSION, is_printable};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::fmt;
 
 /// A text that a Modelfile cannot hold. The request that it shows can.
@@ -50,11 +50,16 @@ pub enum Place {
 pub enum Reason {
     /// Ollama's reader drops the character.
     Dropped {
-        /// The character.
+        /// The character; `U+00A0` in JSON.
+        #[serde(serialize_with = "code_point")]
         character: char,
     },
     /// Three quotes end a line, which ends the value.
     QuotesEndLine,
+}
+
+fn code_point<S: Serializer>(character: &char, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("U+{:04X}", u32::from(*character)))
 }
 
 /// What keeps a text out of a Modelfile, if anything: a character that the reader

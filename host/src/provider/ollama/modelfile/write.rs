@@ -7,6 +7,7 @@ use crate::provider::ollama::check::{Baked, ContextOrigin, ShotSource};
 use crate::provider::ollama::parameters::ParameterValue;
 use crate::provider::ollama::request::CreateRequest;
 use crate::provider::text::visible;
+use crate::provider::warning::{Warning, WarningCode};
 use serde::Serialize;
 use std::fmt;
 
@@ -64,6 +65,12 @@ impl fmt::Display for Withheld {
 }
 
 impl std::error::Error for Withheld {}
+
+impl From<&Withheld> for Warning {
+    fn from(withheld: &Withheld) -> Self {
+        Self::new(WarningCode::ArtifactWithheld, withheld.to_string())
+    }
+}
 
 /// Writes the Modelfile of a request, with comments that explain it, reads it back
 /// with Ollama's grammar and compares every field.
@@ -246,12 +253,15 @@ impl Page {
     /// else is hidden is escaped, so it cannot leave its comment.
     fn comment(&mut self, text: &str) {
         let ends = ['\n', '\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}'];
+        let indent = if text.starts_with("- ") { "  " } else { "" };
+        let mut first = true;
         for line in text.replace("\r\n", "\n").split(ends) {
             let line = visible(&line.replace('\t', " ")).into_owned();
             let mut rest = line.trim_end();
             loop {
                 let (now, later) = fold(rest);
-                self.line(format!("# {now}").trim_end());
+                self.line(format!("# {}{now}", if first { "" } else { indent }).trim_end());
+                first = false;
                 match later {
                     Some(later) => rest = later,
                     None => break,
