@@ -25,7 +25,7 @@ pub enum Command {
 #[derive(Debug, clap::Args)]
 pub struct ListArgs {
     #[command(flatten)]
-    registry: registry::Args,
+    registry: registry::PluginArgs,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -37,7 +37,7 @@ pub struct ShowArgs {
     /// The method's id
     method: String,
     #[command(flatten)]
-    registry: registry::Args,
+    registry: registry::PluginArgs,
     /// Print one JSON object, with the JSON Schema of the settings
     #[arg(long)]
     json: bool,

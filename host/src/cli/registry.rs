@@ -10,13 +10,13 @@ use std::sync::Arc;
 
 /// Options that say which methods there are.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct PluginArgs {
     /// Also load the method plugins (.wasm files) of this folder
     #[arg(long, value_name = "DIR")]
     plugins: Option<PathBuf>,
 }
 
-impl Args {
+impl PluginArgs {
     /// Loads the methods.
     pub fn load(&self, output: &mut Output) -> Result<Registry, Error> {
         let internal = |what: &str, error: &dyn std::fmt::Display| {

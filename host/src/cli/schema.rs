@@ -8,7 +8,7 @@ use crate::job;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    registry: registry::Args,
+    registry: registry::PluginArgs,
 }
 
 /// Runs the command.

@@ -15,5 +15,5 @@ pub const FAINT: Style = Style::new().dimmed();
 
 /// A number with its thousands apart.
 pub fn grouped(number: u64) -> String {
-    crate::provider::openai::money::grouped(u128::from(number))
+    crate::provider::text::grouped(u128::from(number))
 }

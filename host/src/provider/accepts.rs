@@ -161,7 +161,7 @@ pub fn unknown(list: List, known: impl Iterator<Item = &'static str>, name: &str
 
 /// The known name that the given one probably means: a misspelling by no more than
 /// a third of its letters.
-pub fn nearest(known: impl Iterator<Item = &'static str>, name: &str) -> Option<&'static str> {
+pub fn nearest<'a>(known: impl IntoIterator<Item = &'a str>, name: &str) -> Option<&'a str> {
     // Comparing costs the product of the lengths; no known name is near one that is
     // this long.
     const LONGEST: usize = 64;
@@ -170,6 +170,7 @@ pub fn nearest(known: impl Iterator<Item = &'static str>, name: &str) -> Option<
     }
     let name = name.to_lowercase();
     known
+        .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(candidate, &name), candidate))
         .filter(|&(distance, candidate)| distance <= candidate.len().max(3) / 3)
         .min_by_key(|&(distance, _)| distance)

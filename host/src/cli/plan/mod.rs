@@ -52,7 +52,7 @@ pub struct Args {
     today: Option<Date>,
 
     #[command(flatten)]
-    registry: registry::Args,
+    registry: registry::PluginArgs,
 }
 
 /// Runs the command.
