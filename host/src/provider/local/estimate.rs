@@ -3,7 +3,7 @@
 
 use super::recipe::TrainingRecipe;
 use super::shapes::{Shape, ShapeUnknown, shape};
-use super::techniques::{ALL_LINEAR, Technique};
+use super::techniques::Technique;
 use crate::contract::Value;
 use crate::provider::text::quoted;
 use serde::Serialize;
@@ -178,9 +178,6 @@ fn targets(recipe: &TrainingRecipe, shape: &Shape) -> Result<Vec<Module>, NoEsti
         return Ok(Vec::new());
     }
     let Some(named) = recipe.settings.texts("target_modules") else { return Ok(modules.to_vec()) };
-    if named == [ALL_LINEAR] {
-        return Ok(modules.to_vec());
-    }
     let find = |module: &String| {
         let last = module.rsplit('.').next().unwrap_or(module);
         modules

@@ -105,6 +105,9 @@ pub fn check(recipe: &Recipe, settings: &[JobSetting]) -> Result<TrainingRecipe,
     for &(entry, value) in &returned {
         checked.set(entry.name, value);
     }
+    if checked.texts("target_modules").is_some_and(|modules| modules == [ALL_LINEAR]) {
+        checked.set("target_modules", &Value::Text(ALL_LINEAR.to_owned()));
+    }
     for name in HONOURED {
         match given_common(settings, name) {
             Ok(Some(value)) => {
@@ -175,11 +178,11 @@ fn check_technique(technique: Technique, checked: &RecipeSettings, recipe: &Reci
     let modules = checked.texts("target_modules").unwrap_or_default();
     for module in modules {
         let ordinary = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
-        if !module.bytes().all(ordinary) || (module == ALL_LINEAR && modules.len() > 1) {
+        if !module.bytes().all(ordinary) || module == ALL_LINEAR {
             report.add(Violation::BadModuleName { found: module.clone() });
         }
     }
-    if checked.get("target_modules").is_some() && modules.is_empty() {
+    if checked.texts("target_modules").is_some_and(<[String]>::is_empty) {
         report.add(Violation::Missing {
             list,
             name: "target_modules",
@@ -288,6 +291,7 @@ mod tests {
             of("lora", &[rank.clone(), ("target_modules", texts(&["q_proj", "../x"]))]),
             of("lora", &[rank.clone(), ("target_modules", texts(&["q_proj", "all-linear"]))]),
             of("lora", &[rank.clone(), ("target_modules", texts(&[]))]),
+            of("lora", &[rank.clone(), ("target_modules", Value::Text("all".into()))]),
             of("lora", &[rank.clone(), ("initialization", Value::Text("zero".into()))]),
             of("lora", &[rank.clone(), ("learning_rate", Value::Number(f64::NAN))]),
             of("lora", &[rank.clone(), ("scheduler", Value::Text("triangle".into()))]),
@@ -307,6 +311,15 @@ mod tests {
             .to_string(),
         ];
         insta::assert_snapshot!(messages.join("\n"));
+    }
+
+    #[test]
+    fn all_linear_layers_by_a_word_or_a_list() {
+        for value in [Value::Text("all-linear".into()), texts(&["all-linear"])] {
+            let recipe = recipe("lora", &[("rank", Value::Integer(8)), ("target_modules", value)]);
+            let checked = check(&recipe, &[]).unwrap();
+            assert_eq!(checked.settings.get("target_modules"), Some(&Value::Text("all-linear".into())));
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ const MOST_RANK: i32 = 8_192;
 const MOST_PREFIX: i32 = 1_024;
 
 /// Names of module kinds in a model; models have about ten.
-const MOST_MODULES: u32 = 32;
+const MOST_MODULES: u32 = 64;
 
 /// A module's name, perhaps with its path.
 const LONGEST_MODULE: u32 = 96;
@@ -35,12 +35,12 @@ pub static SETTINGS: &[Listed] = &[
     },
     Listed {
         name: "dropout",
-        accepts: Accepts::Number { least: 0.0, most: 0.95, least_excluded: false },
+        accepts: Accepts::Number { least: 0.0, most: 0.99, least_excluded: false },
         doc: "The share of the adapter's input that each step leaves out.",
     },
     Listed {
         name: "target_modules",
-        accepts: Accepts::Texts { most: MOST_MODULES, longest: LONGEST_MODULE },
+        accepts: Accepts::TextsOr { word: ALL_LINEAR, most: MOST_MODULES, longest: LONGEST_MODULE },
         doc: "The layers that are adapted, by name, or all-linear.",
     },
     Listed {

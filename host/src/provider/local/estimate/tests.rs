@@ -35,7 +35,7 @@ fn adapter() -> TrainingRecipe {
 }
 
 const QV: &[&str] = &["q_proj", "v_proj"];
-const ALL: &[&str] = &[ALL_LINEAR];
+const ALL: &[&str] = &["all-linear"];
 
 /// GiB without the overhead.
 fn net(memory: Memory) -> f64 {

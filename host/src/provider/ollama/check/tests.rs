@@ -144,6 +144,7 @@ fn who_chooses_the_context_window() {
     );
     assert_eq!(window(&[("num_ctx", Value::Integer(1024))], &[]), (1024, ContextOrigin::Method));
     assert_eq!(window(&[], &[]), (ASSUMED_CONTEXT_WINDOW, ContextOrigin::Assumed));
+    assert_eq!(window(&[("num_ctx", Value::Integer(4096))], &[]), (4096, ContextOrigin::Assumed));
 }
 
 #[test]
@@ -159,47 +160,57 @@ fn a_given_value_comes_through_even_if_the_method_forgets_it() {
 }
 
 #[test]
-fn system_prompts_stand_where_they_change() {
+fn a_rows_system_prompt_is_left_out() {
     let layout =
         |system: Option<&str>, ids: &[u32]| stored(&checked(&config(system, &rows(ids), &[]), &[]).unwrap());
-    assert_eq!(layout(None, &[0, 1]), ["u:q0", "a:a0", "s:Task one.", "u:q1", "a:a1"]);
-    // The model's own is in force from the start, and is not said again.
-    assert_eq!(layout(Some("Task one."), &[1, 0]), ["u:q1", "a:a1", "u:q0", "a:a0"]);
-    // Neighbours of one task say it once.
-    assert_eq!(layout(None, &[2, 3]), ["s:Task two.", "u:q2", "a:a2", "u:q3", "a:a3"]);
-    // An example without one, and the user's question, come under the model's own.
-    assert_eq!(
-        layout(Some("Main."), &[2, 0, 1]),
-        ["s:Task two.", "u:q2", "a:a2", "s:Main.", "u:q0", "a:a0", "s:Task one.", "u:q1", "a:a1", "s:Main."]
-    );
-    assert_eq!(layout(Some("Main."), &[0]), ["u:q0", "a:a0"]);
+    assert_eq!(layout(None, &[0, 1]), ["u:q0", "a:a0", "u:q1", "a:a1"]);
+    assert_eq!(layout(Some("Main."), &[2, 16]), ["u:q2", "a:a2", "u:q16", "a:a16"]);
     // A blank one is none.
-    assert_eq!(layout(Some("Main."), &[16]), ["u:q16", "a:a16"]);
     assert_eq!(checked(&config(Some(" \n"), &[], &[]), &[]).unwrap().system, None);
 }
 
 #[test]
+fn a_written_system_prompt_stands_where_it_changes() {
+    let layout =
+        |system: Option<&str>, shots: &[Shot]| stored(&checked(&config(system, shots, &[]), &[]).unwrap());
+    let written = |system: &str| Shot::Written(example(&[&format!("s:{system}"), "u:q", "a:a"]));
+    assert_eq!(layout(None, &[Shot::Row(0), written("One.")]), ["u:q0", "a:a0", "s:One.", "u:q", "a:a"]);
+    // The model's own is in force from the start, and is not said again.
+    assert_eq!(layout(Some("One."), &[written("One."), Shot::Row(0)]), ["u:q", "a:a", "u:q0", "a:a0"]);
+    // Neighbours of one kind say it once; a blank one is none.
+    assert_eq!(
+        layout(None, &[written("Two."), written("Two."), written(" ")]),
+        ["s:Two.", "u:q", "a:a", "u:q", "a:a", "u:q", "a:a"]
+    );
+    // An example without one, and the user's question, come under the model's own.
+    assert_eq!(
+        layout(Some("Main."), &[written("Two."), Shot::Row(1), written("One.")]),
+        ["s:Two.", "u:q", "a:a", "s:Main.", "u:q1", "a:a1", "s:One.", "u:q", "a:a", "s:Main."]
+    );
+}
+
+#[test]
 fn the_budget_counts_every_stored_message() {
-    let baked = checked(&config(Some("Main."), &rows(&[2, 0, 1]), &[]), &[]).unwrap();
+    let written = Shot::Written(example(&["s:Other.", "u:q", "a:a"]));
+    let baked = checked(&config(Some("Main."), &[written, Shot::Row(1)], &[]), &[]).unwrap();
     let tokens: u64 = baked.messages().iter().map(|message| TOKENIZER.count_message(message)).sum();
     let system = TOKENIZER.count_message(&system_message("Main."));
     assert_eq!(baked.budget.shots, tokens);
-    assert_eq!(baked.budget.system, system + PER_CONVERSATION);
-    assert_eq!(baked.budget.reserve, 1024);
-    assert_eq!(baked.budget.total(), tokens + system + PER_CONVERSATION + 1024);
+    assert_eq!(baked.budget.system, system);
+    assert_eq!(baked.budget.total(), tokens + system + 1024);
 }
 
 #[test]
 fn the_budget_is_kept_to_the_token() {
-    // 512 - 256 kept free - 3 for the conversation - 4 for the message = 249 tokens of text.
+    // 512 - 128 kept free - 4 for the message = 380 tokens of text.
     let with = |bytes: usize| {
         checked(&config(Some(&"x".repeat(bytes)), &[], &[]), &[("context_window", Value::Integer(512))])
     };
-    assert!(with(249 * 3).is_ok());
-    let violations = with(249 * 3 + 1).unwrap_err();
+    assert!(with(380 * 3).is_ok());
+    let violations = with(380 * 3 + 1).unwrap_err();
     assert_eq!(
         violations.list,
-        [Violation::OverBudget { system: 257, examples: 0, count: 0, reserve: 256, context_window: 512 }]
+        [Violation::OverBudget { system: 385, examples: 0, count: 0, reserve: 128, context_window: 512 }]
     );
 }
 
@@ -213,7 +224,7 @@ fn what_the_user_should_know() {
         said(&config(None, &[], &[])),
         said(&config(None, &rows(&(20..120).collect::<Vec<_>>()), &[])),
         said(&config(Some("x"), &rows(&[0, 1]), &[])),
-        said(&config(Some("Task one."), &rows(&[1]), &[])),
+        said(&config(Some("1. Task one.\n2. Task three."), &rows(&[1]), &[])),
     ];
     insta::assert_debug_snapshot!(all);
 }

@@ -116,7 +116,7 @@ fn every_field_is_compared() {
 /// The rule of what a Modelfile cannot hold, said in another way than the code does.
 fn holds(text: &str) -> bool {
     let printable = text.chars().all(|c| is_printable(c) || " \t\n\r".contains(c));
-    let mut lines: Vec<&str> = text.split(|c| c == '\n' || c == '\r').collect();
+    let mut lines: Vec<&str> = text.split(['\n', '\r']).collect();
     lines.pop();
     printable && lines.iter().all(|line| !line.trim_matches([' ', '\t']).ends_with("\"\"\""))
 }
