@@ -4,7 +4,7 @@
 mod system;
 mod tokens;
 
-use crate::{Dataset, Example, Job, OllamaConfig, Overview, Refusal, Role, Row, Selection};
+use crate::{Dataset, Example, Job, OllamaConfig, Overview, Refusal, Role, Row, Selection, Task};
 use system::System;
 use tokens::as_shots;
 pub use tokens::{estimated_message_tokens, estimated_tokens};
@@ -20,6 +20,10 @@ const MOST_TASKS: u32 = 16;
 /// At most this many examples, whatever the window holds. Ollama renders all of them
 /// anew for each request, and again for each message that it drops on overflow.
 pub const MOST_EXAMPLES: u32 = 256;
+
+/// Rows that tell how long the average one is: enough for an average, few enough to
+/// cost nothing.
+const PROBED_ROWS: u32 = 64;
 
 /// Which examples a [`Prompt`] has, and under which system prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +106,7 @@ impl<'a> Prompt<'a> {
         self
     }
 
-    /// Takes only rows that are no longer than the average.
+    /// Takes only rows that are no longer than the average of their task.
     #[must_use]
     pub fn only_short(mut self) -> Self {
         self.only_short = true;
@@ -125,7 +129,7 @@ impl<'a> Prompt<'a> {
         let system_tokens = system.text.as_deref().map_or(0, estimated_message_tokens);
         let reserve = self.reserve(tokens, system_tokens, &overview)?;
         let room = tokens - reserve - system_tokens;
-        let rows = self.rows(&system, &overview, room);
+        let rows = self.rows(&system, &tasks, room);
         let mut config = OllamaConfig::new().rows(&rows).parameter("num_ctx", window);
         config.system = system.text;
         config = config.given_parameters(self.job, &["temperature", "seed"]);
@@ -152,28 +156,18 @@ impl<'a> Prompt<'a> {
         Ok(wanted.min(window - system))
     }
 
-    fn selection(&self, overview: &Overview) -> Selection {
-        let which = Selection::of(self.examples);
-        if self.only_short {
-            let average = overview.tokens.div_ceil(overview.typed_rows.max(1));
-            which.longest_row_tokens(u32::try_from(average).unwrap_or(u32::MAX))
-        } else {
-            which
-        }
-    }
-
     /// Examples for a system prompt, within a room.
-    fn rows(&self, system: &System, overview: &Overview, room: u32) -> Vec<Row> {
-        let which = self.selection(overview);
+    fn rows(&self, system: &System, tasks: &[Task], room: u32) -> Vec<Row> {
         if system.tasks.is_empty() {
-            return self.fitting(which, room);
+            return self.fitting(self.selection(None), room, 0);
         }
         // Each task has an equal share of what those before it left.
-        let (mut room, mut examples) = (room, which.count);
+        let (mut room, mut examples) = (room, self.examples);
         let mut groups = Vec::new();
         for (task, groups_left) in system.tasks.iter().zip((1..=system.tasks.len() as u32).rev()) {
-            let share = Selection { count: examples.div_ceil(groups_left), ..which };
-            let rows = self.fitting(share.task(*task), room / groups_left);
+            let repeated = tasks.get(*task as usize).map_or(0, |task| estimated_message_tokens(&task.system));
+            let share = Selection { count: examples.div_ceil(groups_left), ..self.selection(Some(*task)) };
+            let rows = self.fitting(share, room / groups_left, repeated);
             room -= as_shots(&rows).min(room);
             examples -= (rows.len() as u32).min(examples);
             groups.push(rows);
@@ -184,26 +178,42 @@ impl<'a> Prompt<'a> {
         }
     }
 
-    /// Rows that fit a room. The host's counts include system prompts, which examples
-    /// do not repeat, so a first sample tells how much more fits and a second takes it.
-    fn fitting(&self, which: Selection, room: u32) -> Vec<Row> {
-        let first = self.sample(which.token_budget(room));
+    fn selection(&self, task: Option<u32>) -> Selection {
+        let which = Selection { task, ..Selection::of(self.examples) };
+        if !self.only_short {
+            return which;
+        }
+        let probe = self.dataset.sample(&Selection { count: PROBED_ROWS, ..which });
+        let tokens: u64 = probe.iter().map(|row| u64::from(row.tokens)).sum();
+        match tokens.checked_div(probe.len() as u64).map(u32::try_from) {
+            Some(Ok(average)) => which.longest_row_tokens(average),
+            _ => which,
+        }
+    }
+
+    /// Rows that fit a room. The host counts the system prompt of each row, of
+    /// `repeated` tokens, which examples do not repeat: so a first sample tells how
+    /// much more fits, and a second takes it.
+    fn fitting(&self, which: Selection, room: u32, repeated: u32) -> Vec<Row> {
+        let first = self.sample(which.token_budget(room.saturating_add(repeated)), room);
         let used = as_shots(&first);
         let counted = first.iter().map(|row| row.tokens).fold(0, u32::saturating_add);
         if first.is_empty() || first.len() >= which.count as usize || used >= counted {
             return first;
         }
         let wider = u64::from(room) * u64::from(counted) / u64::from(used.max(1));
-        let mut second = self.sample(which.token_budget(u32::try_from(wider).unwrap_or(u32::MAX)));
-        while as_shots(&second) > room {
-            second.pop();
-        }
+        let wider = u32::try_from(wider).unwrap_or(u32::MAX);
+        let second = self.sample(which.token_budget(wider), room);
         if second.len() > first.len() { second } else { first }
     }
 
-    fn sample(&self, which: Selection) -> Vec<Row> {
+    /// Usable rows of a sample, as many as fit a room.
+    fn sample(&self, which: Selection, room: u32) -> Vec<Row> {
         let mut rows = self.dataset.sample(&which);
         rows.retain(|row| is_exchange(&row.example));
+        while as_shots(&rows) > room {
+            rows.pop();
+        }
         rows
     }
 

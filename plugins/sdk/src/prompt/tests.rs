@@ -90,6 +90,37 @@ fn examples_that_do_not_fit_are_said_to_be_missing() -> Result<(), Refusal> {
 }
 
 #[test]
+fn a_long_system_prompt_does_not_crowd_out_examples_that_fit() -> Result<(), Refusal> {
+    // The room is smaller than a whole row, but holds several rows without their prompt.
+    let dataset = of_systems(&[&SYSTEM.repeat(12)], 30);
+    let job = JobBuilder::new().given("context_window", 900).build();
+    let config = Prompt::new(&job, &dataset).configure()?;
+    assert!(config.shots.len() >= 3, "{:?}", config.shots);
+    assert!(cost(&config, &dataset) + 900 / 4 <= 900);
+    Ok(())
+}
+
+#[test]
+fn only_short_goes_by_the_task_s_own_average() -> Result<(), Refusal> {
+    let long = SYSTEM.repeat(8);
+    let dataset = (0..60).fold(TestDataset::new(), |dataset, n| match n % 3 {
+        0 => dataset.conversation("Label.", &question(n), "order"),
+        1 => dataset.conversation(&long, &question(n), "On its way."),
+        _ => dataset.conversation(&long, &question(n), &"It is on its way to you. ".repeat(20)),
+    });
+    let job = JobBuilder::new().build();
+    let prompt = Prompt::new(&job, &dataset).arrangement(Arrangement::LargestTask).examples(8).only_short();
+    let config = prompt.configure()?;
+    assert_eq!(config.shots.len(), 8);
+    assert!(
+        config.shots.iter().all(|shot| matches!(shot, Shot::Row(id) if id % 3 == 1)),
+        "{:?}",
+        config.shots
+    );
+    Ok(())
+}
+
+#[test]
 fn an_assumed_window_is_called_assumed() -> Result<(), Refusal> {
     let dataset = of_systems(&[SYSTEM], 3);
     let config = Prompt::new(&JobBuilder::new().build(), &dataset).configure()?;
