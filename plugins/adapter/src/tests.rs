@@ -36,7 +36,8 @@ fn ollama_examples_come_task_by_task() -> Result<(), Refusal> {
     let system = config.system.as_deref().unwrap_or_default();
     assert!(system.ends_with("\n\n1. Answer.\n\n2. Label.\n\n3. Sum up."), "{system}");
     let tasks: Vec<_> = rows(&config).iter().map(|id| [0, 1, 0, 1, 0, 2][*id as usize % 6]).collect();
-    assert_eq!(tasks, [0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2]);
+    // The largest task is nearest to the question.
+    assert_eq!(tasks, [2, 2, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0]);
     Ok(())
 }
 

@@ -92,3 +92,15 @@ fn built_ins_are_small() {
         assert!(component.len() <= MOST_BYTES, "{}: {} bytes", method.id, component.len());
     }
 }
+
+/// Plans carry a digest of the method, which should be the same wherever the host was
+/// built from the same sources with the same compiler.
+#[test]
+fn built_ins_do_not_name_the_machine_that_built_them() {
+    let workspace = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("a workspace");
+    let needle = workspace.to_str().expect("a path in UTF-8").as_bytes();
+    for method in METHODS {
+        let found = method.wasm.windows(needle.len()).any(|window| window == needle);
+        assert!(!found, "{} names {}", method.id, workspace.display());
+    }
+}

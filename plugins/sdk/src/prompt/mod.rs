@@ -28,12 +28,13 @@ const PROBED_ROWS: u32 = 64;
 /// Which examples a [`Prompt`] has, and under which system prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arrangement {
-    /// Examples of all tasks in turn, under a system prompt that lists those of the
+    /// Examples of all tasks in turn, the largest task last, under a system prompt that lists those of the
     /// tasks. Where one task has at least half of the rows: as [`LargestTask`](Self::LargestTask).
     Balanced,
     /// Examples of the largest task only, under its system prompt.
     LargestTask,
-    /// Examples task by task, under a system prompt that lists those of the tasks.
+    /// Examples task by task, the largest task last, under a system prompt that lists
+    /// those of the tasks.
     ByTask,
 }
 
@@ -172,6 +173,9 @@ impl<'a> Prompt<'a> {
             examples -= (rows.len() as u32).min(examples);
             groups.push(rows);
         }
+        // The largest task comes last, nearest to the question: what comes first is what
+        // Ollama drops first when a conversation grows.
+        groups.reverse();
         match self.arrangement {
             Arrangement::Balanced => in_turn(groups),
             Arrangement::LargestTask | Arrangement::ByTask => groups.concat(),
@@ -220,8 +224,10 @@ impl<'a> Prompt<'a> {
     fn window_note(&self, window: u32, reserve: u32) -> String {
         let source = if self.job.is_given("context_window") {
             "as the job asks"
-        } else {
+        } else if self.assumed_window == ASSUMED_CONTEXT_WINDOW {
             "assumed, since the job gives no context_window"
+        } else {
+            "the method's choice, since the job gives no context_window"
         };
         format!(
             "The context window is {window} tokens ({source}); {reserve} of them are kept free for a \
@@ -230,14 +236,14 @@ impl<'a> Prompt<'a> {
     }
 }
 
-/// One of each group in turn.
-fn in_turn(groups: Vec<Vec<Row>>) -> Vec<Row> {
+/// One of each group in turn, such that the last rows have one of every group.
+fn in_turn(mut groups: Vec<Vec<Row>>) -> Vec<Row> {
     let mut rows = Vec::new();
-    let mut groups: Vec<_> = groups.into_iter().map(Vec::into_iter).collect();
     loop {
         let before = rows.len();
-        rows.extend(groups.iter_mut().filter_map(Iterator::next));
+        rows.extend(groups.iter_mut().rev().filter_map(Vec::pop));
         if rows.len() == before {
+            rows.reverse();
             return rows;
         }
     }
