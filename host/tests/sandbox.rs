@@ -3,9 +3,13 @@
 
 mod support;
 
+use std::sync::Arc;
+use std::time::Duration;
 use support::{Place, get, guest, job, job_with_shots, row, rows};
-use tunesmith::contract::{Level, Note, Refusal, Setting, Shot, Value};
-use tunesmith::plugin::{Ability, Source, Tier};
+use tunesmith::contract::{
+    DatasetView, Level, Note, Overview, Refusal, Row, Selection, Setting, Shot, Task, Value,
+};
+use tunesmith::plugin::{Ability, Limits, Source, Stopped, Tier};
 
 #[test]
 fn a_built_in_describes_itself_and_answers() {
@@ -80,4 +84,90 @@ fn fuel_is_the_same_in_every_run() {
         first
     };
     assert_eq!(fuel(), fuel());
+}
+
+#[test]
+fn a_std_plugin_sees_nothing_and_always_the_same() {
+    let place = Place::new();
+    place.put("uses-wasi.wasm", guest("uses_wasi"));
+    let plugin = get(&place.load(), "uses-wasi");
+    assert_eq!(plugin.tier(), Tier::Std);
+    let look = || plugin.ollama(&job("looks-around"), rows(10)).unwrap();
+    let first = look();
+    assert_eq!(first.receipt.tier, Tier::Std);
+    let seen = first.result.unwrap().notes;
+    insta::assert_snapshot!(seen.join("\n"));
+    let again = look();
+    assert_eq!(again.result.unwrap().notes, seen);
+    assert_eq!(again.receipt.fuel, first.receipt.fuel);
+    let other = plugin.ollama(&support::job_with_seed("looks-around", 8), rows(10)).unwrap();
+    assert_ne!(other.result.unwrap().notes, seen, "randomness follows the seed");
+}
+
+#[test]
+fn what_a_plugin_asks_for_is_bounded_and_what_it_says_is_cleaned() {
+    let place = Place { limits: Limits { rows_per_sample: 25, ..Limits::default() }, ..Place::new() };
+    let registry = place.with_built_ins(&[("misbehaves", "misbehaves")]);
+    let plugin = get(&registry, "misbehaves");
+    let notes = |name| plugin.ollama(&job(name), rows(100)).unwrap().result.unwrap().notes;
+    assert_eq!(notes("greedy-sample"), ["got 25 rows"]);
+    assert_eq!(notes("escape-note"), ["\u{fffd}[2J\u{fffd}gone"]);
+}
+
+#[test]
+fn values_are_left_to_the_provider() {
+    let place = Place::new();
+    let registry = place.with_built_ins(&[("misbehaves", "misbehaves")]);
+    let plugin = get(&registry, "misbehaves");
+    let config = |name| plugin.ollama(&job(name), rows(10)).unwrap().result.unwrap();
+    assert_eq!(config("bad-row").shots, [Shot::Row(u32::MAX)]);
+    assert_eq!(config("out-of-range").parameters[0].value, Value::Number(1e9));
+}
+
+/// A dataset that goes wrong inside a host function.
+struct Wrong(fn());
+
+impl DatasetView for Wrong {
+    fn overview(&self) -> Overview {
+        support::Rows(1).overview()
+    }
+
+    fn tasks(&self, most: u32) -> Vec<Task> {
+        support::Rows(1).tasks(most)
+    }
+
+    fn sample(&self, _: &Selection) -> Vec<Row> {
+        (self.0)();
+        vec![]
+    }
+}
+
+#[test]
+fn a_call_that_is_stuck_in_the_host_is_given_up() {
+    let limits = Limits {
+        plan_deadline: Duration::from_millis(100),
+        grace: Duration::from_millis(50),
+        queue_wait: Duration::from_millis(50),
+        calls_per_plugin: 1,
+        ..Limits::default()
+    };
+    let place = Place { limits, ..Place::new() };
+    let registry = place.with_built_ins(&[("well-behaved", "well_behaved")]);
+    let plugin = get(&registry, "well-behaved");
+    let stuck = Arc::new(Wrong(|| std::thread::sleep(Duration::from_millis(1500))));
+    let error = plugin.ollama(&job("support"), stuck).unwrap_err();
+    assert!(matches!(error.stopped, Stopped::Deadline { .. }), "{error}");
+    // Its thread is still there, and keeps its place.
+    let error = plugin.ollama(&job("support"), rows(1)).unwrap_err();
+    insta::assert_snapshot!(error);
+}
+
+#[test]
+fn a_fault_of_the_host_is_not_put_on_the_plugin() {
+    let place = Place::new();
+    let registry = place.with_built_ins(&[("well-behaved", "well_behaved")]);
+    let plugin = get(&registry, "well-behaved");
+    let error = plugin.ollama(&job("support"), Arc::new(Wrong(|| panic!("view")))).unwrap_err();
+    assert!(matches!(error.stopped, Stopped::Host(_)), "{error}");
+    plugin.ollama(&job("support"), rows(1)).unwrap();
 }

@@ -36,8 +36,9 @@ pub(super) struct Compiler {
     pub(super) engine: Arc<Engine>,
     store: CodeStore,
     worker: PathBuf,
-    /// Held while the worker runs: [`super::CompileLimits::at_once`].
-    places: Mutex<()>,
+    /// Held while the worker runs: one at a time, since each takes whole cores and
+    /// much memory.
+    worker_runs: Mutex<()>,
 }
 
 /// Linked code and its tier.
@@ -54,7 +55,7 @@ impl Compiler {
         worker: PathBuf,
     ) -> std::io::Result<(Self, Option<Unusable>)> {
         let (store, unusable) = CodeStore::open(cache, engine.limits().code_store)?;
-        Ok((Self { engine, store, worker, places: Mutex::new(()) }, unusable))
+        Ok((Self { engine, store, worker, worker_runs: Mutex::new(()) }, unusable))
     }
 
     /// Whether compiled code for these bytes is at hand.
@@ -143,7 +144,7 @@ impl Compiler {
 
     /// Has the worker encode and compile the bytes into a draft.
     fn compile_in_worker(&self, bytes: &[u8], flavour: Flavour) -> Result<NamedTempFile, Reason> {
-        let _place = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = self.worker_runs.lock().unwrap_or_else(PoisonError::into_inner);
         let limits = &self.engine.limits().compile;
         let draft = self.draft()?;
         let failed = |what: &str, error: std::io::Error| Reason::CompileFailed(format!("{what}: {error}"));
@@ -201,6 +202,7 @@ impl Compiler {
             _ if signal == Some(Signal::XCPU.as_raw()) => budget(CompileBudget::Cpu(limits.cpu)),
             _ if signal == Some(Signal::XFSZ.as_raw()) => budget(CompileBudget::Output(limits.output)),
             _ if worker::is_out_of_memory(words) => budget(CompileBudget::Memory(limits.memory)),
+            _ if words.contains("has overflowed its stack") => Err(Reason::CompileDepth),
             // The hard CPU limit, had the soft one been held back; nobody else sends
             // this but the system when it is out of memory.
             _ if signal == Some(Signal::KILL.as_raw()) => budget(CompileBudget::Memory(limits.memory)),

@@ -168,7 +168,7 @@ impl fmt::Display for CallError {
             }
             Stopped::HostCallBytes { limit } => write!(
                 f,
-                "exceeded its limit of {} copied to the host at once, by its result or a note, in {call}",
+                "exceeded its limit of {} passed to the host at once, as a result or a note, in {call}",
                 size(*limit)
             ),
             Stopped::HostCalls { limit } => {
@@ -200,15 +200,19 @@ impl fmt::Display for CallError {
             Stopped::ResultSize { what, limit, found } => {
                 write!(f, "returned {} {what} in {call}; the limit is {}", count(*found), count(*limit))
             }
-            Stopped::BadResult(what) => write!(f, "returned {what} in {call}"),
+            Stopped::BadResult(what) => write!(f, "broke the contract in {call}: it returned {what}"),
             Stopped::NoPlace { waited, most, of_plugin } => write!(
                 f,
-                "could not run {call}: waited {} for one of {}{} to end",
+                "could not run {call}: waited {} for a free place ({} at a time{})",
                 time(*waited),
-                if *of_plugin { "its own " } else { "" },
                 if *most == 1 { "1 call".into() } else { format!("{} calls", count(*most as u64)) },
+                if *of_plugin { " of one plugin" } else { "" },
             ),
-            Stopped::Panicked(text) => write!(f, "panicked in {call}: {text}"),
+            // Rust's own text is `panicked at PLACE:` and the message on a line of its own.
+            Stopped::Panicked(text) => match text.strip_prefix("panicked at ") {
+                Some(rest) => write!(f, "panicked in {call}, at {}", rest.replacen(":\n", ": ", 1)),
+                None => write!(f, "panicked in {call}: {text}"),
+            },
             Stopped::Trapped(words) => write!(f, "failed in {call}: {words}"),
             Stopped::Exited(code) => {
                 write!(f, "exited with code {code} in {call}; a plugin returns a refusal instead")

@@ -17,7 +17,13 @@ pub(super) struct Content {
 /// Reads a regular file within the size limit. Pipes, devices and directories are
 /// refused without waiting on them, and a file that is too big without reading it.
 pub(super) fn read(path: &Path, limits: &Limits) -> Result<Content, Reason> {
-    let unreadable = |error: std::io::Error| Reason::Unreadable(error.to_string());
+    let unreadable = |error: std::io::Error| {
+        Reason::Unreadable(if error.kind() == std::io::ErrorKind::NotFound {
+            "it is gone, or a link to a file that is not there".into()
+        } else {
+            error.to_string()
+        })
+    };
     // Before opening, which has effects on some devices; the open file is checked
     // again, since the path may name another one by then.
     regular(std::fs::metadata(path).map_err(unreadable)?.file_type())?;

@@ -189,8 +189,6 @@ pub struct CompileLimits {
     pub output: u64,
     /// Threads. 4: shortens the wait, and bounds what they reserve.
     pub threads: usize,
-    /// Compilations at a time. 1: they take whole cores and much memory.
-    pub at_once: usize,
 }
 
 impl Default for Limits {
@@ -288,7 +286,6 @@ impl Default for CompileLimits {
             wall: Duration::from_secs(300),
             output: 512 * MIB,
             threads: 4,
-            at_once: 1,
         }
     }
 }

@@ -79,6 +79,9 @@ pub enum Reason {
     /// Encoding and compiling took too much of something.
     #[error("exceeded {0} while it was encoded and compiled")]
     CompileBudget(CompileBudget),
+    /// The compiler's stack overflowed.
+    #[error("nests its types or functions too deeply to be encoded and compiled")]
+    CompileDepth,
     /// The compile worker failed otherwise.
     #[error("could not be compiled: {0}")]
     CompileFailed(String),
@@ -97,7 +100,7 @@ pub enum Reason {
     #[error("does not fit the contract: {0}")]
     Shape(String),
     /// `describe` failed.
-    #[error("{0}")]
+    #[error("cannot describe itself: {0}")]
     Describe(CallError),
     /// What it says of itself is not acceptable.
     #[error("describes itself wrongly: {0}")]
@@ -168,6 +171,7 @@ impl Reason {
             Self::Encode(_) => "encode",
             Self::Invalid(_) => "invalid",
             Self::CompileBudget(budget) => budget.rule(),
+            Self::CompileDepth => "compile-depth",
             Self::CompileFailed(_) => "compile",
             Self::NotAMethod => "not-a-method",
             Self::OtherContract { .. } => "contract",
@@ -185,7 +189,9 @@ impl Reason {
         Some(match self {
             Self::Import { fix, .. } => fix.clone(),
             Self::NoComponentType => {
-                "build it with the SDK, or with wit-bindgen against tunesmith:method".into()
+                "build it with the SDK, or with wit-bindgen against tunesmith:method; a file that was cut \
+                 off looks the same"
+                    .into()
             }
             Self::NotWasm("compiled code") => "give the .wasm file that it was compiled from".into(),
             Self::Async => "build it with synchronous exports; for JavaScript, with `--sync`".into(),
@@ -193,7 +199,7 @@ impl Reason {
                 format!("rebuild it against tunesmith:method@{speaks}, or use a matching tunesmith")
             }
             Self::NotAMethod => "export it: `export_plugin!(MyMethod: ollama)` of the SDK does".into(),
-            Self::CompileBudget(_) | Self::Structure { .. } => {
+            Self::CompileBudget(_) | Self::CompileDepth | Self::Structure { .. } => {
                 "build it with optimisation; an ordinary plugin stays far below this".into()
             }
             Self::Describe(error) | Self::Trial(error) if !error.output.is_empty() => {

@@ -168,6 +168,7 @@ pub(super) fn call<C: Call>(setup: Setup, call: C) -> Result<Answer<C::Output>, 
         .stack_size(THREAD_STACK)
         .spawn(move || {
             let answer = call_here(&setup, &call);
+            drop(setup);
             drop(slot);
             // The caller may have stopped waiting.
             let _ = sender.send(answer);

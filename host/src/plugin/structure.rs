@@ -4,7 +4,7 @@
 use super::StructureLimits;
 use super::rejection::{Reason, WORDS};
 use super::words::{count, printable, size};
-use wasmparser::{Encoding, Parser, Payload};
+use wasmparser::{CanonicalFunction, CanonicalOption, Encoding, Parser, Payload};
 
 /// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +75,13 @@ pub(super) fn check(bytes: &[u8], limits: &StructureLimits) -> Result<Structure,
             Payload::InstanceSection(section) => counts.wiring += u64::from(section.count()),
             Payload::ComponentInstanceSection(section) => counts.wiring += u64::from(section.count()),
             Payload::ComponentAliasSection(section) => counts.wiring += u64::from(section.count()),
-            Payload::ComponentCanonicalSection(section) => counts.wiring += u64::from(section.count()),
+            Payload::ComponentCanonicalSection(section) => {
+                counts.wiring += u64::from(section.count());
+                counts.check(limits)?;
+                for function in section {
+                    synchronous(&function.map_err(malformed)?)?;
+                }
+            }
             Payload::CodeSectionStart { count, .. } => {
                 counts.functions += u64::from(count);
                 counts.check(limits)?;
@@ -105,6 +111,20 @@ pub(super) fn check(bytes: &[u8], limits: &StructureLimits) -> Result<Structure,
         return Err(Reason::NoComponentType);
     }
     Ok(Structure { form, imports })
+}
+
+/// Refuses what only asynchronous components have.
+fn synchronous(function: &CanonicalFunction) -> Result<(), Reason> {
+    match function {
+        CanonicalFunction::Lift { options, .. } | CanonicalFunction::Lower { options, .. } => {
+            let is_async = |option: &CanonicalOption| matches!(option, CanonicalOption::Async);
+            if options.iter().any(is_async) { Err(Reason::Async) } else { Ok(()) }
+        }
+        CanonicalFunction::ResourceNew { .. }
+        | CanonicalFunction::ResourceDrop { .. }
+        | CanonicalFunction::ResourceRep { .. } => Ok(()),
+        _ => Err(Reason::Async),
+    }
 }
 
 /// Tells what a file is by its first bytes.

@@ -126,6 +126,7 @@ fn foreign(import: &str, name: &str) -> Forbidden {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 mod tests {
     use super::*;
 

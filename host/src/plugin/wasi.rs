@@ -58,6 +58,9 @@ pub(super) fn add_inert_to_linker(linker: &mut Linker<State>) -> wasmtime::Resul
     Ok(())
 }
 
+/// Lines of output that an error shows. 20: a traceback, and not a screenful.
+const TAIL_LINES: usize = 20;
+
 /// How `wasi:io` finds its table of resources.
 struct Table;
 
@@ -170,15 +173,18 @@ impl Output {
         self.printed().exceeded
     }
 
-    /// The last of what was printed, from a whole line on where there is one.
+    /// The last lines of what was printed.
     pub(super) fn tail(&self) -> String {
         let printed = self.printed();
-        let text = String::from_utf8_lossy(&printed.tail);
+        let from = printed.tail.len().saturating_sub(self.keep);
+        let text = String::from_utf8_lossy(&printed.tail[from..]);
         let whole = match text.split_once('\n') {
-            Some((_, rest)) if printed.total > printed.tail.len() && !rest.is_empty() => rest,
+            Some((_, rest)) if printed.total > text.len() && !rest.is_empty() => rest,
             _ => &text,
         };
-        super::words::printable(whole.trim_end(), self.keep * 3)
+        let mut lines: Vec<&str> = whole.trim_end().lines().rev().take(TAIL_LINES).collect();
+        lines.reverse();
+        super::words::printable(&lines.join("\n"), self.keep * 3)
     }
 }
 

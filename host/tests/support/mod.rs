@@ -90,6 +90,11 @@ pub fn job(name: &str) -> MethodJob {
     MethodJob { name: name.into(), base_model: "llama3.2".into(), settings: vec![], seed: 7 }
 }
 
+/// The same with another seed.
+pub fn job_with_seed(name: &str, seed: u32) -> MethodJob {
+    MethodJob { seed, ..job(name) }
+}
+
 /// A job that asks the well-behaved guest for so many shots.
 pub fn job_with_shots(shots: i32) -> MethodJob {
     let setting = JobSetting { name: "shots".into(), value: Value::Integer(shots), origin: Origin::Given };

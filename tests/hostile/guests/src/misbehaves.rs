@@ -40,6 +40,9 @@ impl exports::tunesmith::method::ollama::Guest for Misbehaves {
             "deep-recursion" => {
                 black_box(recurse(black_box(1)));
             }
+            "deep-wasm-stack" => {
+                black_box(recurse_in_registers(black_box(1)));
+            }
             "panic" => panic!("the answer is {}, and a dash of \u{1b}[31mred", 42),
             "trap" => core::arch::wasm32::unreachable(),
             "endless-host-calls" => loop {
@@ -156,7 +159,19 @@ fn grow_memory() {
 #[inline(never)]
 fn recurse(depth: u64) -> u64 {
     let frame = black_box([depth; 64]);
+    if depth == 0 {
+        return frame[0];
+    }
     recurse(depth + 1) + frame[depth as usize % 64]
+}
+
+/// Runs out of the stack of WebAssembly frames: nothing here lives in memory.
+#[inline(never)]
+fn recurse_in_registers(depth: u64) -> u64 {
+    if depth == 0 {
+        return 1;
+    }
+    recurse_in_registers(depth.wrapping_add(1)).wrapping_mul(depth).rotate_left(7) ^ depth
 }
 
 export!(Misbehaves);
