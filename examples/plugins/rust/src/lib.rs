@@ -14,15 +14,16 @@ export_plugin!(Dora: ollama, training);
 
 impl Method for Dora {
     fn describe() -> Descriptor {
-        let summary = "Trains direction and magnitude of each weight apart; learns more than LoRA at low ranks.";
+        let summary =
+            "Trains direction and magnitude of each weight apart; learns more than LoRA at low ranks.";
         Descriptor::new("dora", env!("CARGO_PKG_VERSION"), summary)
             .title("Weight-decomposed low-rank adaptation")
             .docs(include_str!("../README.md"))
             // Without a default: the method chooses one that suits the dataset.
             .setting(
-                Setting::integer("dora_rank")
-                    .range(1..=1024)
-                    .doc("Rank of the update: how much it can learn. By the size of the dataset unless given."),
+                Setting::integer("dora_rank").range(1..=1024).doc(
+                    "Rank of the update: how much it can learn. By the size of the dataset unless given.",
+                ),
             )
             .setting(
                 Setting::number("dora_dropout")
