@@ -1,8 +1,9 @@
 //! Checks a row of OpenAI's chat format.
 
-use super::facts::{IMAGES, RowCheck, SHOWABLE, Speaker, TOOLS, TYPED, WEIGHTS};
+use super::facts::{IMAGES, RowCheck, Speaker, TOOLS, TYPED, WEIGHTS};
 use super::json::{Kind as Json, Value};
 use super::rules::OPENAI_MOST_IMAGES;
+use super::turns::{self, At};
 use super::verdict::{Kind, said};
 use crate::contract::Role;
 
@@ -62,10 +63,7 @@ pub(super) fn check(row: &mut RowCheck<'_>, value: Value<'_>, scratch: &mut Stri
 /// What was seen of a conversation so far.
 #[derive(Default)]
 struct Seen {
-    last: Option<Speaker>,
-    first_turn: bool,
-    users: u32,
-    assistants: u32,
+    turns: turns::Seen,
     weighted: u32,
     zero_weights: u32,
     images: usize,
@@ -82,11 +80,11 @@ pub(super) fn conversation(
     scratch: &mut String,
 ) -> bool {
     let mut typed = true;
-    let mut seen = Seen { first_turn: true, ..Seen::default() };
+    let mut seen = Seen::default();
     let mut count = 0;
     for (n, message) in messages.items().enumerate() {
         count = n + 1;
-        typed &= check_message(row, message, At { list: field, n }, &mut seen, scratch);
+        typed &= check_message(row, message, At::Item { list: field, n }, &mut seen, scratch);
     }
     if count == 0 {
         row.error(Kind::MissingMessages, messages.start(), || {
@@ -94,26 +92,14 @@ pub(super) fn conversation(
         });
         return false;
     }
-    for (id, at) in std::mem::take(&mut seen.calls) {
-        // A row may end with a call: that is how calling is taught.
-        if seen.last != Some(Speaker::Typed(Role::Assistant)) {
+    // A row may end with a call: that is how calling is taught.
+    if !seen.turns.ends_with_assistant() {
+        for (id, at) in std::mem::take(&mut seen.calls) {
             unanswered(row, field, &id, at);
         }
     }
-    if seen.assistants == 0 {
-        row.error(Kind::MissingAssistant, messages.start(), || {
-            said(field, "no message of the assistant, so that there is nothing to learn", "add the answer")
-        });
-    } else if seen.last != Some(Speaker::Typed(Role::Assistant)) {
-        row.warn(Kind::RoleOrder, messages.start(), || {
-            said(
-                field,
-                "the last message is not the assistant's: nothing is learned from what follows its last answer",
-                "end the row with the assistant's answer",
-            )
-        });
-    }
-    if seen.assistants > 0 && seen.zero_weights == seen.assistants {
+    seen.turns.finish(row, messages.start(), field);
+    if seen.turns.assistants > 0 && seen.zero_weights == seen.turns.assistants {
         row.warn(Kind::AllWeightsZero, messages.start(), || {
             said(
                 field,
@@ -140,24 +126,7 @@ pub(super) fn conversation(
             });
         }
     }
-    if seen.users > 0 && seen.last == Some(Speaker::Typed(Role::Assistant)) {
-        row.facts.flags |= SHOWABLE;
-    }
     typed
-}
-
-/// Which message of which list.
-#[derive(Clone, Copy)]
-struct At {
-    list: &'static str,
-    n: usize,
-}
-
-impl At {
-    fn field(self, name: &str) -> String {
-        let At { list, n } = self;
-        if name.is_empty() { format!("{list}[{n}]") } else { format!("{list}[{n}].{name}") }
-    }
 }
 
 fn unanswered(row: &mut RowCheck<'_>, field: &str, id: &str, at: usize) {
@@ -202,11 +171,8 @@ fn check_message(
     let Some(speaker) = check_role(row, role, message, at) else {
         return false;
     };
-    order(row, speaker, message, at, seen);
+    seen.turns.next(row, speaker.who, message.start(), at);
     let assistant = speaker.who == Speaker::Typed(Role::Assistant);
-    if assistant {
-        seen.assistants += 1;
-    }
     check_weight(row, more.weight, assistant, at, seen);
     check_tools(row, &more, &speaker, message, at, seen);
     let speaks_otherwise =
@@ -217,8 +183,6 @@ fn check_message(
         let hash = super::facts::hash(value.raw().as_bytes());
         row.fold(hash);
     }
-    seen.last = Some(speaker.who);
-    seen.first_turn &= matches!(speaker.who, Speaker::Typed(Role::System));
     plain
         && matches!(speaker.who, Speaker::Typed(_))
         && !speaker.developer
@@ -328,44 +292,6 @@ fn check_role(row: &mut RowCheck<'_>, role: Option<Value<'_>>, message: Value<'_
     None
 }
 
-fn order(row: &mut RowCheck<'_>, spoken: Spoken, message: Value<'_>, at: At, seen: &mut Seen) {
-    let who = spoken.who;
-    let mut warn = |reason: &str, fix: &str| {
-        row.warn(Kind::RoleOrder, message.start(), || said(at.field("role"), reason, fix));
-    };
-    match who {
-        Speaker::Typed(Role::System) => {
-            if at.n > 0 {
-                if seen.last == Some(who) {
-                    warn("a second system message: chat templates expect one", "join the two into one");
-                } else {
-                    warn(
-                        "a system message after the conversation began: chat templates expect it first",
-                        "move it to the start of the row",
-                    );
-                }
-            }
-        }
-        Speaker::Typed(Role::User) => {
-            seen.users += 1;
-            if seen.last == Some(who) {
-                warn("two user messages in a row: chat templates expect turns", "join them into one message");
-            }
-        }
-        Speaker::Typed(Role::Assistant) => {
-            if seen.first_turn {
-                warn("the assistant speaks before the user", "begin with the user's message");
-            } else if seen.last == Some(who) {
-                warn(
-                    "two assistant messages in a row: chat templates expect turns",
-                    "join them into one message",
-                );
-            }
-        }
-        Speaker::Tool => {}
-    }
-}
-
 fn check_weight(row: &mut RowCheck<'_>, weight: Option<Value<'_>>, assistant: bool, at: At, seen: &mut Seen) {
     let Some(weight) = weight else { return };
     seen.weighted += 1;
@@ -432,7 +358,7 @@ fn check_tools(
         return;
     }
     for (id, place) in std::mem::take(&mut seen.calls) {
-        unanswered(row, at.list, &id, place);
+        unanswered(row, "messages", &id, place);
     }
     if let Some(call) = more.function_call {
         seen.tools_used = true;
@@ -520,11 +446,8 @@ fn check_content(
     };
     if let Some(text) = content.text_in(scratch) {
         row.message(spoken.who, text);
-        if text.trim_ascii().is_empty() && !(assistant && speaks_otherwise) {
-            empty(row, assistant, content, at);
-        }
-        if content.is_escaped() && memchr::memchr(0, text.as_bytes()).is_some() {
-            nul(row, content, at);
+        if !(assistant && speaks_otherwise) {
+            turns::check_text(row, spoken.who, text, content.is_escaped(), content.start(), at);
         }
         return true;
     }
@@ -540,33 +463,6 @@ fn check_content(
         )
     });
     false
-}
-
-/// Reports a message that says nothing.
-fn empty(row: &mut RowCheck<'_>, assistant: bool, content: Value<'_>, at: At) {
-    if assistant {
-        row.error(Kind::EmptyContent, content.start(), || {
-            said(
-                at.field("content"),
-                "the assistant says nothing, which teaches the model to be silent",
-                "add the answer, or remove the row",
-            )
-        });
-    } else {
-        row.warn(Kind::EmptyContent, content.start(), || {
-            said(at.field("content"), "the message is empty", "add what it says, or remove the message")
-        });
-    }
-}
-
-fn nul(row: &mut RowCheck<'_>, content: Value<'_>, at: At) {
-    row.warn(Kind::Nul, content.start(), || {
-        said(
-            at.field("content"),
-            "a NUL character (\\u0000) in the text, at which many programs stop reading",
-            "remove it (`tunesmith dataset convert --fix` does)",
-        )
-    });
 }
 
 fn check_parts(
@@ -609,7 +505,7 @@ fn check_parts(
         }
     }
     if parts == 0 {
-        empty(row, spoken.who == Speaker::Typed(Role::Assistant), content, at);
+        turns::empty(row, spoken.who, content.start(), at);
     }
     false
 }

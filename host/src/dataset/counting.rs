@@ -1,9 +1,9 @@
 //! Tokens of rows: counted where the dataset is small, otherwise estimated from the
 //! bytes of their texts by rates measured on a sample.
 
+use super::Inner;
 use super::error::DatasetError;
 use super::index::{Entry, Index, spread};
-use super::{Inner, example};
 use crate::tokens::{PER_CONVERSATION, PER_MESSAGE, Tokenizer};
 use serde::{Deserialize, Serialize};
 
@@ -132,7 +132,7 @@ fn count_all(inner: &Inner, tokenizer: Tokenizer) -> Result<Tokens, DatasetError
 
 /// Tokens of one row, counted; 0 for a row that cannot be read.
 pub(super) fn tokens_of(inner: &Inner, entry: &Entry, tokenizer: Tokenizer) -> Result<u32, DatasetError> {
-    let tokens = inner.with_row(entry, |value| example::count(value, tokenizer))?.unwrap_or(0);
+    let tokens = inner.conversation(entry)?.map_or(0, |conversation| conversation.tokens(tokenizer));
     Ok(u32::try_from(tokens).unwrap_or(u32::MAX))
 }
 

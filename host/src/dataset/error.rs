@@ -46,6 +46,14 @@ pub enum DatasetError {
         /// What to do.
         fix: String,
     },
+    /// Room for unpacking or spooling it was missing.
+    #[error("cannot write a temporary copy of the dataset {}: {source}", path.display())]
+    Spool {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// A limit on the whole file.
     #[error("the dataset {} {what}", path.display())]
     TooLarge {
@@ -66,7 +74,7 @@ impl From<DatasetError> for Error {
     fn from(error: DatasetError) -> Self {
         let kind = match &error {
             DatasetError::Interrupted { .. } => Kind::Interrupted,
-            DatasetError::Changed { .. } => Kind::Failed,
+            DatasetError::Changed { .. } | DatasetError::Spool { .. } => Kind::Failed,
             _ => Kind::Invalid,
         };
         let hint = match &error {
@@ -83,6 +91,7 @@ impl From<DatasetError> for Error {
             DatasetError::Changed { .. } => Some("run again when nothing writes to it".into()),
             DatasetError::Empty { .. } => Some("give a file with one JSON object per line".into()),
             DatasetError::Unreadable { fix, .. } => Some(fix.clone()),
+            DatasetError::Spool { .. } => Some("make room, or set TMPDIR to a directory with room".into()),
             DatasetError::TooLarge { .. } => Some("split it into several files".into()),
             DatasetError::Interrupted { .. } => None,
         };

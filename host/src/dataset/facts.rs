@@ -160,8 +160,45 @@ pub(super) struct RowCheck<'a> {
     pub line: u64,
     /// The row's number, from 0, in the block.
     pub row: u64,
-    /// The byte of the line at which the row's text starts, from 0.
-    pub offset: usize,
+    /// How bytes of the row's text are places in the file.
+    pub places: Places<'a>,
+}
+
+/// How bytes of a row's text are places in the file.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Places<'a> {
+    /// The row is a line, whose text starts after this many bytes.
+    Line(usize),
+    /// The row is this text, which may span lines, after this many bytes of its first.
+    Text(&'a str, usize),
+    /// The row was made from a CSV record, this text: where each field starts in the
+    /// row and in the record.
+    Record(&'a str, &'a [(u32, u32)]),
+}
+
+impl Places<'_> {
+    /// Lines after the row's first, and the column from 1.
+    fn of(self, at: usize) -> (u64, u32) {
+        let within = |text: &str, at: usize, first: usize| {
+            let before = &text.as_bytes()[..at.min(text.len())];
+            match memchr::memrchr(b'\n', before) {
+                None => (0, (first + before.len() + 1) as u32),
+                Some(end) => {
+                    let lines = memchr::memchr_iter(b'\n', before).count() as u64;
+                    (lines, (before.len() - end) as u32)
+                }
+            }
+        };
+        match self {
+            Self::Line(first) => (0, u32::try_from(first + at + 1).unwrap_or(u32::MAX)),
+            Self::Text(text, first) => within(text, at, first),
+            Self::Record(record, fields) => {
+                let field = fields.partition_point(|&(start, _)| start as usize <= at);
+                let start = field.checked_sub(1).map_or(0, |field| fields[field].1 as usize);
+                within(record, start, 0)
+            }
+        }
+    }
 }
 
 impl RowCheck<'_> {
@@ -170,8 +207,8 @@ impl RowCheck<'_> {
         if severity == Severity::Error {
             self.facts.flags |= BAD;
         }
-        let column = u32::try_from(self.offset + at + 1).ok();
-        let place = Place { line: Some(self.line), row: Some(self.row), column };
+        let (lines, column) = self.places.of(at);
+        let place = Place { line: Some(self.line + lines), row: Some(self.row), column: Some(column) };
         self.findings.add(severity, kind, place, say);
     }
 

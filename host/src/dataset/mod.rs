@@ -5,23 +5,30 @@
 //! read at all is a [`DatasetError`].
 
 mod chat;
+mod compress;
+mod conversation;
 mod counting;
+mod csv;
 mod error;
-mod example;
 mod facts;
+mod format;
 mod framing;
 mod index;
 mod json;
+mod rows;
 mod rules;
 mod scan;
 mod source;
+mod turns;
 mod verdict;
 mod view;
 
+pub use compress::{Compression, MAX_UNPACKED_BYTES, MAX_UNPACKED_RATIO};
 pub use counting::{COUNTED_BYTES, Counting};
 pub use error::DatasetError;
 pub use facts::{Script, Sums};
-pub use framing::MAX_ROW_BYTES;
+pub use format::{Format, Recognised};
+pub use framing::{Container, MAX_ROW_BYTES};
 pub use index::{COMPARED_ROWS, INDEXED_ROWS, LONGEST_ROWS, TASKS};
 pub use json::MAX_DEPTH;
 pub use rules::{FEW_ROWS, OPENAI_FEWEST_ROWS, OPENAI_MOST_IMAGES, Rules, Target};
@@ -30,11 +37,13 @@ pub use view::{SAMPLED_ROWS, View};
 
 use crate::contract::{Example, Task};
 use crate::tokens::Tokenizer;
+use conversation::Conversation;
 use counting::Tokens;
+use framing::Framer;
 use index::{Entry, Index};
 use source::Source;
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use verdict::{Findings, Place, said};
@@ -62,6 +71,10 @@ pub struct Options {
     pub exact: bool,
     /// On how many threads; as many as there are processors where absent, 8 at most.
     pub threads: Option<NonZeroUsize>,
+    /// The format of rows; recognised where absent.
+    pub format: Option<Format>,
+    /// Where compressed files are unpacked; where temporary files are, if absent.
+    pub temporary: Option<PathBuf>,
     /// Is told how far reading is.
     pub progress: Option<OnProgress>,
     /// Reading stops soon after this is set.
@@ -75,6 +88,8 @@ impl Default for Options {
             tokenizer: Tokenizer::Cautious,
             exact: false,
             threads: None,
+            format: None,
+            temporary: None,
             progress: None,
             cancel: None,
         }
@@ -100,6 +115,7 @@ pub(crate) struct Inner {
     source: Source,
     digest: String,
     bytes: u64,
+    recognised: Recognised,
     index: Index,
     sums: Sums,
     verdict: Verdict,
@@ -111,8 +127,9 @@ impl Dataset {
     /// Reads and checks a file. Its rows may have errors: see
     /// [`verdict`](Self::verdict).
     pub fn open(path: &Path, options: &Options) -> Result<Self, DatasetError> {
-        let source = Source::open(path)?;
-        let scanned = scan::scan(&source, options)?;
+        let source = Source::open(path, options.temporary.as_deref())?;
+        let recognised = format::recognise(&source, options.format)?;
+        let scanned = scan::scan(&source, &recognised, options)?;
         if scanned.index.rows == 0 {
             return Err(DatasetError::Empty { path: path.to_owned() });
         }
@@ -125,6 +142,7 @@ impl Dataset {
             source,
             digest: scanned.digest,
             bytes: scanned.bytes,
+            recognised,
             index: scanned.index,
             sums: scanned.sums,
             verdict: Verdict::default(),
@@ -148,9 +166,19 @@ impl Dataset {
         &self.inner.digest
     }
 
-    /// Bytes of the file.
+    /// Bytes of its rows, without compression.
     pub fn bytes(&self) -> u64 {
         self.inner.bytes
+    }
+
+    /// How it is read, and why.
+    pub fn recognised(&self) -> &Recognised {
+        &self.inner.recognised
+    }
+
+    /// How it is compressed.
+    pub fn compression(&self) -> Option<Compression> {
+        self.inner.source.compression()
     }
 
     /// Rows, good or bad: lines that are not blank.
@@ -207,7 +235,7 @@ impl Dataset {
     /// the typed view cannot express it.
     pub fn example(&self, id: u32) -> Result<Option<Example>, DatasetError> {
         let Some(entry) = self.inner.entry(id)? else { return Ok(None) };
-        Ok(self.inner.with_row(&entry, example::typed)?.flatten())
+        self.inner.typed(&entry)
     }
 
     /// The dataset as methods see it, with every choice decided by `seed`.
@@ -246,28 +274,27 @@ impl Inner {
         }
         self.source.unchanged()?;
         let start = before.offset + u64::from(before.length);
-        let mut lines = framing::Lines::new(self.source.reader_at(start));
+        let mut framer = Framer::after_row(&self.recognised.container, self.source.reader_at(start)?);
         let mut memory = Vec::new();
-        // The rest of the line before.
-        let mut first = true;
-        while let Some(block) = lines.next_block(memory).map_err(|error| self.source.failed(error))? {
-            let mut at = 0;
-            for line in block.bytes.split_inclusive(|&byte| byte == b'\n') {
-                let blank = line.trim_ascii().is_empty() && block.too_long.is_none();
-                if !blank && !first {
-                    rows_on -= 1;
-                    if rows_on == 0 {
-                        let length = if block.too_long.is_some() { 0 } else { line.trim_ascii_end().len() };
-                        let offset = start + block.offset + at as u64;
-                        return Ok(Some(Entry { offset, length: length as u32, ..before }));
-                    }
+        // The rest of the line before is blank, and no row.
+        while let Some(block) = framer.next_block(memory).map_err(|error| self.source.failed(error))? {
+            if block.too_long.is_some() {
+                rows_on -= 1;
+                if rows_on == 0 {
+                    return Ok(Some(Entry { offset: start + block.offset, length: 0, ..before }));
                 }
-                first = false;
-                at += line.len();
+            }
+            for record in block.records() {
+                rows_on -= 1;
+                if rows_on == 0 {
+                    let at = record.as_ptr().addr() - block.bytes.as_ptr().addr();
+                    let offset = start + block.offset + at as u64;
+                    return Ok(Some(Entry { offset, length: record.len() as u32, ..before }));
+                }
             }
             memory = block.bytes;
         }
-        Err(DatasetError::Changed { path: self.source.path().to_owned() })
+        Err(self.source.changed())
     }
 
     /// Reads a row again and shows it parsed; none where it is not JSON.
@@ -280,7 +307,20 @@ impl Inner {
         let mut bytes = vec![0; entry.length as usize];
         self.source.read_at(entry.offset, &mut bytes)?;
         let Ok(text) = std::str::from_utf8(&bytes) else { return Ok(None) };
-        Ok(json::Tape::default().parse(text).ok().map(see))
+        let Some(text) = csv::as_json(&self.recognised.container, text) else { return Ok(None) };
+        Ok(json::Tape::default().parse(&text).ok().map(see))
+    }
+
+    /// A row as a conversation; none where it cannot be read.
+    fn conversation(&self, entry: &Entry) -> Result<Option<Conversation>, DatasetError> {
+        let format = self.recognised.format;
+        let read = self.with_row(entry, |value| conversation::read(format, value, &mut Vec::new()))?;
+        Ok(read.flatten())
+    }
+
+    /// A row as the typed view shows it; none where it cannot.
+    fn typed(&self, entry: &Entry) -> Result<Option<Example>, DatasetError> {
+        Ok(self.conversation(entry)?.and_then(|conversation| conversation.typed()))
     }
 
     fn system_prompt(&self, task: usize) -> Result<String, DatasetError> {
@@ -288,7 +328,7 @@ impl Inner {
         if task.none {
             return Ok(String::new());
         }
-        let first = self.with_row(&task.first, example::typed)?.flatten();
+        let first = self.typed(&task.first)?;
         let system = first.and_then(|example| {
             example.messages.into_iter().find(|message| message.role == crate::contract::Role::System)
         });
@@ -362,6 +402,17 @@ impl Inner {
                     format!("{rows} rows; a tuned model seldom improves with fewer than {FEW_ROWS}"),
                     "add rows, or try the examples in a prompt first",
                 )
+            });
+        }
+        let format = self.recognised.format;
+        if rules.is_openai() && !matches!(format, Format::OpenAi | Format::OpenAiPreference) {
+            findings.add(Severity::Error, Kind::FormatNotTaken, place, || {
+                let to = if format.is_preference() { "openai-preference" } else { "openai" };
+                let fix = match format {
+                    Format::Text => "write conversations: raw text cannot be made into them".to_owned(),
+                    _ => format!("convert it: `tunesmith dataset convert --to {to}`"),
+                };
+                said("", format!("the rows are {}; OpenAI takes its own format", format.title()), fix)
             });
         }
         if self.index.showable == 0 && rules.target == Target::Ollama {

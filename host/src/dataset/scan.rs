@@ -1,17 +1,18 @@
 //! Reads a whole dataset once: cuts it into blocks, checks them on several threads,
 //! and joins the results in order, so that they do not depend on the threads.
 
-use super::chat;
 use super::error::DatasetError;
-use super::facts::{RowCheck, RowFacts, Sums};
-use super::framing::{Block, Lines, MAX_ROW_BYTES};
+use super::facts::{Places, RowCheck, RowFacts, Sums};
+use super::format::Recognised;
+use super::framing::{Block, Container, Framer, MAX_ROW_BYTES, Span, is_blank};
 use super::index::{Entry, Index, IndexBuilder, Spot};
-use super::json::{Problem, SyntaxError, Tape};
+use super::json::{Kind as Json, Problem, SyntaxError, Tape};
 use super::rules::Rules;
-use super::source::{Digesting, Source, SourceReader};
+use super::source::{Digesting, FileReader, Source};
 use super::verdict::{Findings, Kind, Place, Severity, said};
-use super::{Options, Progress};
+use super::{Options, Progress, csv, rows};
 use std::collections::BTreeMap;
+use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -20,6 +21,8 @@ pub(super) const SUSPECTS: usize = 20_000;
 
 /// Results that may wait for an earlier block, for each thread.
 const WAITING: u64 = 4;
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Files below this size are read on one thread: starting more takes longer.
 const PARALLEL_BYTES: u64 = 2 << 20;
@@ -63,16 +66,23 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Reads and checks everything.
-pub(super) fn scan(source: &Source, options: &Options) -> Result<Scan, DatasetError> {
+pub(super) fn scan(
+    source: &Source,
+    recognised: &Recognised,
+    options: &Options,
+) -> Result<Scan, DatasetError> {
+    let of = source.plain_bytes()?;
     let threads = match options.threads {
         Some(threads) => threads.get(),
-        None if source.bytes() < PARALLEL_BYTES => 1,
+        None if of < PARALLEL_BYTES => 1,
         None => std::thread::available_parallelism().map_or(1, |threads| threads.get().min(8)),
     };
     let shared = Shared {
         source,
+        recognised,
         options,
-        feed: Mutex::new(Some(Lines::new(Digesting::new(source.reader())))),
+        of,
+        feed: Mutex::new(Some(Framer::new(&recognised.container, Feed::new(source)?))),
         joined: Mutex::new(Joined::new(options.rules)),
         turn: Condvar::new(),
         stop: AtomicBool::new(false),
@@ -93,18 +103,62 @@ pub(super) fn scan(source: &Source, options: &Options) -> Result<Scan, DatasetEr
     }
     source.unchanged()?;
     let feed = lock(&shared.feed).take();
-    let (digest, bytes) = feed.map(|lines| lines.into_inner().finish()).unwrap_or_default();
-    if bytes != source.bytes() {
-        return Err(DatasetError::Changed { path: source.path().to_owned() });
-    }
+    let digest = match feed.map(Framer::into_inner) {
+        Some(Feed::Digested(reader)) => {
+            let (digest, bytes) = reader.finish();
+            if bytes != of {
+                return Err(source.changed());
+            }
+            digest
+        }
+        _ => source.digest()?,
+    };
     let joined = shared.joined.into_inner().unwrap_or_else(PoisonError::into_inner);
-    Ok(joined.finish(digest, bytes))
+    Ok(joined.finish(digest, of))
+}
+
+/// What blocks are cut from. A file that is not compressed is digested on the way.
+enum Feed<'a> {
+    Digested(Digesting<FileReader<'a>>),
+    Unpacked(FileReader<'a>, u64),
+}
+
+impl<'a> Feed<'a> {
+    fn new(source: &'a Source) -> Result<Self, DatasetError> {
+        let reader = source.reader_at(0)?;
+        Ok(match source.compression() {
+            None => Self::Digested(Digesting::new(reader)),
+            Some(_) => Self::Unpacked(reader, 0),
+        })
+    }
+
+    fn bytes(&self) -> u64 {
+        match self {
+            Self::Digested(reader) => reader.bytes(),
+            Self::Unpacked(_, bytes) => *bytes,
+        }
+    }
+}
+
+impl Read for Feed<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Digested(reader) => reader.read(buffer),
+            Self::Unpacked(reader, bytes) => {
+                let count = reader.read(buffer)?;
+                *bytes += count as u64;
+                Ok(count)
+            }
+        }
+    }
 }
 
 struct Shared<'a> {
     source: &'a Source,
+    recognised: &'a Recognised,
     options: &'a Options,
-    feed: Mutex<Option<Lines<Digesting<SourceReader<'a>>>>>,
+    of: u64,
+    feed: Mutex<Option<Framer<Feed<'a>>>>,
     joined: Mutex<Joined>,
     turn: Condvar,
     stop: AtomicBool,
@@ -120,7 +174,7 @@ impl Shared<'_> {
     }
 
     fn work(&self) {
-        let mut checker = Checker::new(&self.options.rules);
+        let mut checker = Checker::new(&self.options.rules, self.recognised);
         let mut memory = Vec::new();
         while !self.stop.load(Ordering::Relaxed) {
             if self.options.cancel.as_ref().is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
@@ -131,7 +185,7 @@ impl Shared<'_> {
                 let Some(lines) = feed.as_mut() else { return };
                 let block = lines.next_block(std::mem::take(&mut memory));
                 if let Some(progress) = &self.options.progress {
-                    progress(Progress { bytes: lines.get_ref().bytes(), of: self.source.bytes() });
+                    progress(Progress { bytes: lines.get_ref().bytes(), of: self.of });
                 }
                 block
             };
@@ -256,40 +310,55 @@ impl Joined {
 /// Checks blocks, with memory that it uses again.
 struct Checker<'a> {
     rules: &'a Rules,
+    recognised: &'a Recognised,
     tape: Tape,
     scratch: String,
 }
 
+/// A record as it lies in its block.
+struct Record<'a> {
+    text: Result<&'a str, std::str::Utf8Error>,
+    /// Bytes of the line before it.
+    before: usize,
+}
+
 impl<'a> Checker<'a> {
-    fn new(rules: &'a Rules) -> Self {
-        Self { rules, tape: Tape::default(), scratch: String::new() }
+    fn new(rules: &'a Rules, recognised: &'a Recognised) -> Self {
+        Self { rules, recognised, tape: Tape::default(), scratch: String::new() }
     }
 
     fn check(&mut self, block: &Block) -> Checked {
         let mut checked = Checked { offset: block.offset, ..Checked::default() };
         if let Some(length) = block.too_long {
-            self.too_long(&mut checked, length);
-            return checked;
+            self.too_long(&mut checked, length, block.bytes.len() as u64);
+        } else if let Some(spans) = &block.spans {
+            self.check_spans(&mut checked, block, spans);
+        } else {
+            self.check_lines(&mut checked, block);
         }
+        if let Some((at, what)) = block.problem {
+            let line = 1 + memchr::memchr_iter(b'\n', &block.bytes[..at]).count() as u64;
+            let start = memchr::memrchr(b'\n', &block.bytes[..at]).map_or(0, |end| end + 1);
+            let place = Place { line: Some(line), row: None, column: u32::try_from(at - start + 1).ok() };
+            checked.findings.add(Severity::Error, Kind::JsonSyntax, place, || {
+                said("", what, "correct the list, or write one row a line without a list")
+            });
+        }
+        checked
+    }
+
+    fn check_lines(&mut self, checked: &mut Checked, block: &Block) {
         let whole = std::str::from_utf8(&block.bytes);
         let mut start = 0;
         while start < block.bytes.len() {
             let end = memchr::memchr(b'\n', &block.bytes[start..]).map_or(block.bytes.len(), |at| start + at);
             checked.lines += 1;
             let mut bytes = &block.bytes[start..end];
-            let mut offset = 0;
-            if block.offset == 0 && start == 0 && bytes.starts_with(b"\xef\xbb\xbf") {
-                offset = 3;
-                bytes = &bytes[3..];
-                let place = Place { line: Some(1), row: None, column: Some(1) };
-                let severity = if self.rules.is_openai() { Severity::Error } else { Severity::Warning };
-                checked.findings.add(severity, Kind::ByteOrderMark, place, || {
-                    said(
-                        "",
-                        "the file starts with a byte order mark, which many readers take for part of the first row",
-                        "save it as UTF-8 without a byte order mark (`tunesmith dataset convert --fix` does)",
-                    )
-                });
+            let mut before = 0;
+            if block.offset == 0 && start == 0 && bytes.starts_with(BYTE_ORDER_MARK) {
+                before = BYTE_ORDER_MARK.len();
+                bytes = &bytes[before..];
+                self.byte_order_mark(checked);
             }
             if let Some(without) = bytes.strip_suffix(b"\r") {
                 bytes = without;
@@ -303,19 +372,19 @@ impl<'a> Checker<'a> {
                     )
                 });
             }
-            if bytes.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r')) {
+            if is_blank(bytes) {
                 let place = Place { line: Some(checked.lines), row: None, column: Some(1) };
                 checked.findings.add(Severity::Warning, Kind::BlankLine, place, || {
                     said("", "a line without a row", "remove it; it is passed over")
                 });
             } else {
                 let text = match whole {
-                    Ok(whole) => Ok(&whole[start + offset..start + offset + bytes.len()]),
+                    Ok(whole) => Ok(&whole[start + before..start + before + bytes.len()]),
                     Err(_) => std::str::from_utf8(bytes),
                 };
-                let facts = self.check_row(&mut checked, text, offset);
+                let facts = self.check_row(checked, checked.lines, Record { text, before });
                 checked.rows.push(CheckedRow {
-                    start: (start + offset) as u32,
+                    start: (start + before) as u32,
                     length: bytes.len() as u32,
                     line: checked.lines as u32,
                     facts,
@@ -323,38 +392,109 @@ impl<'a> Checker<'a> {
             }
             start = end + 1;
         }
-        checked
     }
 
-    fn check_row(
-        &mut self,
-        checked: &mut Checked,
-        text: Result<&str, std::str::Utf8Error>,
-        offset: usize,
-    ) -> RowFacts {
+    fn check_spans(&mut self, checked: &mut Checked, block: &Block, spans: &[Span]) {
+        if block.offset == 0 && block.bytes.starts_with(BYTE_ORDER_MARK) {
+            self.byte_order_mark(checked);
+        }
+        let mut counted = 0;
+        let mut line = 1;
+        for span in spans {
+            let (start, end) = (span.start as usize, span.end as usize);
+            line += memchr::memchr_iter(b'\n', &block.bytes[counted..start]).count() as u64;
+            counted = start;
+            let line_start = memchr::memrchr(b'\n', &block.bytes[..start]).map_or(0, |at| at + 1);
+            let record =
+                Record { text: std::str::from_utf8(&block.bytes[start..end]), before: start - line_start };
+            let facts = self.check_row(checked, line, record);
+            checked.rows.push(CheckedRow {
+                start: span.start,
+                length: span.end - span.start,
+                line: line as u32,
+                facts,
+            });
+        }
+        checked.lines = memchr::memchr_iter(b'\n', &block.bytes).count() as u64;
+    }
+
+    fn byte_order_mark(&self, checked: &mut Checked) {
+        let place = Place { line: Some(1), row: None, column: Some(1) };
+        let severity = if self.rules.is_openai() { Severity::Error } else { Severity::Warning };
+        checked.findings.add(severity, Kind::ByteOrderMark, place, || {
+            said(
+                "",
+                "the file starts with a byte order mark, which many readers take for part of the first row",
+                "save it as UTF-8 without a byte order mark (`tunesmith dataset convert --fix` does)",
+            )
+        });
+    }
+
+    fn check_row(&mut self, checked: &mut Checked, line: u64, record: Record<'_>) -> RowFacts {
+        let Recognised { format, container, .. } = self.recognised;
         let mut row = RowCheck {
             rules: self.rules,
+            row: checked.rows.len() as u64,
             findings: &mut checked.findings,
             sums: &mut checked.sums,
             facts: RowFacts::default(),
-            line: checked.lines,
-            row: checked.rows.len() as u64,
-            offset,
+            line,
+            places: Places::Line(record.before),
         };
-        match text {
-            Err(error) => row.error(Kind::NotUtf8, error.valid_up_to(), || {
-                said("", "bytes that are not UTF-8", "save the file as UTF-8")
+        let text = match record.text {
+            Ok(text) => text,
+            Err(error) => {
+                row.error(Kind::NotUtf8, error.valid_up_to(), || {
+                    said("", "bytes that are not UTF-8", "save the file as UTF-8")
+                });
+                return row.facts;
+            }
+        };
+        let made;
+        let fields;
+        let text = match container {
+            Container::Jsonl => text,
+            Container::Array => {
+                row.places = Places::Text(text, record.before);
+                text
+            }
+            Container::Lines => {
+                made = csv::line_object(text);
+                row.places = Places::Record(text, &[]);
+                &made
+            }
+            Container::Csv(columns) => {
+                row.places = Places::Text(text, 0);
+                match csv::object(columns, text) {
+                    Ok((object, places)) => {
+                        made = object;
+                        fields = places;
+                        row.places = Places::Record(text, &fields);
+                        &made
+                    }
+                    Err(problem) => {
+                        report_record(&mut row, &problem, columns.len());
+                        return row.facts;
+                    }
+                }
+            }
+        };
+        match self.tape.parse(text) {
+            Err(error) => report_syntax(&mut row, error, text),
+            Ok(value) if value.kind() != Json::Object => row.error(Kind::NotAnObject, value.start(), || {
+                said(
+                    "",
+                    format!("the row is {}, not an object", value.kind().name()),
+                    "write each row as an object in braces",
+                )
             }),
-            Ok(text) => match self.tape.parse(text) {
-                Err(error) => report_syntax(&mut row, error, text),
-                Ok(value) => chat::check(&mut row, value, &mut self.scratch),
-            },
+            Ok(value) => rows::check(&mut row, *format, value, &mut self.scratch),
         }
         row.facts
     }
 
-    fn too_long(&self, checked: &mut Checked, length: u64) {
-        checked.lines = 1;
+    fn too_long(&self, checked: &mut Checked, length: u64, lines: u64) {
+        checked.lines = lines;
         let mut row = RowCheck {
             rules: self.rules,
             findings: &mut checked.findings,
@@ -362,7 +502,7 @@ impl<'a> Checker<'a> {
             facts: RowFacts::default(),
             line: 1,
             row: 0,
-            offset: 0,
+            places: Places::Line(0),
         };
         row.error(Kind::RowTooLong, 0, || {
             said(
@@ -373,6 +513,24 @@ impl<'a> Checker<'a> {
         });
         let facts = row.facts;
         checked.rows.push(CheckedRow { start: 0, length: 0, line: 1, facts });
+    }
+}
+
+fn report_record(row: &mut RowCheck<'_>, problem: &csv::Problem, columns: usize) {
+    match *problem {
+        csv::Problem::Unclosed(at) => row.error(Kind::CsvRecord, at, || {
+            said("", "a quote that is not closed", "close it, or write two quotes for one within a value")
+        }),
+        csv::Problem::AfterQuote(at) => row.error(Kind::CsvRecord, at, || {
+            said("", "more text after a closing quote", "write two quotes for one within a value")
+        }),
+        csv::Problem::Fields(fields) => row.error(Kind::CsvRecord, 0, || {
+            said(
+                "",
+                format!("the record has {fields} fields, the header {columns}"),
+                "quote values that contain commas",
+            )
+        }),
     }
 }
 

@@ -1,11 +1,14 @@
-//! Opens a dataset's file, and only a regular file, and notices when it changes.
+//! Opens a dataset's file, and only a regular file, unpacks it where it is compressed,
+//! and notices when it changes.
 
+use super::compress::Compression;
 use super::error::DatasetError;
 use sha2::{Digest, Sha256};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// What tells one state of a file from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,11 +26,15 @@ pub(super) struct Source {
     path: PathBuf,
     file: File,
     identity: Identity,
+    compression: Option<Compression>,
+    temporary: Option<PathBuf>,
+    unpacked: OnceLock<(File, u64)>,
 }
 
 impl Source {
-    /// Opens a regular file. A symbolic link is followed.
-    pub fn open(path: &Path) -> Result<Self, DatasetError> {
+    /// Opens a regular file. A symbolic link is followed. What is compressed will be
+    /// unpacked in `temporary`.
+    pub fn open(path: &Path, temporary: Option<&Path>) -> Result<Self, DatasetError> {
         let failed = |source| DatasetError::Read { path: path.to_owned(), source };
         // Without NONBLOCK, opening a pipe would wait for a writer.
         let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
@@ -48,7 +55,24 @@ impl Source {
             return Err(DatasetError::NotAFile { path: path.to_owned(), what });
         }
         let identity = identity(&metadata);
-        Ok(Self { path: path.to_owned(), file, identity })
+        let mut start = [0; 8];
+        let count = read_up_to(&mut FileReader { file: &file, at: 0 }, &mut start).map_err(failed)?;
+        let start = &start[..count];
+        if let Some((what, fix)) = foreign(start) {
+            return Err(DatasetError::Unreadable {
+                path: path.to_owned(),
+                what: what.into(),
+                fix: fix.into(),
+            });
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            identity,
+            compression: Compression::of(start),
+            temporary: temporary.map(Path::to_owned),
+            unpacked: OnceLock::new(),
+        })
     }
 
     /// The path that it was opened by.
@@ -56,44 +80,115 @@ impl Source {
         &self.path
     }
 
-    /// Its size in bytes when it was opened.
+    /// Its size in bytes when it was opened, as it is on disk.
     pub fn bytes(&self) -> u64 {
         self.identity.bytes
+    }
+
+    /// How it is compressed.
+    pub fn compression(&self) -> Option<Compression> {
+        self.compression
     }
 
     /// Fails if the file is not as it was when it was opened.
     pub fn unchanged(&self) -> Result<(), DatasetError> {
         let metadata = self.file.metadata().map_err(|source| self.failed(source))?;
-        if identity(&metadata) == self.identity {
-            Ok(())
-        } else {
-            Err(DatasetError::Changed { path: self.path.clone() })
+        if identity(&metadata) == self.identity { Ok(()) } else { Err(self.changed()) }
+    }
+
+    /// The file without compression, and its size.
+    fn plain(&self) -> Result<(&File, u64), DatasetError> {
+        let Some(compression) = self.compression else { return Ok((&self.file, self.identity.bytes)) };
+        if let Some((file, bytes)) = self.unpacked.get() {
+            return Ok((file, *bytes));
         }
+        let file = compression.unpack(self, self.temporary.as_deref())?;
+        self.unchanged()?;
+        let bytes = file.metadata().map_err(|source| self.failed(source))?.len();
+        let (file, bytes) = self.unpacked.get_or_init(|| (file, bytes));
+        Ok((file, *bytes))
     }
 
-    /// Reads from the start on, independently of other readers.
-    pub fn reader(&self) -> SourceReader<'_> {
-        self.reader_at(0)
+    /// Its size in bytes without compression.
+    pub fn plain_bytes(&self) -> Result<u64, DatasetError> {
+        Ok(self.plain()?.1)
     }
 
-    /// Reads from a byte on.
-    pub fn reader_at(&self, offset: u64) -> SourceReader<'_> {
-        SourceReader { file: &self.file, at: offset }
+    /// Reads without compression from a byte on, independently of other readers.
+    pub fn reader_at(&self, offset: u64) -> Result<FileReader<'_>, DatasetError> {
+        Ok(FileReader { file: self.plain()?.0, at: offset })
     }
 
-    /// Reads exactly these bytes.
+    /// Reads the file as it is on disk.
+    pub fn packed_reader(&self) -> FileReader<'_> {
+        FileReader { file: &self.file, at: 0 }
+    }
+
+    /// Reads exactly these bytes, without compression.
     pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), DatasetError> {
-        use std::os::unix::fs::FileExt;
-        self.file.read_exact_at(buffer, offset).map_err(|source| match source.kind() {
-            io::ErrorKind::UnexpectedEof => DatasetError::Changed { path: self.path.clone() },
+        self.plain()?.0.read_exact_at(buffer, offset).map_err(|source| match source.kind() {
+            io::ErrorKind::UnexpectedEof => self.changed(),
             _ => self.failed(source),
         })
+    }
+
+    /// The SHA-256 of the file as it is on disk, in hexadecimal.
+    pub fn digest(&self) -> Result<String, DatasetError> {
+        let mut digesting = Digesting::new(self.packed_reader());
+        let mut buffer = vec![0; 256 << 10];
+        while digesting.read(&mut buffer).map_err(|source| self.failed(source))? > 0 {}
+        let (digest, bytes) = digesting.finish();
+        self.unchanged()?;
+        if bytes == self.bytes() { Ok(digest) } else { Err(self.changed()) }
     }
 
     /// An error while reading.
     pub fn failed(&self, source: io::Error) -> DatasetError {
         DatasetError::Read { path: self.path.clone(), source }
     }
+
+    /// The error for a file that is no longer as it was.
+    pub fn changed(&self) -> DatasetError {
+        DatasetError::Changed { path: self.path.clone() }
+    }
+}
+
+/// Names files of other kinds by their first bytes.
+fn foreign(start: &[u8]) -> Option<(&'static str, &'static str)> {
+    const UNPACK: &str = "unpack it, or pack it with gzip or zstd";
+    match start {
+        [b'P', b'A', b'R', b'1', ..] => Some((
+            "is a Parquet file",
+            "convert it to JSONL first, for example with pandas: read_parquet(…).to_json(…, orient=\"records\", lines=True)",
+        )),
+        [b'A', b'R', b'R', b'O', b'W', b'1', ..] => Some((
+            "is an Arrow file",
+            "convert it to JSONL first, for example with datasets: Dataset.to_json(…)",
+        )),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
+            Some(("is text in UTF-16", "save it as UTF-8, for example with `iconv -f utf-16 -t utf-8`"))
+        }
+        [b'P', b'K', 3, 4, ..] => Some(("is a ZIP archive or an office document", UNPACK)),
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some(("is compressed by xz", UNPACK)),
+        [b'B', b'Z', b'h', ..] => Some(("is compressed by bzip2", UNPACK)),
+        [b'%', b'P', b'D', b'F', ..] => Some(("is a PDF document", "give a file of rows, such as JSONL")),
+        [b'S', b'Q', b'L', b'i', b't', b'e', ..] => {
+            Some(("is an SQLite database", "export a table to CSV or JSON first"))
+        }
+        _ => None,
+    }
+}
+
+/// Reads until the buffer is full or the stream ends.
+pub(super) fn read_up_to(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match input.read(&mut buffer[filled..])? {
+            0 => break,
+            count => filled += count,
+        }
+    }
+    Ok(filled)
 }
 
 fn identity(metadata: &std::fs::Metadata) -> Identity {
@@ -106,16 +201,15 @@ fn identity(metadata: &std::fs::Metadata) -> Identity {
     }
 }
 
-/// Reads a [`Source`] in order.
+/// Reads a file in order, with a position of its own.
 #[derive(Debug)]
-pub(super) struct SourceReader<'a> {
+pub(super) struct FileReader<'a> {
     file: &'a File,
     at: u64,
 }
 
-impl Read for SourceReader<'_> {
+impl Read for FileReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        use std::os::unix::fs::FileExt;
         loop {
             match self.file.read_at(buffer, self.at) {
                 Ok(bytes) => {

@@ -1,10 +1,10 @@
 //! The dataset as methods see it. Everything that a method may ask for is prepared
 //! beforehand, so that an answer takes no longer for many rows than for few.
 
+use super::Inner;
 use super::counting::{Tokens, tokens_of};
 use super::error::DatasetError;
 use super::index::{Entry, NO_TASK, mix, spread};
-use super::{Inner, example};
 use crate::contract::{DatasetView, Overview, Row, Selection, Task};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -126,7 +126,7 @@ impl View {
     fn read(&self, n: u32) -> Result<Option<Row>, DatasetError> {
         let index = &self.inner.index;
         let entry: &Entry = &index.entries[n as usize];
-        let Some(example) = self.inner.with_row(entry, example::typed)?.flatten() else {
+        let Some(example) = self.inner.typed(entry)? else {
             return Ok(None);
         };
         let tokens = if self.tokens.summary.exact {

@@ -1,0 +1,197 @@
+//! Reads records of comma-separated values (RFC 4180) as JSON objects, so that
+//! everything else sees one kind of row.
+
+use super::framing::Container;
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// Columns of which at least one must be there for a first line to be a header.
+const KNOWN_COLUMNS: [&str; 12] = [
+    "prompt",
+    "completion",
+    "response",
+    "instruction",
+    "output",
+    "question",
+    "answer",
+    "chosen",
+    "rejected",
+    "text",
+    "messages",
+    "conversations",
+];
+
+/// Columns whose values are JSON.
+const JSON_COLUMNS: [&str; 3] = ["messages", "conversations", "history"];
+
+/// The columns, if the first line that is not blank names some that are known.
+pub(super) fn header(text: &[u8]) -> Option<Vec<String>> {
+    let line = text.split(|&byte| byte == b'\n').find(|line| !line.trim_ascii().is_empty())?;
+    let line = std::str::from_utf8(line.strip_suffix(b"\r").unwrap_or(line)).ok()?;
+    let columns: Vec<String> =
+        fields(line).ok()?.into_iter().map(|(field, _)| field.trim().to_lowercase()).collect();
+    let unique = columns.iter().collect::<std::collections::BTreeSet<_>>().len() == columns.len();
+    (unique && columns.iter().any(|column| KNOWN_COLUMNS.contains(&column.as_str()))).then_some(columns)
+}
+
+/// Why a record does not fit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Problem {
+    /// A quote that is not closed, from this byte on.
+    Unclosed(usize),
+    /// More text after a closing quote.
+    AfterQuote(usize),
+    /// As many fields as this, not as many as columns.
+    Fields(usize),
+}
+
+/// A record's values and where they start.
+pub(super) fn fields(record: &str) -> Result<Vec<(Cow<'_, str>, usize)>, Problem> {
+    let bytes = record.as_bytes();
+    let mut fields = Vec::new();
+    let mut at = 0;
+    loop {
+        let start = at;
+        let field = if bytes.get(at) == Some(&b'"') {
+            let mut value = Cow::Borrowed("");
+            at += 1;
+            loop {
+                let Some(length) = memchr::memchr(b'"', &bytes[at..]) else {
+                    return Err(Problem::Unclosed(start));
+                };
+                let part = &record[at..at + length];
+                at += length + 1;
+                if bytes.get(at) == Some(&b'"') {
+                    // Two quotes stand for one.
+                    value.to_mut().push_str(part);
+                    value.to_mut().push('"');
+                    at += 1;
+                    continue;
+                }
+                if value.is_empty() {
+                    value = Cow::Borrowed(part);
+                } else {
+                    value.to_mut().push_str(part);
+                }
+                break;
+            }
+            if !matches!(bytes.get(at), None | Some(b',')) {
+                return Err(Problem::AfterQuote(at));
+            }
+            value
+        } else {
+            at += memchr::memchr(b',', &bytes[at..]).unwrap_or(bytes.len() - at);
+            Cow::Borrowed(&record[start..at])
+        };
+        fields.push((field, start));
+        if at >= bytes.len() {
+            return Ok(fields);
+        }
+        at += 1;
+    }
+}
+
+/// A record as an object, and where each value starts: in the object and in the record.
+pub(super) fn object(columns: &[String], record: &str) -> Result<(String, Vec<(u32, u32)>), Problem> {
+    let fields = fields(record)?;
+    if fields.len() != columns.len() {
+        return Err(Problem::Fields(fields.len()));
+    }
+    let mut json = String::with_capacity(record.len() + 16 * columns.len());
+    let mut places = Vec::with_capacity(columns.len());
+    json.push('{');
+    for (column, (field, start)) in columns.iter().zip(fields) {
+        // An empty cell is how CSV says that there is no value.
+        if field.is_empty() {
+            continue;
+        }
+        if json.len() > 1 {
+            json.push(',');
+        }
+        places.push((json.len() as u32, start as u32));
+        quote(column, &mut json);
+        json.push(':');
+        let opens = field.trim_start().as_bytes().first();
+        if JSON_COLUMNS.contains(&column.as_str()) && matches!(opens, Some(b'[' | b'{')) {
+            json.push_str(&field);
+        } else {
+            quote(&field, &mut json);
+        }
+    }
+    json.push('}');
+    Ok((json, places))
+}
+
+/// A record as JSON text, whatever holds it; none where it does not fit.
+pub(super) fn as_json<'a>(container: &Container, record: &'a str) -> Option<Cow<'a, str>> {
+    match container {
+        Container::Jsonl | Container::Array => Some(Cow::Borrowed(record)),
+        Container::Csv(columns) => object(columns, record).ok().map(|(json, _)| Cow::Owned(json)),
+        Container::Lines => Some(Cow::Owned(line_object(record))),
+    }
+}
+
+/// A line of plain text as an object.
+pub(super) fn line_object(line: &str) -> String {
+    let mut json = String::with_capacity(line.len() + 16);
+    json.push_str("{\"text\":");
+    quote(line, &mut json);
+    json.push('}');
+    json
+}
+
+/// Writes a text as JSON.
+pub(super) fn quote(text: &str, json: &mut String) {
+    json.push('"');
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+        json.push_str(&rest[..at]);
+        match rest.as_bytes()[at] {
+            b'"' => json.push_str("\\\""),
+            b'\\' => json.push_str("\\\\"),
+            b'\n' => json.push_str("\\n"),
+            b'\r' => json.push_str("\\r"),
+            b'\t' => json.push_str("\\t"),
+            byte => {
+                let _ = write!(json, "\\u{byte:04x}");
+            }
+        }
+        rest = &rest[at + 1..];
+    }
+    json.push_str(rest);
+    json.push('"');
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn values_come_back(values in prop::collection::vec("[a-z\",\n\r é]{0,12}", 1..6)) {
+            let record: Vec<String> =
+                values.iter().map(|value| format!("\"{}\"", value.replace('"', "\"\""))).collect();
+            let record = record.join(",");
+            let found: Vec<_> = fields(&record).unwrap().into_iter().map(|(field, _)| field.into_owned()).collect();
+            prop_assert_eq!(found, values);
+        }
+
+        #[test]
+        fn quoted_text_is_json(text in any::<String>()) {
+            let mut json = String::new();
+            quote(&text, &mut json);
+            prop_assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn records_that_do_not_fit_say_why() {
+        let columns = ["a".to_owned(), "b".to_owned()];
+        assert_eq!(object(&columns, "1,2,3"), Err(Problem::Fields(3)));
+        assert_eq!(object(&columns, "1,\"2"), Err(Problem::Unclosed(2)));
+        assert_eq!(object(&columns, "\"1\"x,2"), Err(Problem::AfterQuote(3)));
+        assert_eq!(object(&columns, "1,").unwrap().0, "{\"a\":\"1\"}");
+    }
+}
