@@ -143,7 +143,7 @@ impl Parameters {
                 Some(&(name, reason)) => {
                     report.add(Violation::ForbiddenName { list: List::OllamaParameter, name, reason });
                 }
-                None => allowed.push(setting.clone()),
+                None => allowed.push(rounded(setting)),
             }
         }
         for (entry, value) in
@@ -191,6 +191,16 @@ impl Parameters {
         };
         self.entries.insert(place, value);
     }
+}
+
+/// The setting with its number as Ollama will hold it, so that ranges are checked on
+/// that: a number just above 0 may become 0.
+fn rounded(setting: &Setting) -> Setting {
+    let value = match &setting.value {
+        Value::Number(number) if as_float32(*number).is_finite() => Value::Number(as_float32(*number)),
+        other => other.clone(),
+    };
+    Setting { name: setting.name.clone(), value }
 }
 
 /// The shortest decimal of the 32-bit float nearest to the number.
@@ -279,6 +289,13 @@ mod tests {
         .map(|setting| checked(&[setting]).unwrap_err())
         .collect();
         insta::assert_snapshot!(messages.join("\n"));
+    }
+
+    #[test]
+    fn ranges_hold_for_the_float_that_ollama_holds() {
+        let message = checked(&[("top_p", Value::Number(1e-300))]).unwrap_err();
+        assert_eq!(message, "Ollama parameter `top_p` must be a number above 0, at most 1, but is 0");
+        assert!(checked(&[("temperature", Value::Number(2.000_000_001))]).is_ok());
     }
 
     #[test]

@@ -240,3 +240,74 @@ fn rows_are_asked_for_only_as_often_as_they_may_be() {
     assert!(check(&flood, &[], &count).is_err());
     assert_eq!(asked.get(), 0);
 }
+
+mod any_answer {
+    use super::*;
+    use crate::provider::ollama::parameters::{FORBIDDEN, PARAMETERS};
+    use crate::provider::ollama::{CreateRequest, ModelName};
+    use proptest::prelude::*;
+
+    fn value() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            any::<bool>().prop_map(Value::Flag),
+            (-3..9000_i32).prop_map(Value::Integer),
+            any::<i32>().prop_map(Value::Integer),
+            any::<f64>().prop_map(Value::Number),
+            (-3.0..3.0_f64).prop_map(Value::Number),
+            ".{0,8}".prop_map(Value::Text),
+            proptest::collection::vec(".{0,4}", 0..4).prop_map(Value::Texts),
+        ]
+    }
+
+    fn name() -> impl Strategy<Value = String> {
+        let known: Vec<String> = PARAMETERS.iter().map(|entry| entry.name.to_owned()).collect();
+        let forbidden: Vec<String> = FORBIDDEN.iter().map(|(name, _)| (*name).to_owned()).collect();
+        prop_oneof![
+            20 => proptest::sample::select(known),
+            1 => proptest::sample::select(forbidden),
+            1 => any::<String>(),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+        /// Whatever comes back, it is refused in words, or what becomes of it keeps every
+        /// promise.
+        #[test]
+        fn is_refused_or_keeps_every_promise(
+            system in proptest::option::of(".{0,40}"),
+            ids in proptest::collection::vec(prop_oneof![4 => 20..60_u32, 1 => any::<u32>()], 0..6),
+            parameters in proptest::collection::vec((name(), value()), 0..3),
+            temperature in proptest::option::of(0.0..2.0_f64),
+            window in proptest::option::of(256..9000_i32),
+        ) {
+            let parameters: Vec<(&str, Value)> =
+                parameters.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+            let mut settings = Vec::new();
+            settings.extend(temperature.map(|value| ("temperature", Value::Number(value))));
+            settings.extend(window.map(|value| ("context_window", Value::Integer(value))));
+            let baked = match checked(&config(system.as_deref(), &rows(&ids), &parameters), &settings) {
+                Ok(baked) => baked,
+                Err(violations) => {
+                    let message = violations.to_string();
+                    prop_assert!(!message.is_empty() && !message.contains(crate::provider::text::is_hidden));
+                    return Ok(());
+                }
+            };
+            prop_assert!(baked.budget.total() <= u64::from(baked.context_window.tokens));
+            if let Some(window) = window {
+                prop_assert_eq!(baked.parameters.get("num_ctx"), Some(&ParameterValue::Integer(window)));
+            }
+            if let (Some(given), Some(ParameterValue::Number(kept))) = (temperature, baked.parameters.get("temperature")) {
+                prop_assert!((given - kept).abs() < 1e-6);
+            } else {
+                prop_assert!(temperature.is_none());
+            }
+            let (model, base) = (ModelName::parse("new").unwrap(), ModelName::parse("base").unwrap());
+            let request = CreateRequest::new(model, base, &baked).unwrap();
+            let json = serde_json::to_string(&request).unwrap();
+            prop_assert_eq!(serde_json::from_str::<CreateRequest>(&json).unwrap(), request);
+        }
+    }
+}
