@@ -65,13 +65,24 @@ fn check(case: &Case, cache: &Path) -> Result<(), String> {
     for hint in &error.hints {
         text += &format!("hint: {hint}\n");
     }
-    let text = text.replace(place.plugins().to_str().unwrap(), "plugins");
+    let text = steady(&text.replace(place.plugins().to_str().unwrap(), "plugins"));
     let path = case.folder.join("expected.txt");
     if std::env::var_os("BLESS").is_some() {
         fs::write(&path, &text).unwrap();
     }
     let expected = fs::read_to_string(&path).map_err(|error| format!("expected.txt: {error}"))?;
     if text == expected { Ok(()) } else { Err(format!("the user reads\n{text}instead of\n{expected}")) }
+}
+
+/// The text without offsets into a guest, which differ with the compiler's version.
+fn steady(text: &str) -> String {
+    let mut parts = text.split("(at byte ");
+    let mut steady = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        steady += "(at byte …";
+        steady += part.trim_start_matches(|c: char| c.is_ascii_digit());
+    }
+    steady
 }
 
 fn rejected(registry: &Registry, case: &Case) -> Result<(&'static str, Error), String> {

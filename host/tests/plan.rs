@@ -4,19 +4,22 @@ mod common;
 
 use common::{failure, root, run, stdout, tunesmith};
 
-/// Figures that differ from run to run.
+/// The text without what differs from run to run, or with the compiler that built the
+/// plugins.
 fn steady(text: &str) -> String {
-    let mut out = String::new();
+    let masked =
+        [("measured", "[time and memory]"), ("plan", "[digest]"), ("plugin", "[digest]"), ("fuel", "[fuel]")];
+    let mut steady = String::new();
+    let mut in_receipt = false;
     for line in text.lines() {
-        let line = line.trim_end();
-        if line.trim_start().starts_with("measured") {
-            out.push_str("  measured     [time and memory]\n");
-        } else {
-            out.push_str(line);
-            out.push('\n');
+        in_receipt |= line == "Receipt";
+        let name = line.split_whitespace().next().unwrap_or_default();
+        match masked.iter().find(|(known, _)| in_receipt && *known == name) {
+            Some((name, mask)) => steady += &format!("  {name:<12} {mask}\n"),
+            None => steady += &format!("{}\n", line.trim_end()),
         }
     }
-    out
+    steady
 }
 
 /// The example jobs, by name.
@@ -36,7 +39,10 @@ fn every_example_plans_on_its_provider_and_locally() {
     for name in examples() {
         let job = format!("examples/jobs/{name}");
         let stem = name.trim_end_matches(".json");
-        insta::assert_snapshot!(format!("plan-{stem}"), steady(&stdout(&["plan", &job, "--today", "2026-11-23"])));
+        insta::assert_snapshot!(
+            format!("plan-{stem}"),
+            steady(&stdout(&["plan", &job, "--today", "2026-11-23"]))
+        );
         let local = stdout(&["plan", &job, "--provider", "local", "--today", "2026-11-23"]);
         insta::assert_snapshot!(format!("plan-{stem}-local"), steady(&local));
     }
@@ -46,9 +52,8 @@ fn every_example_plans_on_its_provider_and_locally() {
 fn the_same_inputs_give_the_same_plan_bytes() {
     for name in examples() {
         let job = format!("examples/jobs/{name}");
-        let plan = |()| -> serde_json::Value {
-            serde_json::from_str(&stdout(&["plan", &job, "--json"])).unwrap()
-        };
+        let plan =
+            |()| -> serde_json::Value { serde_json::from_str(&stdout(&["plan", &job, "--json"])).unwrap() };
         let (first, second) = (plan(()), plan(()));
         assert_eq!(first["plan"].to_string(), second["plan"].to_string(), "{name}");
         assert_eq!(first["digest"], second["digest"], "{name}");
@@ -78,8 +83,10 @@ fn artifacts_are_written_under_their_documented_names() {
     let out = tempfile::tempdir().unwrap();
     let folder = out.path().join("out");
     stdout(&["plan", "examples/jobs/lora-ollama.json", "--out", folder.to_str().unwrap()]);
-    let mut names: Vec<String> =
-        std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     assert_eq!(names, ["Modelfile-lora-customer-support-lora", "create.json", "plan.json"]);
     let plan = std::fs::read_to_string(folder.join("plan.json")).unwrap();
@@ -90,7 +97,8 @@ fn artifacts_are_written_under_their_documented_names() {
 
 #[test]
 fn a_setting_from_the_command_line_wins() {
-    let args = ["plan", "examples/jobs/lora-openai.json", "--json", "--set", "n_epochs=7", "--set", "lora_rank=32"];
+    let args =
+        ["plan", "examples/jobs/lora-openai.json", "--json", "--set", "n_epochs=7", "--set", "lora_rank=32"];
     let shown: serde_json::Value = serde_json::from_str(&stdout(&args)).unwrap();
     let request = shown["plan"]["config"]["openai"]["request"].to_string();
     assert!(request.contains("\"n_epochs\":7"), "{request}");

@@ -16,9 +16,11 @@ use std::process::ExitCode;
 /// Tune models with method plugins, contained and in the open.
 #[derive(Debug, Parser)]
 #[command(name = "tunesmith", version, max_term_width = 100, propagate_version = true)]
-#[command(after_help = "Exit codes: 0 done · 1 the work failed · 2 usage, or not possible on this provider · \
+#[command(
+    after_help = "Exit codes: 0 done · 1 the work failed · 2 usage, or not possible on this provider · \
 3 invalid input · 4 refused by policy · 5 a plugin failed or exceeded a limit · \
-6 provider unreachable or refused · 70 internal error · 130 interrupted")]
+6 provider unreachable or refused · 70 internal error · 130 interrupted"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -45,7 +45,12 @@ impl Output {
             ColorChoice::Always => anstream::ColorChoice::Always,
             ColorChoice::Never => anstream::ColorChoice::Never,
         };
-        Self { stdout: stream(io::stdout(), choice), stderr: stream(io::stderr(), choice), choice, failed: None }
+        Self {
+            stdout: stream(io::stdout(), choice),
+            stderr: stream(io::stderr(), choice),
+            choice,
+            failed: None,
+        }
     }
 
     /// Writes part of the result.

@@ -210,7 +210,8 @@ impl Dataset {
         let mut billed = Billed { tokens: tokens.summary.total, truncated: 0 };
         let Some(limit) = limit.filter(|limit| tokens.summary.longest > *limit) else { return Ok(billed) };
         if self.inner.index.stride == 1 {
-            for over in tokens.of_entries.iter().filter_map(|row| row.checked_sub(limit)).filter(|over| *over > 0)
+            for over in
+                tokens.of_entries.iter().filter_map(|row| row.checked_sub(limit)).filter(|over| *over > 0)
             {
                 billed.tokens = billed.tokens.saturating_sub(u64::from(over));
                 billed.truncated += 1;

@@ -30,10 +30,7 @@ pub struct SettingError {
 ///
 /// # Errors
 /// Every wrong setting, in the order given, so that one run shows all of them.
-pub fn check(
-    given: &[GivenSetting],
-    method: &Descriptor,
-) -> Result<Vec<JobSetting>, Vec<SettingError>> {
+pub fn check(given: &[GivenSetting], method: &Descriptor) -> Result<Vec<JobSetting>, Vec<SettingError>> {
     let mut errors = Vec::new();
     let mut values: Vec<(&str, Value)> = Vec::new();
     for setting in given {
@@ -165,7 +162,10 @@ fn value_of(given: &serde_json::Value, kind: &Kind) -> Result<Value, Wrong> {
             for (at, item) in list.iter().enumerate() {
                 let text = item.as_str().ok_or_else(|| mismatch(&expected))?;
                 if text.len() > MAX_LIST_TEXT_BYTES {
-                    return Err((format!("text {} is longer than {MAX_LIST_TEXT_BYTES} bytes", at + 1), None));
+                    return Err((
+                        format!("text {} is longer than {MAX_LIST_TEXT_BYTES} bytes", at + 1),
+                        None,
+                    ));
                 }
                 texts.push(text.to_owned());
             }

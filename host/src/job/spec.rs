@@ -148,7 +148,9 @@ impl SpecError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Field { hint, .. } => hint.clone(),
-            Self::Syntax { .. } => Some("a job file is one JSON object; `tunesmith schema` prints its schema".into()),
+            Self::Syntax { .. } => {
+                Some("a job file is one JSON object; `tunesmith schema` prints its schema".into())
+            }
             Self::TooLarge { .. } => Some("was a dataset given in place of a job file?".into()),
             Self::NotAFile { .. } => Some("give the path of a job file, such as job.json".into()),
             Self::NotUtf8 { .. } => Some("save it as UTF-8".into()),
@@ -241,8 +243,10 @@ impl Spec {
             settings.push(GivenSetting { name: name.clone(), value: value.clone(), place });
         }
         let Some((method, method_place)) = method else {
-            return Err(reader
-                .missing("hyperparameters.method", Some("name a method; `tunesmith methods list` shows them")));
+            return Err(reader.missing(
+                "hyperparameters.method",
+                Some("name a method; `tunesmith methods list` shows them"),
+            ));
         };
         Ok(Self {
             name,
@@ -419,7 +423,9 @@ impl<'a> Reader<'a> {
                 }
                 Ok(DatasetRef::Id(id))
             }
-            (None, None) => Err(self.missing("dataset", Some("the path of a dataset, relative to the job file"))),
+            (None, None) => {
+                Err(self.missing("dataset", Some("the path of a dataset, relative to the job file")))
+            }
         }
     }
 }

@@ -1,8 +1,8 @@
 //! A plan as a person reads it.
 
-use crate::job::plan::{Config, LocalPlan, OllamaPlan, OpenAiPlan, Plan, Planned};
 use crate::cli::style::{FAINT, HEADING, WARNING, grouped};
 use crate::contract::{Level, Origin};
+use crate::job::plan::{Config, LocalPlan, OllamaPlan, OpenAiPlan, Plan, Planned};
 use crate::provider::local::{Estimate, Technique};
 use crate::provider::text::{visible, visible_lines};
 use std::fmt::{self, Write};
@@ -88,7 +88,11 @@ fn facts(out: &mut String, plan: &Plan) -> fmt::Result {
     fact(out, "dataset", &format!("{} · {} rows, {tasks}, {counted}", data.name, grouped(data.rows)))?;
     if data.typed_rows < data.rows {
         let hidden = data.rows - data.typed_rows;
-        fact(out, "", &format!("{} rows hold more than plain text; methods do not see those", grouped(hidden)))?;
+        fact(
+            out,
+            "",
+            &format!("{} rows hold more than plain text; methods do not see those", grouped(hidden)),
+        )?;
     }
     let method = &plan.method;
     let source = if method.built_in { "built in" } else { "plugin" };
@@ -197,7 +201,10 @@ fn figures(out: &mut String, estimate: &Estimate) -> fmt::Result {
         ),
     )?;
     if estimate.technique != Technique::Full {
-        bullet(out, &format!("training all weights would need about {}", gib(estimate.memory_of_full.total())))?;
+        bullet(
+            out,
+            &format!("training all weights would need about {}", gib(estimate.memory_of_full.total())),
+        )?;
     }
     estimate.notes.iter().try_for_each(|note| bullet(out, note))
 }
@@ -275,7 +282,10 @@ fn block(out: &mut String, text: &str, full: bool) -> fmt::Result {
     }
     if cut {
         let hidden = lines.len() - SHOWN_LINES;
-        writeln!(out, "  {FAINT}… {hidden} lines left out; --full shows them, --out DIR writes them …{FAINT:#}")?;
+        writeln!(
+            out,
+            "  {FAINT}… {hidden} lines left out; --full shows them, --out DIR writes them …{FAINT:#}"
+        )?;
         for line in &lines[lines.len() - SHOWN_LAST..] {
             writeln!(out, "  {line}")?;
         }

@@ -123,7 +123,11 @@ impl fmt::Display for PlanError {
                 for violation in &violations.list {
                     write!(f, "\n         {violation}")?;
                 }
-                if violations.more > 0 { write!(f, "\n         and {} more", violations.more) } else { Ok(()) }
+                if violations.more > 0 {
+                    write!(f, "\n         and {} more", violations.more)
+                } else {
+                    Ok(())
+                }
             }
             Self::Encoding(error) => write!(f, "the plan cannot be written: {error}"),
         }

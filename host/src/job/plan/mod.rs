@@ -198,8 +198,7 @@ pub fn plan(spec: &Spec, dataset_path: &Path, context: Context<'_>) -> Result<Pl
     if let Some(transform) = &spec.transform {
         return Err(PlanError::Transform { plugin: transform.clone() });
     }
-    let settings =
-        settings::check(&spec.settings, plugin.descriptor()).map_err(PlanError::Settings)?;
+    let settings = settings::check(&spec.settings, plugin.descriptor()).map_err(PlanError::Settings)?;
     let options = dataset_options(spec);
     // Before the dataset is read, which may take a while.
     if provider == Provider::Ollama {
@@ -259,8 +258,7 @@ pub fn plan(spec: &Spec, dataset_path: &Path, context: Context<'_>) -> Result<Pl
         receipt: made.receipt,
     };
     dataset.unchanged().map_err(PlanError::Dataset)?;
-    let sidecar =
-        Sidecar { measured: plan.receipt.measured, closing: made.closing, today: context.today };
+    let sidecar = Sidecar { measured: plan.receipt.measured, closing: made.closing, today: context.today };
     let bytes = serde_json::to_string_pretty(&plan).map_err(PlanError::Encoding)?;
     let digest = format!("sha256:{:x}", Hex(Sha256::digest(bytes.as_bytes()).into()));
     Ok(Planned { plan, bytes, digest, sidecar })
@@ -308,9 +306,7 @@ impl Part<'_> {
         let answer = answer.map_err(|error| PlanError::Call(Box::new(error)))?;
         match answer.result {
             Ok(value) => Ok((value, answer.notes, answer.receipt)),
-            Err(refusal) => {
-                Err(PlanError::Refused { method: self.context.plugin.id().to_owned(), refusal })
-            }
+            Err(refusal) => Err(PlanError::Refused { method: self.context.plugin.id().to_owned(), refusal }),
         }
     }
 
@@ -340,13 +336,16 @@ fn seed(settings: &[JobSetting]) -> u32 {
 fn dataset_warnings(verdict: &Verdict) -> Vec<Warning> {
     let mut warnings = Vec::new();
     for count in verdict.counts.iter().filter(|count| count.severity == dataset::Severity::Warning) {
-        let Some(first) = verdict.findings.iter().find(|finding| {
-            finding.kind == count.kind && finding.severity == dataset::Severity::Warning
-        }) else {
+        let Some(first) = verdict
+            .findings
+            .iter()
+            .find(|finding| finding.kind == count.kind && finding.severity == dataset::Severity::Warning)
+        else {
             continue;
         };
         let place = first.line.map_or(String::new(), |line| format!("line {line}: "));
-        let more = if count.count > 1 { format!(" (and {} more like it)", count.count - 1) } else { String::new() };
+        let more =
+            if count.count > 1 { format!(" (and {} more like it)", count.count - 1) } else { String::new() };
         let message = format!("dataset: {place}{}{more}", first.reason);
         warnings.push(Warning::new(WarningCode::Dataset, message));
     }

@@ -61,18 +61,20 @@ pub(super) fn plan(part: Part<'_>) -> Result<Made, PlanError> {
     let view = std::sync::Arc::clone(part.view);
     let (config, notes, receipt) = part.answer(plugin.ollama(part.job, view))?;
     let row = |id: u32| part.dataset.example(id).ok().flatten();
-    let baked = ollama::check(&config, &part.job.settings, &row).map_err(|violations| part.lie(violations))?;
+    let baked =
+        ollama::check(&config, &part.job.settings, &row).map_err(|violations| part.lie(violations))?;
     let name = names::destination(&part.spec.name, plugin.id(), &base);
-    let request = CreateRequest::new(name, base, &baked)
-        .map_err(|fault| PlanError::BaseModel { name: part.spec.base_model.clone(), reason: fault.to_string() })?;
+    let request = CreateRequest::new(name, base, &baked).map_err(|fault| PlanError::BaseModel {
+        name: part.spec.base_model.clone(),
+        reason: fault.to_string(),
+    })?;
     let mut warnings = baked.warnings.clone();
     let mut artifact = ModelfileArtifact {
         name: names::modelfile_name(&part.spec.name, plugin.id()),
         text: None,
         withheld: None,
     };
-    let heading =
-        Heading { job: &part.spec.name, method: plugin.id(), file_name: &artifact.name };
+    let heading = Heading { job: &part.spec.name, method: plugin.id(), file_name: &artifact.name };
     match modelfile::render_checked(&request, &baked, heading) {
         Ok(text) => artifact.text = Some(text),
         Err(reason) => {

@@ -62,14 +62,12 @@ pub(super) fn plan(part: Part<'_>) -> Result<Made, PlanError> {
         .map_err(|fault| PlanError::BaseModel { name: model.clone(), reason: fault.to_string() })?;
     let view = std::sync::Arc::clone(part.view);
     let (config, notes, receipt) = part.answer(plugin.openai(part.job, view))?;
-    let tuning =
-        openai::check(&config, &part.job.settings).map_err(|violations| part.lie(violations))?;
+    let tuning = openai::check(&config, &part.job.settings).map_err(|violations| part.lie(violations))?;
     let dataset = part.dataset;
     let tokenizer = models::tokenizer(model).tokenizer;
     let limit = models::lookup(model).map(|known| known.most_example_tokens);
     let billed = dataset.billed(tokenizer, limit).map_err(PlanError::Dataset)?;
-    let tally =
-        Tally { examples: dataset.rows(), tokens: billed.tokens, truncated: billed.truncated, limit };
+    let tally = Tally { examples: dataset.rows(), tokens: billed.tokens, truncated: billed.truncated, limit };
     let mut cost = openai::estimate(model, tally, tuning.hyperparameters.n_epochs, part.context.prices);
     let counting = dataset.count(tokenizer).map_err(PlanError::Dataset)?;
     if !counting.exact {
