@@ -199,6 +199,9 @@ impl Reason {
                 format!("rebuild it against tunesmith:method@{speaks}, or use a matching tunesmith")
             }
             Self::NotAMethod => "export it: `export_plugin!(MyMethod: ollama)` of the SDK does".into(),
+            Self::CompileBudget(CompileBudget::Wall(_)) => {
+                "try again when the machine is less busy, or build it with optimisation".into()
+            }
             Self::CompileBudget(_) | Self::CompileDepth | Self::Structure { .. } => {
                 "build it with optimisation; an ordinary plugin stays far below this".into()
             }

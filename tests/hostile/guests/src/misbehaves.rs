@@ -142,7 +142,7 @@ fn spin() -> ! {
 fn fill_memory() {
     let mut kept = Vec::new();
     loop {
-        kept.push(black_box(vec![1_u8; 1 << 20]));
+        kept.push(black_box(Vec::<u8>::with_capacity(1 << 20)));
     }
 }
 
