@@ -15,6 +15,9 @@ const SHOWN_LINES: usize = 48;
 /// How many of them stand after the cut.
 const SHOWN_LAST: usize = 8;
 
+/// Fewer lines are not worth leaving out.
+const LEAST_CUT: usize = 8;
+
 /// Renders a plan; `written` are the files that it was written to.
 pub fn plan(planned: &Planned, written: &[PathBuf], full: bool) -> String {
     let mut text = String::new();
@@ -275,10 +278,13 @@ fn json(out: &mut String, value: &impl serde::Serialize, full: bool) -> fmt::Res
 fn block(out: &mut String, text: &str, full: bool) -> fmt::Result {
     let text = visible_lines(text);
     let lines: Vec<&str> = text.lines().collect();
-    let cut = !full && lines.len() > SHOWN_LINES;
+    let cut = !full && lines.len() >= SHOWN_LINES + LEAST_CUT;
     let first = if cut { SHOWN_LINES - SHOWN_LAST } else { lines.len() };
+    let write_line = |out: &mut String, line: &str| {
+        if line.is_empty() { writeln!(out) } else { writeln!(out, "  {line}") }
+    };
     for line in &lines[..first] {
-        writeln!(out, "  {line}")?;
+        write_line(out, line)?;
     }
     if cut {
         let hidden = lines.len() - SHOWN_LINES;
@@ -287,7 +293,7 @@ fn block(out: &mut String, text: &str, full: bool) -> fmt::Result {
             "  {FAINT}… {hidden} lines left out; --full shows them, --out DIR writes them …{FAINT:#}"
         )?;
         for line in &lines[lines.len() - SHOWN_LAST..] {
-            writeln!(out, "  {line}")?;
+            write_line(out, line)?;
         }
     }
     Ok(())
