@@ -1,4 +1,5 @@
 //! What a user is told about a job file that cannot be used.
+#![allow(clippy::unwrap_used)] // A test that cannot go on should stop.
 
 mod common;
 

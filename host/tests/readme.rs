@@ -1,4 +1,5 @@
 //! The README shows what the program really prints.
+#![allow(clippy::unwrap_used)] // A test that cannot go on should stop.
 
 mod common;
 
