@@ -15,7 +15,7 @@ const TARGET: &str = "wasm32-unknown-unknown";
 
 /// The ids, in the order in which the host lists them. `plugins/ID` is the crate,
 /// `tunesmith-method-ID` its package.
-const IDS: [&str; 1] = ["lora"];
+const IDS: [&str; 5] = ["lora", "qlora", "prefix", "adapter", "full"];
 
 /// Variables of the outer cargo that must not reach the inner one, by prefix.
 const STRIPPED_PREFIXES: [&str; 8] = [
@@ -30,8 +30,7 @@ const STRIPPED_PREFIXES: [&str; 8] = [
 ];
 
 /// Variables of the outer cargo that must not reach the inner one, by name.
-const STRIPPED: [&str; 18] = [
-    "CARGO_ENCODED_RUSTFLAGS",
+const STRIPPED: [&str; 17] = [
     "CARGO_INCREMENTAL",
     "CARGO_MAKEFLAGS",
     "CLIPPY_ARGS",
@@ -136,6 +135,8 @@ fn compile(root: &Path, target_dir: &Path) -> Result<(), String> {
             command.env_remove(&name);
         }
     }
+    // Set, though empty: so it also outranks flags in the user's cargo configuration.
+    command.env("CARGO_ENCODED_RUSTFLAGS", "");
     let output =
         command.output().map_err(|error| format!("cannot start cargo to build the methods: {error}"))?;
     if output.status.success() {

@@ -114,6 +114,15 @@ impl Default for Options {
     }
 }
 
+/// What a provider counts that cuts long rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Billed {
+    /// Tokens in one pass over all rows.
+    pub tokens: u64,
+    /// Rows that are cut.
+    pub truncated: u64,
+}
+
 /// A dataset that was read and checked.
 #[derive(Clone)]
 pub struct Dataset {
@@ -206,6 +215,23 @@ impl Dataset {
     /// another tokenizer than the options' reads rows again.
     pub fn count(&self, tokenizer: Tokenizer) -> Result<Counting, DatasetError> {
         Ok(self.inner.tokens(tokenizer)?.summary)
+    }
+
+    /// The tokens that a provider counts which cuts rows after `limit` tokens. Of a
+    /// dataset with too many rows to index each, the cut is not taken off, so that the
+    /// figure is not below the truth.
+    pub fn billed(&self, tokenizer: Tokenizer, limit: Option<u32>) -> Result<Billed, DatasetError> {
+        let tokens = self.inner.tokens(tokenizer)?;
+        let mut billed = Billed { tokens: tokens.summary.total, truncated: 0 };
+        let Some(limit) = limit.filter(|limit| tokens.summary.longest > *limit) else { return Ok(billed) };
+        if self.inner.index.stride == 1 {
+            for over in tokens.of_entries.iter().filter_map(|row| row.checked_sub(limit)).filter(|over| *over > 0)
+            {
+                billed.tokens = billed.tokens.saturating_sub(u64::from(over));
+                billed.truncated += 1;
+            }
+        }
+        Ok(billed)
     }
 
     /// The tasks with the most rows first, at most `most`; ties keep the order of

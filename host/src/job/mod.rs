@@ -1,1 +1,10 @@
 //! Jobs: the job file, its settings, and the plan that comes of them.
+
+pub mod artifacts;
+mod place;
+pub mod plan;
+pub mod schema;
+pub mod settings;
+pub mod spec;
+
+pub(crate) use crate::provider::accepts::nearest;

@@ -1,1 +1,37 @@
 //! The sandbox, the registry of methods, and the calls to them.
+//!
+//! A [`Registry`] holds one [`Snapshot`] of working plugins at a time; a
+//! [`Plugin`] of it answers [`Plugin::ollama`], [`Plugin::openai`],
+//! [`Plugin::training`] and [`Plugin::transform`], each call in a sandbox of its
+//! own within [`Limits`].
+
+mod abi;
+mod answer;
+mod code;
+mod compile;
+mod descriptor;
+mod engine;
+mod error;
+mod file;
+mod limits;
+mod method;
+mod preflight;
+mod registry;
+mod rejection;
+mod results;
+mod sandbox;
+mod slots;
+mod structure;
+mod tier;
+mod wasi;
+mod words;
+pub mod worker;
+
+pub use answer::{Answer, Measured, Receipt};
+pub use engine::Engine;
+pub use error::{CallError, Stopped};
+pub use limits::{CompileLimits, DescriptorLimits, Limits, ResultLimits, StructureLimits};
+pub use method::{Ability, Digest, Plugin, Source};
+pub use registry::{BuiltIn, Event, Options, Registry, RegistryError, Snapshot};
+pub use rejection::{Reason, Rejection};
+pub use tier::Tier;

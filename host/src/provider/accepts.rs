@@ -35,6 +35,15 @@ pub enum Accepts {
         /// Each of at most this many bytes.
         longest: u32,
     },
+    /// The same, or one word that stands for a list.
+    TextsOr {
+        /// The word.
+        word: &'static str,
+        /// At most this many.
+        most: u32,
+        /// Each of at most this many bytes.
+        longest: u32,
+    },
 }
 
 impl Accepts {
@@ -45,7 +54,7 @@ impl Accepts {
             Self::Integer { least, most } => Kind::Integer { least, most },
             Self::Number { least, most, least_excluded } => Kind::Number { least, most, least_excluded },
             Self::Choice(choices) => Kind::Choice(choices.iter().map(|&choice| choice.to_owned()).collect()),
-            Self::Texts { most, .. } => Kind::Texts(most),
+            Self::Texts { most, .. } | Self::TextsOr { most, .. } => Kind::Texts(most),
         }
     }
 
@@ -82,7 +91,14 @@ impl Accepts {
                     Err(out_of_range())
                 }
             }
-            (Self::Texts { most, longest }, Value::Texts(texts)) => {
+            (Self::TextsOr { word, .. }, Value::Text(text)) => {
+                if text == word {
+                    Ok(())
+                } else {
+                    Err(out_of_range())
+                }
+            }
+            (Self::Texts { most, longest } | Self::TextsOr { most, longest, .. }, Value::Texts(texts)) => {
                 let fits = texts.len() <= most as usize
                     && texts.iter().all(|text| !text.is_empty() && text.len() <= longest as usize)
                     && texts
@@ -109,6 +125,9 @@ impl fmt::Display for Accepts {
             Self::Choice(choices) => write!(f, "one of {}", choices.join(", ")),
             Self::Texts { most, longest } => {
                 write!(f, "a list of at most {most} different texts of 1 to {longest} bytes")
+            }
+            Self::TextsOr { word, most, longest } => {
+                write!(f, "{word}, or a list of at most {most} different texts of 1 to {longest} bytes")
             }
         }
     }
@@ -161,7 +180,7 @@ pub fn unknown(list: List, known: impl Iterator<Item = &'static str>, name: &str
 
 /// The known name that the given one probably means: a misspelling by no more than
 /// a third of its letters.
-pub fn nearest(known: impl Iterator<Item = &'static str>, name: &str) -> Option<&'static str> {
+pub fn nearest<'a>(known: impl IntoIterator<Item = &'a str>, name: &str) -> Option<&'a str> {
     // Comparing costs the product of the lengths; no known name is near one that is
     // this long.
     const LONGEST: usize = 64;
@@ -170,6 +189,7 @@ pub fn nearest(known: impl Iterator<Item = &'static str>, name: &str) -> Option<
     }
     let name = name.to_lowercase();
     known
+        .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(candidate, &name), candidate))
         .filter(|&(distance, candidate)| distance <= candidate.len().max(3) / 3)
         .min_by_key(|&(distance, _)| distance)

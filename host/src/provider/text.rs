@@ -47,6 +47,19 @@ pub fn excerpt(text: &str, longest: usize) -> String {
     }
 }
 
+/// The number with commas between thousands.
+pub fn grouped(number: u128) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 fn escape(text: &str, keep: impl Fn(char) -> bool) -> Cow<'_, str> {
     let hidden = |character| is_hidden(character) && !keep(character);
     if !text.contains(hidden) {

@@ -34,6 +34,8 @@ pub enum WarningCode {
     ModelNotKnown,
     /// The artifact could not be written without changing the text.
     ArtifactWithheld,
+    /// Something about the dataset.
+    Dataset,
 }
 
 impl Warning {

@@ -52,7 +52,7 @@ fn surface(component: &[u8]) -> (Vec<String>, Vec<String>) {
 #[test]
 fn built_ins_are_listed_once_each() {
     let ids: Vec<_> = METHODS.iter().map(|method| method.id).collect();
-    assert_eq!(ids, ["lora"]);
+    assert_eq!(ids, ["lora", "qlora", "prefix", "adapter", "full"]);
 }
 
 #[test]
@@ -90,5 +90,17 @@ fn built_ins_are_small() {
             component.len()
         );
         assert!(component.len() <= MOST_BYTES, "{}: {} bytes", method.id, component.len());
+    }
+}
+
+/// Plans carry a digest of the method, which should be the same wherever the host was
+/// built from the same sources with the same compiler.
+#[test]
+fn built_ins_do_not_name_the_machine_that_built_them() {
+    let workspace = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("a workspace");
+    let needle = workspace.to_str().expect("a path in UTF-8").as_bytes();
+    for method in METHODS {
+        let found = method.wasm.windows(needle.len()).any(|window| window == needle);
+        assert!(!found, "{} names {}", method.id, workspace.display());
     }
 }

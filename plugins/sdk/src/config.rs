@@ -71,6 +71,13 @@ impl OllamaConfig {
         self.notes.push(text.into());
         self
     }
+
+    /// Adds further notes, such as the answer of [`Job::without_effect`].
+    #[must_use]
+    pub fn notes(mut self, texts: impl IntoIterator<Item = String>) -> Self {
+        self.notes.extend(texts);
+        self
+    }
 }
 
 impl Default for OllamaConfig {
@@ -125,6 +132,13 @@ impl OpenAiConfig {
         self.notes.push(text.into());
         self
     }
+
+    /// Adds further notes, such as the answer of [`Job::without_effect`].
+    #[must_use]
+    pub fn notes(mut self, texts: impl IntoIterator<Item = String>) -> Self {
+        self.notes.extend(texts);
+        self
+    }
 }
 
 impl Recipe {
@@ -152,6 +166,13 @@ impl Recipe {
     #[must_use]
     pub fn note(mut self, text: impl Into<String>) -> Self {
         self.notes.push(text.into());
+        self
+    }
+
+    /// Adds further notes, such as the answer of [`Job::without_effect`].
+    #[must_use]
+    pub fn notes(mut self, texts: impl IntoIterator<Item = String>) -> Self {
+        self.notes.extend(texts);
         self
     }
 }

@@ -7,15 +7,16 @@ impl Descriptor {
     /// Begins a description.
     ///
     /// `id` is what a job names: lower case ASCII letters, digits and hyphens,
-    /// beginning with a letter. `version` is the method's own; `env!("CARGO_PKG_VERSION")`
-    /// keeps it equal to the crate's.
+    /// beginning with a letter, 40 at most. `version` is the method's own;
+    /// `env!("CARGO_PKG_VERSION")` keeps it equal to the crate's. `summary` is one
+    /// sentence for a list of methods.
     #[must_use]
-    pub fn new(id: &str, version: &str) -> Self {
+    pub fn new(id: &str, version: &str, summary: &str) -> Self {
         Self {
             id: id.to_owned(),
             version: version.to_owned(),
             title: id.to_owned(),
-            summary: String::new(),
+            summary: summary.to_owned(),
             docs: String::new(),
             settings: Vec::new(),
         }
@@ -25,13 +26,6 @@ impl Descriptor {
     #[must_use]
     pub fn title(mut self, title: &str) -> Self {
         title.clone_into(&mut self.title);
-        self
-    }
-
-    /// Sets the summary: one sentence for a list of methods.
-    #[must_use]
-    pub fn summary(mut self, summary: &str) -> Self {
-        summary.clone_into(&mut self.summary);
         self
     }
 
@@ -55,7 +49,7 @@ impl Descriptor {
 /// ```
 /// use tunesmith_plugin::{Descriptor, Setting};
 ///
-/// let descriptor = Descriptor::new("lora", "1.0.0")
+/// let descriptor = Descriptor::new("lora", "1.0.0", "Trains small updates beside the layers.")
 ///     .setting(Setting::integer("lora_rank").range(1..=1024).default(8).doc("Rank of the update."))
 ///     .setting(Setting::number("lora_alpha").above(0.0).up_to(4096.0).default(16.0).doc("Its strength."))
 ///     .setting(Setting::choice("scheduler", ["linear", "cosine"]).default("linear").doc("How the rate falls."));

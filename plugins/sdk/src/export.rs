@@ -12,7 +12,7 @@
 ///
 /// impl Method for Echo {
 ///     fn describe() -> Descriptor {
-///         Descriptor::new("echo", env!("CARGO_PKG_VERSION")).summary("Adds nothing.")
+///         Descriptor::new("echo", env!("CARGO_PKG_VERSION"), "Adds nothing.")
 ///     }
 /// }
 ///
@@ -32,7 +32,7 @@
 /// # struct Echo;
 /// # impl Method for Echo {
 /// #     fn describe() -> Descriptor {
-/// #         Descriptor::new("echo", "1.0.0")
+/// #         Descriptor::new("echo", "1.0.0", "Adds nothing.")
 /// #     }
 /// # }
 /// export_plugin!(Echo: openai);

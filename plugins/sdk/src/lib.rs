@@ -12,9 +12,8 @@
 //!
 //! impl Method for Shots {
 //!     fn describe() -> Descriptor {
-//!         Descriptor::new("shots", "1.0.0")
+//!         Descriptor::new("shots", "1.0.0", "Puts a few examples in front of every question.")
 //!             .title("Examples in the prompt")
-//!             .summary("Puts a few examples in front of every question.")
 //!             .setting(Setting::integer("examples").range(1..=100).default(8).doc("At most this many."))
 //!     }
 //! }

@@ -8,7 +8,7 @@
 //! # struct Echo;
 //! # impl Method for Echo {
 //! #     fn describe() -> Descriptor {
-//! #         Descriptor::new("echo", "1.0.0").setting(Setting::integer("examples").default(2))
+//! #         Descriptor::new("echo", "1.0.0", "Shows examples.").setting(Setting::integer("examples").default(2))
 //! #     }
 //! # }
 //! # impl Ollama for Echo {
@@ -169,6 +169,15 @@ impl TestDataset {
         self.rows.get(id as usize).map_or(0, estimated_tokens)
     }
 
+    /// The tokens of a row's system prompt, by the same estimate; 0 for rows without one.
+    #[must_use]
+    pub fn system_tokens_of(&self, id: u32) -> u32 {
+        match self.rows.get(id as usize).map(system_of) {
+            None | Some("") => 0,
+            Some(system) => estimated_message_tokens(system),
+        }
+    }
+
     fn all_tasks(&self) -> Vec<Task> {
         let mut tasks: Vec<Task> = Vec::new();
         for row in &self.rows {
@@ -266,12 +275,6 @@ fn spread(rows: Vec<Row>) -> Vec<Row> {
         .collect();
     keyed.sort_by_key(|(key, _)| *key);
     keyed.into_iter().map(|(_, row)| row).collect()
-}
-
-/// Tokens of a text alone, by the estimate of [`Row::tokens`] in a [`TestDataset`].
-#[must_use]
-pub fn tokens_of_text(text: &str) -> u32 {
-    estimated_message_tokens(text)
 }
 
 #[cfg(test)]

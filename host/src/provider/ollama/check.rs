@@ -7,7 +7,7 @@ use crate::contract::{Example, JobSetting, Message, OllamaConfig, Role, Shot, Va
 use crate::provider::settings::given_common;
 use crate::provider::violation::{List, Report, ShotPlace, Violation, Violations, check_notes, shot_fault};
 use crate::provider::warning::{Warning, WarningCode};
-use crate::tokens::{PER_CONVERSATION, Tokenizer};
+use crate::tokens::Tokenizer;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -65,7 +65,7 @@ pub struct BakedShot {
     /// Where it is from.
     pub source: ShotSource,
     /// What it adds to the stored messages. A system prompt stands first only where
-    /// it differs from the one in force. Not in JSON: the request has them.
+    /// another one was in force. Not in JSON: the request has them.
     #[serde(skip)]
     pub messages: Vec<Message>,
     /// About how many tokens those are.
@@ -99,7 +99,8 @@ pub enum ContextOrigin {
     Given,
     /// The method chose it.
     Method,
-    /// Nobody did: [`ASSUMED_CONTEXT_WINDOW`], until the server is asked.
+    /// Nobody did, or the method assumed the same: [`ASSUMED_CONTEXT_WINDOW`], until
+    /// the server is asked.
     Assumed,
 }
 
@@ -138,13 +139,14 @@ impl Baked {
 /// budget. `settings` are the job's, as the method got them; `row` gives a row of the
 /// dataset as plain text.
 ///
-/// System prompts of examples: Ollama puts the model's own system prompt first and
-/// the stored messages after it, and templates render a system message where it
-/// stands. So an example's own system prompt is stored in front of it, but only where
-/// it differs from the one in force; an example without one gets the model's again
-/// if another was in force; and after the last example the model's own is repeated if
-/// another was in force, so that the user's question comes under the right one. Each
-/// repetition counts towards the budget.
+/// System prompts of examples: a row's own is left out, as the contract says, since
+/// `system` sets it once. An example that the method wrote keeps its own: Ollama puts
+/// the model's system prompt first and the stored messages after it, and templates
+/// render a system message where it stands. It is stored in front of its example, but
+/// only where it differs from the one in force; an example without one gets the
+/// model's again if another was in force; and after the last example the model's is
+/// repeated if another was in force, so that the user's question comes under the
+/// right one. Each repetition counts towards the budget.
 ///
 /// # Errors
 /// Every rule that the config breaks.
@@ -161,12 +163,13 @@ pub fn check(
     let context_window = choose_context(&mut parameters, given);
     let resolved = resolve(&config.shots, row, &mut report);
     report.finish(())?;
-    let (shots, system_repeated, own_systems) = lay_out(system.as_deref(), resolved);
+    let left_out = count_left_out(system.as_deref(), &resolved);
+    let (shots, system_repeated) = lay_out(system.as_deref(), resolved);
 
     let system_tokens = system.as_deref().map_or(0, |text| TOKENIZER.count_message(&system_message(text)));
     let repeated = if system_repeated { system_tokens } else { 0 };
     let budget = Budget {
-        system: system_tokens + PER_CONVERSATION,
+        system: system_tokens,
         shots: shots.iter().map(|shot| shot.tokens).sum::<u64>() + repeated,
         reserve: u64::from(reserve(context_window.tokens)),
         context_window: context_window.tokens,
@@ -181,7 +184,7 @@ pub fn check(
             context_window: context_window.tokens,
         });
     }
-    let warnings = warn(&system, shots.len(), own_systems, context_window);
+    let warnings = warn(&system, shots.len(), left_out, context_window);
     let notes = config.notes.clone();
     report.finish(Baked {
         system,
@@ -248,7 +251,13 @@ fn choose_context(parameters: &mut Parameters, given: bool) -> ContextWindow {
     };
     match tokens {
         Some(tokens) => {
-            ContextWindow { tokens, origin: if given { ContextOrigin::Given } else { ContextOrigin::Method } }
+            let origin = match tokens {
+                _ if given => ContextOrigin::Given,
+                // Ollama's own default is no choice of the method's.
+                ASSUMED_CONTEXT_WINDOW => ContextOrigin::Assumed,
+                _ => ContextOrigin::Method,
+            };
+            ContextWindow { tokens, origin }
         }
         None => {
             #[expect(clippy::cast_possible_wrap, reason = "the constant is far below i32::MAX")]
@@ -310,23 +319,30 @@ fn resolve<'a>(
     resolved
 }
 
+/// How many rows lose a system prompt of their own that the model's does not contain.
+fn count_left_out(system: Option<&str>, examples: &[(ShotSource, Cow<'_, Example>)]) -> usize {
+    let told = |own: &str| own.is_empty() || system.is_some_and(|system| system.contains(own));
+    let left_out = |(source, example): &&(ShotSource, Cow<'_, Example>)| {
+        *source != ShotSource::Written
+            && example
+                .messages
+                .first()
+                .is_some_and(|first| first.role == Role::System && !told(first.content.trim()))
+    };
+    examples.iter().filter(left_out).count()
+}
+
 /// Puts the examples one after another with the system prompts that they need. Says
-/// whether the model's own has to be repeated at the end, and how many examples have
-/// another one.
-fn lay_out(
-    system: Option<&str>,
-    examples: Vec<(ShotSource, Cow<'_, Example>)>,
-) -> (Vec<BakedShot>, bool, usize) {
+/// whether the model's own has to be repeated at the end.
+fn lay_out(system: Option<&str>, examples: Vec<(ShotSource, Cow<'_, Example>)>) -> (Vec<BakedShot>, bool) {
     let mut in_force: Option<String> = system.map(str::to_owned);
-    let mut own_systems = 0;
     let mut shots = Vec::with_capacity(examples.len());
     for (source, example) in examples {
         let (own, turns) = match example.messages.split_first() {
             Some((first, turns)) if first.role == Role::System => (Some(first.content.as_str()), turns),
             _ => (None, example.messages.as_slice()),
         };
-        let own = own.filter(|text| !text.trim().is_empty());
-        own_systems += usize::from(own.is_some() && own != system);
+        let own = own.filter(|text| source == ShotSource::Written && !text.trim().is_empty());
         let wanted = own.or(system);
         let mut messages = Vec::with_capacity(turns.len() + 1);
         if let Some(wanted) = wanted
@@ -340,13 +356,13 @@ fn lay_out(
         shots.push(BakedShot { source, messages, tokens });
     }
     let repeat = system.is_some() && in_force.as_deref() != system;
-    (shots, repeat, own_systems)
+    (shots, repeat)
 }
 
 fn warn(
     system: &Option<String>,
     shots: usize,
-    own_systems: usize,
+    left_out: usize,
     context_window: ContextWindow,
 ) -> Vec<Warning> {
     let mut warnings = Vec::new();
@@ -370,14 +386,17 @@ fn warn(
             format!("{shots} examples are read again for every answer, which makes answers slower"),
         ));
     }
-    if own_systems > 0 {
+    if left_out > 0 {
         warnings.push(Warning::new(
             WarningCode::SystemPrompts,
             format!(
-                "{own_systems} of {shots} examples have a system prompt of their own, which is stored in front of \
-                 them; not every model's template follows a system prompt in the middle of a conversation"
+                "{left_out} of {shots} examples are rows with a system prompt of their own, which is left out: they \
+                 were answered under other instructions than the result has"
             ),
         ));
     }
     warnings
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,9 +12,9 @@ pub use names::{ModelName, NameFault};
 pub use parameters::{ParameterValue, Parameters};
 pub use request::{CreateRequest, RequestFault};
 
-/// The smallest context window that leaves room for a question and an answer beside
-/// anything baked in.
-pub const LEAST_CONTEXT_WINDOW: u32 = 512;
+/// The smallest context window that holds a short question and its answer beside a
+/// sentence of instructions.
+pub const LEAST_CONTEXT_WINDOW: u32 = 256;
 
 /// The largest context window that any model of note was trained for; Ollama clamps
 /// to what the model was trained for.
@@ -25,16 +25,14 @@ pub const MOST_CONTEXT_WINDOW: u32 = 1_048_576;
 pub const ASSUMED_CONTEXT_WINDOW: u32 = 4_096;
 
 /// Of the context window, one part in this many stays free for question and answer.
+/// Methods plan for at least as much (`prompt` of the guest SDK keeps a quarter too).
 pub const RESERVE_DIVISOR: u32 = 4;
-
-/// At least this many tokens stay free: a short question and a short answer.
-pub const LEAST_RESERVE: u32 = 256;
 
 /// More than this need not stay free: a long question and a long answer.
 pub const MOST_RESERVE: u32 = 2_048;
 
 /// Tokens that must stay free for question and answer in a context window: a quarter
-/// of it, at least [`LEAST_RESERVE`] and at most [`MOST_RESERVE`].
+/// of it, at most [`MOST_RESERVE`].
 pub fn reserve(context_window: u32) -> u32 {
-    (context_window / RESERVE_DIVISOR).clamp(LEAST_RESERVE, MOST_RESERVE)
+    (context_window / RESERVE_DIVISOR).min(MOST_RESERVE)
 }

@@ -41,7 +41,7 @@ pub enum NameFault {
     Host(String),
     /// A part breaks the grammar.
     #[error(
-        "model name {} has {part} {}; it must start with a letter, digit or `_` and go on with those, `-`{}",
+        "model name {} has the {part} {}; it must start with a letter, digit or `_` and go on with those, `-`{}",
         quoted(.name), quoted(.found), if *.dots { " or `.`" } else { "" }
     )]
     Part {
@@ -100,11 +100,11 @@ impl ModelName {
             return Err(NameFault::Host(name.to_owned()));
         }
         if let Some(namespace) = namespace {
-            check_part(name, "the namespace", namespace, false)?;
+            check_part(name, "namespace", namespace, false)?;
         }
-        check_part(name, "the model part", model, true)?;
+        check_part(name, "model part", model, true)?;
         if let Some(tag) = tag {
-            check_part(name, "the tag", tag, true)?;
+            check_part(name, "tag", tag, true)?;
             let lower = tag.to_ascii_lowercase();
             if lower == "cloud" || lower == "local" || lower.ends_with("-cloud") {
                 return Err(NameFault::ReservedTag { name: name.to_owned(), tag: tag.to_owned() });

@@ -1,10 +1,11 @@
 //! What a job on OpenAI costs: tokens × epochs × price.
 
 use super::hyperparameters::Auto;
-use super::models::{CountedBy, lookup, tokenizer};
-use super::money::{Money, PerMillion, grouped};
+use super::models::{CountedBy, lookup, not_known, tokenizer};
+use super::money::{Money, PerMillion};
 use super::prices::{PriceTable, PriceTableId};
-use crate::provider::text::visible;
+use crate::provider::text::{grouped, visible};
+use crate::provider::warning::{Warning, WarningCode};
 use serde::Serialize;
 
 // Bounds of the number of epochs that OpenAI chooses by itself, as its cookbook's
@@ -48,6 +49,44 @@ impl Tally {
         self.examples += 1;
         self.tokens = self.tokens.saturating_add(tokens.min(limit));
         self.truncated += u64::from(tokens > limit);
+    }
+
+    /// What the user should know of the dataset before it is sent to this model.
+    pub fn warnings(&self, model: &str) -> Vec<Warning> {
+        let mut warnings = Vec::new();
+        if self.examples < LEAST_EXAMPLES {
+            warnings.push(Warning::new(
+                WarningCode::FewRows,
+                format!(
+                    "OpenAI refuses fewer than {LEAST_EXAMPLES} examples; the dataset has {}",
+                    self.examples
+                ),
+            ));
+        } else if self.examples < RECOMMENDED_EXAMPLES {
+            warnings.push(Warning::new(
+                WarningCode::FewRows,
+                format!(
+                    "OpenAI sees improvements from {RECOMMENDED_EXAMPLES} examples on; the dataset has {}",
+                    self.examples
+                ),
+            ));
+        }
+        if let (truncated @ 1.., Some(limit)) = (self.truncated, self.limit) {
+            warnings.push(Warning::new(
+                WarningCode::RowsTruncated,
+                format!(
+                    "{truncated} {} longer than the {} tokens that {} takes, and would lose the end, which is the \
+                     answer",
+                    if truncated == 1 { "example is" } else { "examples are" },
+                    grouped(u128::from(limit)),
+                    visible(model)
+                ),
+            ));
+        }
+        if lookup(model).is_none() {
+            warnings.push(Warning::new(WarningCode::ModelNotKnown, not_known(model)));
+        }
+        warnings
     }
 }
 
@@ -192,7 +231,7 @@ impl CostEstimate {
         if let Epochs::Auto { likely, .. } = self.epochs {
             notes.push(format!(
                 "n_epochs is auto: OpenAI chooses, and does not say how; {likely} {} the guess of its cookbook for {} \
-                 examples",
+                 examples, {LEAST_EPOCHS} and {MOST_EPOCHS} are its bounds",
                 if likely == 1 { "epoch is" } else { "epochs are" },
                 grouped(u128::from(self.tally.examples))
             ));
@@ -201,13 +240,6 @@ impl CostEstimate {
             notes.push(format!(
                 "the model's tokenizer is not known; tokens are counted with {}",
                 self.counted_by.tokenizer.name()
-            ));
-        }
-        if let (truncated @ 1.., Some(limit)) = (self.tally.truncated, self.tally.limit) {
-            notes.push(format!(
-                "{truncated} {} longer than the model's limit of {} tokens and would lose the end, which is the answer",
-                if truncated == 1 { "example is" } else { "examples are" },
-                grouped(u128::from(limit))
             ));
         }
         if self.price_per_million.is_some() {
@@ -289,6 +321,20 @@ mod tests {
     }
 
     #[test]
+    fn what_the_user_should_know_of_the_dataset() {
+        let said = |model: &str, examples, tokens| -> Vec<String> {
+            tally(model, examples, tokens).warnings(model).iter().map(ToString::to_string).collect()
+        };
+        assert!(said("gpt-4o-mini", 64, 200).is_empty());
+        insta::assert_debug_snapshot!([
+            said("gpt-4o-mini", 9, 200),
+            said("gpt-4o-mini", 49, 200),
+            said("gpt-3.5-turbo", 50, 20_000),
+            said("other", 50, 20_000),
+        ]);
+    }
+
+    #[test]
     fn the_json_is_stable() {
         let table = PriceTable::built_in();
         let json = |epochs| {
@@ -298,7 +344,7 @@ mod tests {
             json["prices"]["sha256"] = "(digest)".into();
             json
         };
-        insta::assert_json_snapshot!("auto epochs", json(Auto::Auto));
-        insta::assert_json_snapshot!("given epochs", json(Auto::Value(3)));
+        insta::assert_json_snapshot!("auto_epochs", json(Auto::Auto));
+        insta::assert_json_snapshot!("given_epochs", json(Auto::Value(3)));
     }
 }

@@ -139,7 +139,8 @@ pub fn not_known(model: &str) -> String {
 
 /// Plain words on what the end of OpenAI's fine-tuning platform means for a job on
 /// this model, today. Only for OpenAI itself: compatible services have their own
-/// terms. It depends on the date, so it stays out of what a plan digests.
+/// terms. It depends on the date, so it stays out of what a plan digests. Of a model
+/// that is not known it says nothing: [`not_known`] does.
 pub fn closing_notes(model: &str, today: Date) -> Vec<Note> {
     let mut notes = Vec::new();
     let mut say = |level, text: String| notes.push(Note { level, text });
@@ -173,28 +174,25 @@ pub fn closing_notes(model: &str, today: Date) -> Vec<Note> {
             ),
         );
     }
-    match lookup(model) {
-        None => say(Level::Info, not_known(model)),
-        Some(known) => {
-            if !known.tunable {
-                say(Level::Warning, format!("{} cannot be tuned with chat examples", known.id));
-            }
-            if today >= known.shutdown {
-                say(
-                    Level::Warning,
-                    format!("{} was shut down on {}; choose another base", known.id, known.shutdown),
-                );
-            } else {
-                say(
-                    Level::Warning,
-                    format!(
-                        "{} shuts down on {}, {}, and every model tuned from it with it",
-                        known.id,
-                        known.shutdown,
-                        in_days(today, known.shutdown)
-                    ),
-                );
-            }
+    if let Some(known) = lookup(model) {
+        if !known.tunable {
+            say(Level::Warning, format!("{} cannot be tuned with chat examples", known.id));
+        }
+        if today >= known.shutdown {
+            say(
+                Level::Warning,
+                format!("{} was shut down on {}; choose another base", known.id, known.shutdown),
+            );
+        } else {
+            say(
+                Level::Warning,
+                format!(
+                    "{} shuts down on {}, {}, and every model tuned from it with it",
+                    known.id,
+                    known.shutdown,
+                    in_days(today, known.shutdown)
+                ),
+            );
         }
     }
     say(

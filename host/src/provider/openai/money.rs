@@ -1,6 +1,7 @@
 //! US dollars, exactly: prices come per million tokens, so a token's price has many
 //! decimals.
 
+use crate::provider::text::grouped;
 use serde::{Serialize, Serializer};
 use std::fmt;
 
@@ -76,19 +77,6 @@ impl fmt::Display for Money {
     }
 }
 
-/// The number with commas between thousands.
-pub(super) fn grouped(number: u128) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,7 +92,7 @@ mod tests {
         assert_eq!(shown(25.0, 1_000_000), "$25.00");
         assert_eq!(shown(25.0, 1_000_001), "$25.01");
         assert_eq!(shown(25.0, 50_000_000), "$1,250.00");
-        assert_eq!(shown(10_000.0, u64::MAX), "$184,467,440,737,095,516.15".replace("516.15", "516.15"));
+        assert_eq!(shown(10_000.0, u64::MAX), "$184,467,440,737,095,516.15");
         assert_eq!(price(0.4).to_string(), "$0.40");
         assert_eq!(price(25.0).to_string(), "$25.00");
         assert_eq!(price(0.0125).to_string(), "$0.0125");

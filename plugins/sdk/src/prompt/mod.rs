@@ -1,18 +1,17 @@
 //! Fitting a system prompt and examples into a context window: what a method can do
 //! for a provider that does not train.
 
-use crate::{Dataset, Example, Job, Message, OllamaConfig, Overview, Refusal, Role, Row, Selection, Task};
+mod system;
+mod tokens;
+
+use crate::{Dataset, Example, Job, OllamaConfig, Overview, Refusal, Role, Row, Selection, Task};
+use system::System;
+use tokens::as_shots;
+pub use tokens::{estimated_message_tokens, estimated_tokens};
 
 /// The context window, in tokens, where the job gives none: what Ollama itself uses
 /// on machines with less than 23 GiB of GPU memory (its scheduler's lowest tier).
 pub const ASSUMED_CONTEXT_WINDOW: i32 = 4096;
-
-/// Tokens that every message costs besides its text: three, and one for its role
-/// (OpenAI's chat format, which the host counts by).
-const PER_MESSAGE: usize = 4;
-
-/// Tokens that every conversation costs besides its messages (same source).
-const PER_CONVERSATION: usize = 3;
 
 /// At most this many tasks are looked at: more system prompts than this are not
 /// tasks but texts that differ from row to row.
@@ -22,45 +21,20 @@ const MOST_TASKS: u32 = 16;
 /// anew for each request, and again for each message that it drops on overflow.
 pub const MOST_EXAMPLES: u32 = 256;
 
-/// Tokens of a text as a message, by a cautious estimate: one for three ASCII bytes,
-/// one for two other bytes, and what a message costs besides. Common tokenizers need
-/// fewer for ordinary text; the host estimates in the same way.
-#[must_use]
-pub fn estimated_message_tokens(text: &str) -> u32 {
-    let ascii = text.bytes().filter(u8::is_ascii).count();
-    let other = text.len() - ascii;
-    u32::try_from(ascii.div_ceil(3) + other.div_ceil(2) + PER_MESSAGE).unwrap_or(u32::MAX)
-}
-
-/// Tokens of a whole conversation, by the same estimate.
-#[must_use]
-pub fn estimated_tokens(example: &Example) -> u32 {
-    tokens_of(&example.messages, |_| true)
-}
-
-/// Tokens that a row costs as an example: without its system prompt, which the
-/// derived model has only once.
-fn tokens_as_shot(row: &Row) -> u32 {
-    row.tokens.min(tokens_of(&row.example.messages, |message| message.role != Role::System))
-}
-
-fn tokens_of(messages: &[Message], counts: impl Fn(&Message) -> bool) -> u32 {
-    messages
-        .iter()
-        .filter(|message| counts(message))
-        .map(|message| estimated_message_tokens(&message.content))
-        .fold(PER_CONVERSATION as u32, u32::saturating_add)
-}
+/// Rows that tell how long the average one is: enough for an average, few enough to
+/// cost nothing.
+const PROBED_ROWS: u32 = 64;
 
 /// Which examples a [`Prompt`] has, and under which system prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arrangement {
-    /// Examples of all tasks in turn. The system prompt is the one that at least half
-    /// of the rows share, if there is one.
+    /// Examples of all tasks in turn, the largest task last, under a system prompt that lists those of the
+    /// tasks. Where one task has at least half of the rows: as [`LargestTask`](Self::LargestTask).
     Balanced,
     /// Examples of the largest task only, under its system prompt.
     LargestTask,
-    /// Examples task by task, under a system prompt that lists those of all tasks.
+    /// Examples task by task, the largest task last, under a system prompt that lists
+    /// those of the tasks.
     ByTask,
 }
 
@@ -87,12 +61,6 @@ pub struct Prompt<'a> {
     examples: u32,
     only_short: bool,
     explanation: Option<&'a str>,
-}
-
-/// A system prompt with what is to be said of it.
-struct System {
-    text: Option<String>,
-    notes: Vec<String>,
 }
 
 impl<'a> Prompt<'a> {
@@ -139,7 +107,7 @@ impl<'a> Prompt<'a> {
         self
     }
 
-    /// Takes only rows that are no longer than the average.
+    /// Takes only rows that are no longer than the average of their task.
     #[must_use]
     pub fn only_short(mut self) -> Self {
         self.only_short = true;
@@ -158,19 +126,11 @@ impl<'a> Prompt<'a> {
         let tasks = self.dataset.tasks(MOST_TASKS);
         let window = self.job.given_or("context_window", self.assumed_window)?;
         let tokens = window.unsigned_abs();
-        let system = match self.arrangement {
-            Arrangement::Balanced => shared_system(&tasks, &overview),
-            Arrangement::LargestTask => largest_system(&tasks, &overview),
-            Arrangement::ByTask => listed_system(&tasks, &overview, tokens),
-        };
+        let system = system::choose(self.arrangement, &tasks, &overview, tokens);
         let system_tokens = system.text.as_deref().map_or(0, estimated_message_tokens);
         let reserve = self.reserve(tokens, system_tokens, &overview)?;
         let room = tokens - reserve - system_tokens;
-        let rows = match self.arrangement {
-            Arrangement::Balanced => self.fitting(self.selection(&overview), room),
-            Arrangement::LargestTask => self.fitting(self.selection(&overview).task(0), room),
-            Arrangement::ByTask => self.grouped(&tasks, &overview, room),
-        };
+        let rows = self.rows(&system, &tasks, room);
         let mut config = OllamaConfig::new().rows(&rows).parameter("num_ctx", window);
         config.system = system.text;
         config = config.given_parameters(self.job, &["temperature", "seed"]);
@@ -197,48 +157,77 @@ impl<'a> Prompt<'a> {
         Ok(wanted.min(window - system))
     }
 
-    fn selection(&self, overview: &Overview) -> Selection {
-        let which = Selection::of(self.examples);
-        if self.only_short {
-            let average = overview.tokens.div_ceil(overview.typed_rows.max(1));
-            which.longest_row_tokens(u32::try_from(average).unwrap_or(u32::MAX))
-        } else {
-            which
+    /// Examples for a system prompt, within a room.
+    fn rows(&self, system: &System, tasks: &[Task], room: u32) -> Vec<Row> {
+        if system.tasks.is_empty() {
+            return self.fitting(self.selection(None), room, 0);
+        }
+        // Each task has an equal share of what those before it left.
+        let (mut room, mut examples) = (room, self.examples);
+        let mut groups = Vec::new();
+        for (task, groups_left) in system.tasks.iter().zip((1..=system.tasks.len() as u32).rev()) {
+            let repeated = tasks.get(*task as usize).map_or(0, |task| estimated_message_tokens(&task.system));
+            let share = Selection { count: examples.div_ceil(groups_left), ..self.selection(Some(*task)) };
+            let rows = self.fitting(share, room / groups_left, repeated);
+            room -= as_shots(&rows).min(room);
+            examples -= (rows.len() as u32).min(examples);
+            groups.push(rows);
+        }
+        // The largest task comes last, nearest to the question: what comes first is what
+        // Ollama drops first when a conversation grows.
+        groups.reverse();
+        match self.arrangement {
+            Arrangement::Balanced => in_turn(groups),
+            Arrangement::LargestTask | Arrangement::ByTask => groups.concat(),
         }
     }
 
-    /// Rows that fit a room. Their counts include system prompts, which examples do
-    /// not repeat, so a first sample tells how much more fits and a second takes it.
-    fn fitting(&self, which: Selection, room: u32) -> Vec<Row> {
-        let first = self.sample(which.token_budget(room));
-        let used = total(&first);
-        let counted: u32 = first.iter().map(|row| row.tokens).fold(0, u32::saturating_add);
+    fn selection(&self, task: Option<u32>) -> Selection {
+        let which = Selection { task, ..Selection::of(self.examples) };
+        if !self.only_short {
+            return which;
+        }
+        let probe = self.dataset.sample(&Selection { count: PROBED_ROWS, ..which });
+        let tokens: u64 = probe.iter().map(|row| u64::from(row.tokens)).sum();
+        match tokens.checked_div(probe.len() as u64).map(u32::try_from) {
+            Some(Ok(average)) => which.longest_row_tokens(average),
+            _ => which,
+        }
+    }
+
+    /// Rows that fit a room. The host counts the system prompt of each row, of
+    /// `repeated` tokens, which examples do not repeat: so a first sample tells how
+    /// much more fits, and a second takes it.
+    fn fitting(&self, which: Selection, room: u32, repeated: u32) -> Vec<Row> {
+        let first = self.sample(which.token_budget(room.saturating_add(repeated)), room);
+        let used = as_shots(&first);
+        let counted = first.iter().map(|row| row.tokens).fold(0, u32::saturating_add);
         if first.is_empty() || first.len() >= which.count as usize || used >= counted {
             return first;
         }
         let wider = u64::from(room) * u64::from(counted) / u64::from(used.max(1));
-        let second = self.sample(which.token_budget(u32::try_from(wider).unwrap_or(u32::MAX)));
-        if second.len() > first.len() && total(&second) <= room { second } else { first }
+        let wider = u32::try_from(wider).unwrap_or(u32::MAX);
+        let second = self.sample(which.token_budget(wider), room);
+        if second.len() > first.len() { second } else { first }
     }
 
-    fn sample(&self, which: Selection) -> Vec<Row> {
+    /// Usable rows of a sample, as many as fit a room.
+    fn sample(&self, which: Selection, room: u32) -> Vec<Row> {
         let mut rows = self.dataset.sample(&which);
         rows.retain(|row| is_exchange(&row.example));
+        while as_shots(&rows) > room {
+            rows.pop();
+        }
         rows
-    }
-
-    /// Rows task by task, each with an equal share of the room.
-    fn grouped(&self, tasks: &[Task], overview: &Overview, room: u32) -> Vec<Row> {
-        let groups = u32::try_from(tasks.len()).unwrap_or(1).clamp(1, self.examples.max(1));
-        let each = Selection { count: self.examples.div_ceil(groups), ..self.selection(overview) };
-        (0..groups).flat_map(|task| self.fitting(each.task(task), room / groups)).collect()
     }
 
     fn window_note(&self, window: u32, reserve: u32) -> String {
         let source = if self.job.is_given("context_window") {
             "as the job asks"
-        } else {
+        } else if self.assumed_window == ASSUMED_CONTEXT_WINDOW {
             "assumed, since the job gives no context_window"
+        } else {
+            "the method's choice, since the job gives no context_window"
         };
         format!(
             "The context window is {window} tokens ({source}); {reserve} of them are kept free for a \
@@ -247,8 +236,17 @@ impl<'a> Prompt<'a> {
     }
 }
 
-fn total(rows: &[Row]) -> u32 {
-    rows.iter().map(tokens_as_shot).fold(0, u32::saturating_add)
+/// One of each group in turn, such that the last rows have one of every group.
+fn in_turn(mut groups: Vec<Vec<Row>>) -> Vec<Row> {
+    let mut rows = Vec::new();
+    loop {
+        let before = rows.len();
+        rows.extend(groups.iter_mut().rev().filter_map(Vec::pop));
+        if rows.len() == before {
+            rows.reverse();
+            return rows;
+        }
+    }
 }
 
 /// Whether a conversation can stand as an example: it begins with a question, ends
@@ -262,83 +260,27 @@ fn is_exchange(example: &Example) -> bool {
         && turns.iter().all(|message| message.role != Role::System && !message.content.is_empty())
 }
 
-fn shared_system(tasks: &[Task], overview: &Overview) -> System {
-    match tasks.first() {
-        Some(task) if task.rows >= overview.typed_rows.div_ceil(2) => largest_system(tasks, overview),
-        _ => System {
-            text: None,
-            notes: vec![
-                "No system prompt is shared by half of the conversations, so none is set and the base \
-                 model's own stays."
-                    .to_owned(),
-            ],
-        },
-    }
-}
-
-fn largest_system(tasks: &[Task], overview: &Overview) -> System {
-    let Some(task) = tasks.first() else { return System { text: None, notes: Vec::new() } };
-    let whole = overview.typed_rows;
-    let share = if task.rows >= whole { "all".to_owned() } else { format!("{} of", task.rows) };
-    if task.system.is_empty() {
-        let note = format!("No system prompt is set: {share} {whole} conversations have none.");
-        return System { text: None, notes: vec![note] };
-    }
-    let note = format!("The system prompt is the one that {share} {whole} conversations have.");
-    System { text: Some(task.system.clone()), notes: vec![note] }
-}
-
-/// A system prompt that lists those of all tasks, as far as they fit a quarter of the
-/// window.
-fn listed_system(tasks: &[Task], overview: &Overview, window: u32) -> System {
-    let prompts: Vec<&str> =
-        tasks.iter().map(|task| task.system.as_str()).filter(|system| !system.is_empty()).collect();
-    if prompts.len() < 2 {
-        return largest_system(tasks, overview);
-    }
-    let mut text = "You handle several kinds of conversation. Work out which of these instructions \
-                    the conversation calls for, and follow that one."
-        .to_owned();
-    let mut listed = 0;
-    for prompt in &prompts {
-        let longer = format!("{text}\n\n{}. {prompt}", listed + 1);
-        if estimated_message_tokens(&longer) > window / 4 {
-            break;
-        }
-        text = longer;
-        listed += 1;
-    }
-    if listed < 2 {
-        return largest_system(tasks, overview);
-    }
-    let mut notes =
-        vec![format!("The system prompt lists the system prompts of {listed} tasks, largest first.")];
-    if listed < prompts.len() {
-        notes.push(format!(
-            "{} smaller tasks are left out of it, because the list may fill a quarter of the context \
-             window; a larger context_window holds more.",
-            prompts.len() - listed
-        ));
-    }
-    System { text: Some(text), notes }
-}
-
 fn examples_note(rows: &[Row], overview: &Overview, room: u32) -> String {
     if rows.is_empty() {
         return format!(
-            "No example fits: the longest room for one is {room} tokens; a larger context_window makes more."
+            "No conversation fits as an example into the {room} tokens that are left; a larger \
+             context_window makes room."
         );
     }
     let firsts =
         rows.iter().enumerate().filter(|(n, row)| rows[..*n].iter().all(|other| other.task != row.task));
     let tasks = match firsts.count() {
-        1 => "one task".to_owned(),
-        many => format!("{many} tasks"),
+        1 => String::new(),
+        many => format!(" from {many} tasks"),
     };
+    let are = if rows.len() == 1 { "is the example" } else { "are examples" };
     format!(
-        "{} of {} conversations are examples: {tasks}, about {} tokens.",
+        "{} of {} conversations {are}{tasks}, in about {} tokens.",
         rows.len(),
         overview.typed_rows,
-        total(rows)
+        as_shots(rows)
     )
 }
+
+#[cfg(test)]
+mod tests;

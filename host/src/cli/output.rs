@@ -1,0 +1,106 @@
+//! Where output goes: results to stdout, progress and errors to stderr. Nothing else
+//! in the program prints.
+
+use super::style::{ERROR, FAINT, HINT, WARNING};
+use crate::error::{Error, Kind};
+use anstream::AutoStream;
+use clap::ColorChoice;
+use std::io::{self, IsTerminal, Write};
+
+/// The process's output streams, with colour where it is wanted.
+pub struct Output {
+    stdout: AutoStream<io::Stdout>,
+    stderr: AutoStream<io::Stderr>,
+    choice: anstream::ColorChoice,
+    failed: Option<io::Error>,
+}
+
+/// Says what is going on, on stderr.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress {
+    choice: anstream::ColorChoice,
+}
+
+impl Progress {
+    /// Says one line.
+    pub fn say(self, text: &str) {
+        let mut stderr = stream(io::stderr(), self.choice);
+        // Progress that cannot be shown must not stop the work.
+        let _ = writeln!(stderr, "{FAINT}{text}{FAINT:#}");
+    }
+}
+
+fn stream<S: anstream::stream::RawStream>(raw: S, choice: anstream::ColorChoice) -> AutoStream<S> {
+    match choice {
+        anstream::ColorChoice::Auto => AutoStream::auto(raw),
+        choice => AutoStream::new(raw, choice),
+    }
+}
+
+impl Output {
+    /// Streams that colour as `--color` says; `auto` respects NO_COLOR and pipes.
+    pub fn new(color: ColorChoice) -> Self {
+        let choice = match color {
+            ColorChoice::Auto => anstream::ColorChoice::Auto,
+            ColorChoice::Always => anstream::ColorChoice::Always,
+            ColorChoice::Never => anstream::ColorChoice::Never,
+        };
+        Self { stdout: stream(io::stdout(), choice), stderr: stream(io::stderr(), choice), choice, failed: None }
+    }
+
+    /// Writes part of the result.
+    pub fn text(&mut self, text: &str) {
+        if self.failed.is_none()
+            && let Err(error) = self.stdout.write_all(text.as_bytes())
+        {
+            self.failed = Some(error);
+        }
+    }
+
+    /// Writes one JSON value on a line of its own, indented when a person looks.
+    pub fn json(&mut self, value: &impl serde::Serialize) {
+        let pretty = io::stdout().is_terminal();
+        let text = if pretty { serde_json::to_string_pretty(value) } else { serde_json::to_string(value) };
+        match text {
+            Ok(text) => self.text(&format!("{text}\n")),
+            Err(error) => self.failed = Some(error.into()),
+        }
+    }
+
+    /// For saying what is going on, on stderr, from any thread.
+    pub fn progress_handle(&self) -> Progress {
+        Progress { choice: self.choice }
+    }
+
+    /// Warns on stderr.
+    pub fn warning(&mut self, text: &str) {
+        // As with progress.
+        let _ = writeln!(self.stderr, "{WARNING}warning{WARNING:#}: {text}");
+    }
+
+    /// Flushes, and reports the first write that failed. A reader that went away
+    /// (`tunesmith … | head`) is no failure.
+    pub fn finish(&mut self) -> Result<(), Error> {
+        let flushed = self.stdout.flush();
+        match self.failed.take().or(flushed.err()) {
+            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(Error::new(Kind::Failed, format!("cannot write the output: {error}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Shows an error: for people on stderr; for programs also on stdout as an object.
+    pub fn error(&mut self, error: &Error, json: bool) {
+        if json {
+            self.json(&serde_json::json!({ "error": {
+                "code": error.kind.exit_code(), "message": error.message, "hints": error.hints,
+            }}));
+            let _ = self.stdout.flush();
+        }
+        let _ = writeln!(self.stderr, "{ERROR}error{ERROR:#}: {}", error.message);
+        for hint in &error.hints {
+            let _ = writeln!(self.stderr, "  {HINT}hint{HINT:#}: {hint}");
+        }
+    }
+}

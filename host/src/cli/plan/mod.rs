@@ -1,0 +1,150 @@
+//! `tunesmith plan`: what a job would do; touches nothing.
+
+mod text;
+
+use super::{Output, registry};
+use crate::error::{Error, Kind};
+use crate::job::plan::{self, Context};
+use crate::job::spec::{DatasetRef, MAX_NAME_CHARS, Overrides, Spec, SpecError};
+use crate::job::{artifacts, nearest};
+use crate::provider::openai::PriceTable;
+use crate::provider::{Date, Provider};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Show what a job would do: config, warnings, cost; touches nothing.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The job file
+    job: PathBuf,
+
+    /// Plan for this provider in place of the job's: ollama, openai or local
+    #[arg(long, value_name = "PROVIDER")]
+    provider: Option<Provider>,
+
+    /// Change a setting for this run; may be repeated
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
+    set: Vec<(String, serde_json::Value)>,
+
+    /// Use this file for a job that names its dataset by id
+    #[arg(long = "dataset", value_name = "ID=PATH", value_parser = dataset)]
+    datasets: Vec<(String, PathBuf)>,
+
+    /// Write the artifacts into this folder
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+
+    /// Use this price table in place of the built-in one
+    #[arg(long, value_name = "FILE")]
+    prices: Option<PathBuf>,
+
+    /// Show the whole Modelfile or request, however long
+    #[arg(long)]
+    full: bool,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub(super) json: bool,
+
+    /// The day of planning, which decides the notes on closing dates
+    #[arg(long, value_name = "YYYY-MM-DD", hide = true)]
+    today: Option<Date>,
+
+    #[command(flatten)]
+    registry: registry::PluginArgs,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, output: &mut Output) -> Result<(), Error> {
+    let overrides = Overrides { provider: args.provider, settings: args.set.clone() };
+    let spec = Spec::load(&args.job, &overrides)?;
+    let dataset = dataset_path(&spec, args)?;
+    let prices = price_table(args.prices.as_deref())?;
+    let registry = args.registry.load(output)?;
+    let snapshot = registry.snapshot();
+    let plugin = snapshot.get(&spec.method).ok_or_else(|| {
+        let mut error = registry::unknown(&spec.method, snapshot.methods().map(|plugin| plugin.id()));
+        error.message = format!("{}: method: {}", spec.method_place, error.message);
+        error
+    })?;
+    let today = args.today.map_or_else(today, Ok)?;
+    let planned = plan::plan(&spec, &dataset, Context { plugin, today, prices: &prices })?;
+    let written = match &args.out {
+        None => Vec::new(),
+        Some(folder) => artifacts::write(folder, &planned.artifacts())
+            .map_err(|error| Error::new(Kind::Failed, error.to_string()))?,
+    };
+    if args.json {
+        output.json(&json!({
+            "plan": planned.plan,
+            "digest": planned.digest,
+            "sidecar": planned.sidecar,
+            "written": written,
+        }));
+    } else {
+        output.text(&text::plan(&planned, &written, args.full));
+    }
+    Ok(())
+}
+
+fn dataset_path(spec: &Spec, args: &Args) -> Result<PathBuf, Error> {
+    match &spec.dataset {
+        DatasetRef::Path(path) => Ok(args.job.parent().unwrap_or(Path::new("")).join(path)),
+        DatasetRef::Id(id) => {
+            let known = args.datasets.iter().find(|(known, _)| known == id);
+            known.map(|(_, path)| path.clone()).ok_or_else(|| {
+                let error = Error::new(Kind::Invalid, format!("dataset {id:?} is not known"));
+                match nearest(args.datasets.iter().map(|(known, _)| known.as_str()), id) {
+                    Some(near) => error.hint(format!("did you mean {near:?}?")),
+                    None => error.hint(format!("say where it is: --dataset {id}=PATH")),
+                }
+            })
+        }
+    }
+}
+
+fn price_table(path: Option<&Path>) -> Result<PriceTable, Error> {
+    let Some(path) = path else { return Ok(PriceTable::built_in()) };
+    let invalid = |reason: &dyn std::fmt::Display| {
+        Error::new(Kind::Invalid, format!("the price table {}: {reason}", path.display()))
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| invalid(&error))?;
+    PriceTable::parse(&text).map_err(|error| invalid(&error))
+}
+
+fn today() -> Result<Date, Error> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).ok();
+    since.and_then(|since| Date::from_unix_seconds(since.as_secs())).ok_or_else(|| {
+        Error::new(Kind::Failed, "this machine's clock shows no date of the calendar")
+            .hint("set the clock; closing dates depend on it")
+    })
+}
+
+/// Parses `NAME=VALUE`: the value is JSON where it reads as JSON, otherwise a text.
+fn setting(text: &str) -> Result<(String, serde_json::Value), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE, such as n_epochs=3")?;
+    if name.is_empty() || name.chars().count() > MAX_NAME_CHARS {
+        return Err("the name before = is missing or too long".into());
+    }
+    let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
+    Ok((name.to_owned(), value))
+}
+
+fn dataset(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((id, path)) if !id.is_empty() && !path.is_empty() => Ok((id.to_owned(), path.into())),
+        _ => Err("write it as ID=PATH".into()),
+    }
+}
+
+impl From<SpecError> for Error {
+    fn from(error: SpecError) -> Self {
+        let hint = error.hint();
+        let error = Self::new(Kind::Invalid, error.to_string());
+        match hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The methods that a command works with: the built-in ones and those of
+//! `--plugins DIR`.
+
+use super::Output;
+use crate::error::{Error, Kind};
+use crate::job::nearest;
+use crate::plugin::{BuiltIn, Engine, Event, Limits, Options, Plugin, Registry, Snapshot};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Options that say which methods there are.
+#[derive(Debug, clap::Args)]
+pub struct PluginArgs {
+    /// Also load the method plugins (.wasm files) of this folder
+    #[arg(long, value_name = "DIR")]
+    plugins: Option<PathBuf>,
+}
+
+impl PluginArgs {
+    /// Loads the methods.
+    pub fn load(&self, output: &mut Output) -> Result<Registry, Error> {
+        let internal = |what: &str, error: &dyn std::fmt::Display| {
+            Error::new(Kind::Internal, format!("{what}: {error}"))
+        };
+        let engine = Engine::new(Limits::default())
+            .map_err(|error| internal("the sandbox could not be set up", &error))?;
+        let worker = std::env::current_exe()
+            .map_err(|error| internal("the program's own path could not be found", &error))?;
+        let progress = output.progress_handle();
+        let registry = Registry::load(Options {
+            engine: Arc::new(engine),
+            built_ins: tunesmith_builtin::METHODS
+                .iter()
+                .map(|method| BuiltIn { id: method.id, wasm: method.wasm })
+                .collect(),
+            directory: self.plugins.clone(),
+            override_built_ins: false,
+            cache: cache_directory(),
+            worker,
+            on_event: Arc::new(move |event| progress.say(&event_text(event))),
+        })?;
+        for rejection in registry.snapshot().rejections() {
+            output.warning(&rejection.to_string());
+        }
+        Ok(registry)
+    }
+}
+
+/// Where compiled code is kept: `TUNESMITH_CACHE_DIR`, else the user's cache folder.
+fn cache_directory() -> Option<PathBuf> {
+    let from = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    from("TUNESMITH_CACHE_DIR")
+        .or_else(|| from("XDG_CACHE_HOME").map(|base| base.join("tunesmith")))
+        .or_else(|| from("HOME").map(|home| home.join(".cache/tunesmith")))
+        // A relative path would put code that is trusted wherever the user happens to be.
+        .filter(|path| path.is_absolute())
+        .map(|path| path.join("code"))
+}
+
+fn event_text(event: &Event) -> String {
+    match event {
+        Event::CompilingBuiltIns { count } => {
+            format!("compiling {count} built-in methods (the first run of this version)")
+        }
+        Event::Compiling { path, size } => {
+            format!("compiling {} ({} KiB)", path.display(), size.div_ceil(1024))
+        }
+        Event::CacheUnusable { dir, reason } => format!(
+            "{} cannot hold compiled code ({reason}), so it is compiled on every run; \
+             set TUNESMITH_CACHE_DIR to a private folder",
+            dir.display()
+        ),
+    }
+}
+
+/// The plugin with this id.
+pub fn find<'a>(snapshot: &'a Snapshot, id: &str) -> Result<&'a Arc<Plugin>, Error> {
+    snapshot.get(id).ok_or_else(|| unknown(id, snapshot.methods().map(|plugin| plugin.id())))
+}
+
+/// The error for a method that is not there.
+pub fn unknown<'a>(id: &str, known: impl IntoIterator<Item = &'a str>) -> Error {
+    let known: Vec<&str> = known.into_iter().collect();
+    let message = format!("no method {}", crate::provider::text::quoted(id));
+    Error::new(Kind::Invalid, message).hint(match nearest(known.iter().copied(), id) {
+        Some(near) => format!("did you mean {near:?}?"),
+        None => format!("the methods are {}; --plugins DIR adds others", known.join(", ")),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_method_is_an_invalid_input_with_a_suggestion() {
+        let error = unknown("lroa", ["lora", "full"]);
+        assert_eq!(error.kind, Kind::Invalid);
+        assert_eq!(error.hints, ["did you mean \"lora\"?"]);
+        let error = unknown("zzzzzz", ["lora", "full"]);
+        assert_eq!(error.hints, ["the methods are lora, full; --plugins DIR adds others"]);
+    }
+}

@@ -1,0 +1,23 @@
+//! `tunesmith schema`: the JSON Schema of a job file.
+
+use super::{Output, registry};
+use crate::error::Error;
+use crate::job;
+
+/// Print the JSON Schema of a job file.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    registry: registry::PluginArgs,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, output: &mut Output) -> Result<(), Error> {
+    let registry = args.registry.load(output)?;
+    let snapshot = registry.snapshot();
+    let methods: Vec<_> = snapshot.methods().map(|plugin| plugin.descriptor()).collect();
+    let schema = serde_json::to_string_pretty(&job::schema::job(&methods))
+        .map_err(|error| Error::new(crate::error::Kind::Internal, error.to_string()))?;
+    output.text(&format!("{schema}\n"));
+    Ok(())
+}

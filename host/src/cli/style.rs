@@ -1,0 +1,19 @@
+//! How terminal output is styled: the same thing looks the same in every command.
+
+use anstyle::{AnsiColor, Style};
+
+/// Headings and names.
+pub const HEADING: Style = Style::new().bold();
+/// Things worth acting on.
+pub const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+/// Failures.
+pub const ERROR: Style = AnsiColor::Red.on_default().bold();
+/// What to do next.
+pub const HINT: Style = AnsiColor::Cyan.on_default();
+/// Secondary text.
+pub const FAINT: Style = Style::new().dimmed();
+
+/// A number with its thousands apart.
+pub fn grouped(number: u64) -> String {
+    crate::provider::text::grouped(u128::from(number))
+}

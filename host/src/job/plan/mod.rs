@@ -1,0 +1,367 @@
+//! The plan: a job, checked and turned into a config by its method, before anything
+//! is touched.
+//!
+//! A [`Plan`] depends only on the job, the bytes of dataset, plugin and price table,
+//! and this version of the host; it is what [`Planned::digest`] covers. What depends
+//! on the day or on the machine is the [`Sidecar`].
+
+mod error;
+mod local;
+mod ollama;
+mod openai;
+
+pub use error::PlanError;
+pub use local::LocalPlan;
+pub use ollama::{ModelfileArtifact, OllamaPlan};
+pub use openai::{OpenAiPlan, TrainingFile};
+
+use super::artifacts::Artifact;
+use super::settings;
+use super::spec::{DatasetRef, Spec};
+use crate::contract::{JobSetting, Level, MethodJob, Note, Value};
+use crate::dataset::{self, Counting, Dataset, Rules, Target, Verdict};
+use crate::plugin::{Ability, Measured, Plugin, Receipt, Tier};
+use crate::provider::openai::PriceTable;
+use crate::provider::{Date, Provider, Warning, WarningCode};
+use crate::tokens::Tokenizer;
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use std::path::Path;
+use std::sync::Arc;
+
+/// The form of a plan; a reader refuses one that it does not know.
+pub const FORMAT: u32 = 1;
+
+/// The seed of a job that gives none: any fixed number does, so that the same job
+/// gives the same plan.
+pub const DEFAULT_SEED: u32 = 42;
+
+/// The deterministic part of a plan.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// The form of this object.
+    pub format: u32,
+    /// The version of tunesmith.
+    pub tunesmith: &'static str,
+    /// The job.
+    pub job: JobFacts,
+    /// The method.
+    pub method: MethodFacts,
+    /// The dataset.
+    pub dataset: DatasetFacts,
+    /// Every setting that the method saw, and who chose it.
+    pub settings: Vec<JobSetting>,
+    /// Decides every choice that looks random.
+    pub seed: u32,
+    /// What the provider would be asked.
+    pub config: Config,
+    /// What the method told the user while it ran.
+    pub notes: Vec<Note>,
+    /// What the user should know before going on.
+    pub warnings: Vec<Warning>,
+    /// What the plugin call cost in fuel.
+    pub receipt: Receipt,
+}
+
+/// The job, in a plan.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobFacts {
+    /// Its name.
+    pub name: String,
+    /// The base model.
+    pub base_model: String,
+    /// The provider.
+    pub provider: Provider,
+}
+
+/// The method, in a plan.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MethodFacts {
+    /// Its id.
+    pub id: String,
+    /// Its version.
+    pub version: String,
+    /// Its title.
+    pub title: String,
+    /// SHA-256 of its file.
+    pub sha256: String,
+    /// What it may reach.
+    pub tier: Tier,
+    /// The contract that it is built for.
+    pub contract: String,
+    /// Whether it is part of tunesmith.
+    pub built_in: bool,
+}
+
+/// The dataset, in a plan.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DatasetFacts {
+    /// As the job refers to it.
+    pub name: String,
+    /// SHA-256 of its bytes.
+    pub sha256: String,
+    /// Its bytes.
+    pub bytes: u64,
+    /// Its rows.
+    pub rows: u64,
+    /// Rows that methods can see.
+    pub typed_rows: u64,
+    /// System prompts.
+    pub tasks: usize,
+    /// Its tokens.
+    pub tokens: Counting,
+}
+
+/// What the provider would be asked.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(clippy::large_enum_variant)] // There is one per plan.
+pub enum Config {
+    /// An Ollama server.
+    Ollama(OllamaPlan),
+    /// OpenAI or a compatible service.
+    OpenAi(OpenAiPlan),
+    /// The trainer on this machine.
+    Local(LocalPlan),
+}
+
+/// What depends on the day or on the machine.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Sidecar {
+    /// What the plugin call took here.
+    pub measured: Measured,
+    /// What is about to close, as of the day of planning.
+    pub closing: Vec<String>,
+    /// The day of planning.
+    pub today: Date,
+}
+
+/// A plan and what comes with it.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    /// The deterministic part.
+    pub plan: Plan,
+    /// Its bytes, as they are stored and digested.
+    pub bytes: String,
+    /// SHA-256 of those bytes, as `sha256:…`.
+    pub digest: String,
+    /// The rest.
+    pub sidecar: Sidecar,
+}
+
+/// What a plan is made from, besides the job.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// The method.
+    pub plugin: &'a Plugin,
+    /// The day of planning; decides only the sidecar.
+    pub today: Date,
+    /// Training prices.
+    pub prices: &'a PriceTable,
+}
+
+/// The ability that a provider needs of a method.
+pub fn ability(provider: Provider) -> Ability {
+    match provider {
+        Provider::Ollama => Ability::Ollama,
+        Provider::OpenAi => Ability::OpenAi,
+        Provider::Local => Ability::Training,
+    }
+}
+
+/// What a dataset is checked against, and by which tokenizer it is counted.
+pub fn dataset_options(spec: &Spec) -> dataset::Options {
+    let (rules, tokenizer) = match spec.provider {
+        Provider::Ollama => (Rules::new(Target::Ollama, None), Tokenizer::Cautious),
+        Provider::Local => (Rules::new(Target::Local, None), Tokenizer::Cautious),
+        Provider::OpenAi => openai::dataset_rules(&spec.base_model),
+    };
+    dataset::Options { rules, tokenizer, ..dataset::Options::default() }
+}
+
+/// Plans a job.
+///
+/// # Errors
+/// Whatever is wrong with settings, dataset, base model, plugin, or with what the
+/// plugin returned.
+pub fn plan(spec: &Spec, dataset_path: &Path, context: Context<'_>) -> Result<Planned, PlanError> {
+    let plugin = context.plugin;
+    let provider = spec.provider;
+    if !plugin.can(ability(provider)) {
+        return Err(PlanError::NotSupported { method: plugin.id().to_owned(), provider });
+    }
+    if let Some(transform) = &spec.transform {
+        return Err(PlanError::Transform { plugin: transform.clone() });
+    }
+    let settings =
+        settings::check(&spec.settings, plugin.descriptor()).map_err(PlanError::Settings)?;
+    let options = dataset_options(spec);
+    // Before the dataset is read, which may take a while.
+    if provider == Provider::Ollama {
+        ollama::base(&spec.base_model)?;
+    }
+    let dataset = Dataset::open(dataset_path, &options).map_err(PlanError::Dataset)?;
+    if dataset.verdict().errors() > 0 {
+        return Err(PlanError::DatasetErrors {
+            path: dataset_path.to_owned(),
+            verdict: Box::new(dataset.verdict().clone()),
+        });
+    }
+    let seed = seed(&settings);
+    let job = spec.method_job(settings, seed);
+    let view = Arc::new(dataset.view(options.tokenizer, seed).map_err(PlanError::Dataset)?);
+    let part = Part { spec, job: &job, dataset: &dataset, view: &view, context };
+    let made = match provider {
+        Provider::Ollama => ollama::plan(part),
+        Provider::OpenAi => openai::plan(part),
+        Provider::Local => local::plan(part),
+    };
+    // A file that changed meanwhile explains any other failure better than itself.
+    view.failure().map_or(Ok(()), Err).map_err(PlanError::Dataset)?;
+    let made = made?;
+    let mut warnings = crate::provider::settings::warnings(provider, &job.settings);
+    warnings.extend(made.warnings);
+    warnings.extend(dataset_warnings(dataset.verdict()));
+    let plan = Plan {
+        format: FORMAT,
+        tunesmith: env!("CARGO_PKG_VERSION"),
+        job: JobFacts { name: spec.name.clone(), base_model: spec.base_model.clone(), provider },
+        method: MethodFacts {
+            id: plugin.id().to_owned(),
+            version: plugin.descriptor().version.clone(),
+            title: plugin.descriptor().title.clone(),
+            sha256: plugin.digest().to_string(),
+            tier: plugin.tier(),
+            contract: plugin.contract().to_owned(),
+            built_in: *plugin.source() == crate::plugin::Source::BuiltIn,
+        },
+        dataset: DatasetFacts {
+            name: match &spec.dataset {
+                DatasetRef::Path(path) | DatasetRef::Id(path) => path.clone(),
+            },
+            sha256: dataset.digest().to_owned(),
+            bytes: dataset.bytes(),
+            rows: dataset.rows(),
+            typed_rows: dataset.typed_rows(),
+            tasks: dataset.task_count(),
+            tokens: dataset.count(options.tokenizer).map_err(PlanError::Dataset)?,
+        },
+        settings: job.settings,
+        seed,
+        config: made.config,
+        notes: made.notes,
+        warnings,
+        receipt: made.receipt,
+    };
+    dataset.unchanged().map_err(PlanError::Dataset)?;
+    let sidecar =
+        Sidecar { measured: plan.receipt.measured, closing: made.closing, today: context.today };
+    let bytes = serde_json::to_string_pretty(&plan).map_err(PlanError::Encoding)?;
+    let digest = format!("sha256:{:x}", Hex(Sha256::digest(bytes.as_bytes()).into()));
+    Ok(Planned { plan, bytes, digest, sidecar })
+}
+
+impl Planned {
+    /// The files that the plan leaves behind: itself, what the provider is asked, and
+    /// for Ollama the Modelfile.
+    pub fn artifacts(&self) -> Vec<Artifact> {
+        let mut artifacts = match &self.plan.config {
+            Config::Ollama(config) => config.artifacts(),
+            Config::OpenAi(config) => config.artifacts(),
+            Config::Local(config) => config.artifacts(),
+        };
+        artifacts.push(Artifact { name: "plan.json".into(), content: format!("{}\n", self.bytes) });
+        artifacts
+    }
+}
+
+/// What the part for a provider works with.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    spec: &'a Spec,
+    job: &'a MethodJob,
+    dataset: &'a Dataset,
+    view: &'a Arc<dataset::View>,
+    context: Context<'a>,
+}
+
+/// What the part for a provider makes.
+struct Made {
+    config: Config,
+    notes: Vec<Note>,
+    warnings: Vec<Warning>,
+    receipt: Receipt,
+    closing: Vec<String>,
+}
+
+impl Part<'_> {
+    /// The checked answer of the method, or why there is none.
+    fn answer<T>(
+        &self,
+        answer: Result<crate::plugin::Answer<T>, crate::plugin::CallError>,
+    ) -> Result<(T, Vec<Note>, Receipt), PlanError> {
+        let answer = answer.map_err(|error| PlanError::Call(Box::new(error)))?;
+        match answer.result {
+            Ok(value) => Ok((value, answer.notes, answer.receipt)),
+            Err(refusal) => {
+                Err(PlanError::Refused { method: self.context.plugin.id().to_owned(), refusal })
+            }
+        }
+    }
+
+    /// The error for an answer that breaks the rules.
+    fn lie(&self, violations: crate::provider::Violations) -> PlanError {
+        PlanError::Lie {
+            method: self.context.plugin.id().to_owned(),
+            sha256: self.context.plugin.digest().to_string(),
+            violations: Box::new(violations),
+        }
+    }
+}
+
+fn seed(settings: &[JobSetting]) -> u32 {
+    settings
+        .iter()
+        .find(|setting| setting.name == "seed")
+        .and_then(|setting| match setting.value {
+            Value::Integer(seed) => u32::try_from(seed).ok(),
+            _ => None,
+        })
+        .unwrap_or(DEFAULT_SEED)
+}
+
+/// One line for each kind of warning, so that a plan stays readable; the places are
+/// for `dataset check`.
+fn dataset_warnings(verdict: &Verdict) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    for count in verdict.counts.iter().filter(|count| count.severity == dataset::Severity::Warning) {
+        let Some(first) = verdict.findings.iter().find(|finding| {
+            finding.kind == count.kind && finding.severity == dataset::Severity::Warning
+        }) else {
+            continue;
+        };
+        let place = first.line.map_or(String::new(), |line| format!("line {line}: "));
+        let more = if count.count > 1 { format!(" (and {} more like it)", count.count - 1) } else { String::new() };
+        let message = format!("dataset: {place}{}{more}", first.reason);
+        warnings.push(Warning::new(WarningCode::Dataset, message));
+    }
+    warnings
+}
+
+/// Notes as plain text lines, informational ones first.
+pub fn note_lines(notes: &[Note]) -> impl Iterator<Item = (&Level, &str)> {
+    notes.iter().map(|note| (&note.level, note.text.as_str()))
+}
+
+struct Hex([u8; 32]);
+
+impl std::fmt::LowerHex for Hex {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}

@@ -1,0 +1,437 @@
+//! The job file: what a user asks for, read strictly.
+
+use super::place::{Object, Place};
+use crate::contract::MethodJob;
+use crate::provider::Provider;
+use serde_json::value::RawValue;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// A job file holds a page of settings. A larger one is a mistake (often a dataset
+/// given in its place), and reading it would only waste memory.
+pub const MAX_JOB_BYTES: u64 = 256 * 1024;
+
+/// Names become file names, model names and headings.
+pub const MAX_NAME_CHARS: usize = 100;
+
+/// Longer than any provider's model name.
+pub const MAX_BASE_MODEL_CHARS: usize = 350;
+
+/// The fields of a job file, in the order in which the examples have them.
+pub const FIELDS: [&str; 9] = [
+    "$schema",
+    "name",
+    "dataset",
+    "datasetId",
+    "baseModel",
+    "provider",
+    "hyperparameters",
+    "transform",
+    "untypedRows",
+];
+
+/// Where the dataset is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DatasetRef {
+    /// A path, as the job file writes it: relative to the job file.
+    Path(String),
+    /// An id, looked up by the operator's configuration.
+    Id(String),
+}
+
+/// What happens to rows that the typed view cannot express when a transform runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum UntypedRows {
+    /// The job is refused: a transform that redacts must not be bypassed unnoticed.
+    #[default]
+    Refuse,
+    /// They pass unchanged.
+    Pass,
+    /// They are left out.
+    Drop,
+}
+
+/// A value that the user gave for a setting.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GivenSetting {
+    /// The name as given.
+    pub name: String,
+    /// The value as given.
+    pub value: serde_json::Value,
+    /// Where it was given, in words: `job.json, line 8, column 5` or `--set`.
+    pub place: String,
+}
+
+/// A job, parsed but not yet checked against its method.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spec {
+    /// The job's name.
+    pub name: String,
+    /// Where the dataset is.
+    pub dataset: DatasetRef,
+    /// The base model, as the provider names it.
+    pub base_model: String,
+    /// The provider.
+    pub provider: Provider,
+    /// The method's id.
+    pub method: String,
+    /// Where the method was named, for messages.
+    pub method_place: String,
+    /// The settings as given, in the order of the file, then of `--set`.
+    pub settings: Vec<GivenSetting>,
+    /// The plugin that transforms the dataset first.
+    pub transform: Option<String>,
+    /// What happens to rows that a transform cannot see.
+    pub untyped_rows: UntypedRows,
+}
+
+/// Why a job file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SpecError {
+    /// The file could not be read.
+    #[error("cannot read the job file {path}: {source}")]
+    Read {
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The path is a directory, a device or a pipe.
+    #[error("the job file {path} is not a regular file")]
+    NotAFile {
+        /// The path.
+        path: String,
+    },
+    /// The file is too large.
+    #[error("the job file {path} is larger than {} KiB, which no job needs", MAX_JOB_BYTES / 1024)]
+    TooLarge {
+        /// The file.
+        path: String,
+    },
+    /// The file is not UTF-8.
+    #[error("the job file {path} is not UTF-8 (first bad byte at offset {offset})")]
+    NotUtf8 {
+        /// The file.
+        path: String,
+        /// The offset of the first bad byte.
+        offset: usize,
+    },
+    /// The file is not JSON.
+    #[error("{path}, line {line}, column {column}: {reason}")]
+    Syntax {
+        /// The file.
+        path: String,
+        /// The line.
+        line: usize,
+        /// The column.
+        column: usize,
+        /// What the parser says.
+        reason: String,
+    },
+    /// A field is wrong.
+    #[error("{place}: {field}: {reason}")]
+    Field {
+        /// Where.
+        place: String,
+        /// Which field.
+        field: String,
+        /// What is wrong.
+        reason: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+}
+
+impl SpecError {
+    /// What to do next.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Field { hint, .. } => hint.clone(),
+            Self::Syntax { .. } => Some("a job file is one JSON object; `tunesmith schema` prints its schema".into()),
+            Self::TooLarge { .. } => Some("was a dataset given in place of a job file?".into()),
+            Self::NotAFile { .. } => Some("give the path of a job file, such as job.json".into()),
+            Self::NotUtf8 { .. } => Some("save it as UTF-8".into()),
+            Self::Read { .. } => None,
+        }
+    }
+}
+
+/// What the command line changes in a job.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// `--provider`.
+    pub provider: Option<Provider>,
+    /// `--set name=value`, in order.
+    pub settings: Vec<(String, serde_json::Value)>,
+}
+
+impl Spec {
+    /// Reads a job file.
+    pub fn load(path: &Path, overrides: &Overrides) -> Result<Self, SpecError> {
+        let shown = path.display().to_string();
+        let bytes = read_bounded(path, &shown)?;
+        // Editors on some systems begin a file with a byte order mark, which JSON does not know.
+        let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
+        let text = std::str::from_utf8(bytes)
+            .map_err(|error| SpecError::NotUtf8 { path: shown.clone(), offset: error.valid_up_to() })?;
+        Self::parse(text, &shown, overrides)
+    }
+
+    /// Parses the text of a job file; `path` is for messages.
+    pub fn parse(text: &str, path: &str, overrides: &Overrides) -> Result<Self, SpecError> {
+        let reader = Reader { text, path };
+        let top = reader.object(text, None)?;
+        for (name, value) in &top.fields {
+            if !FIELDS.contains(&name.as_str()) {
+                return Err(reader.unknown(name, value, &FIELDS));
+            }
+        }
+        let name = reader.name(reader.required(&top, "name")?)?;
+        let dataset = reader.dataset(&top)?;
+        let base_model = reader.base_model(reader.required(&top, "baseModel")?)?;
+        let provider = match (overrides.provider, field(&top, "provider")) {
+            (Some(provider), _) => provider,
+            (None, Some(value)) => reader.provider(value)?,
+            (None, None) => return Err(reader.missing("provider", Some("one of ollama, openai, local"))),
+        };
+        let transform = match field(&top, "transform") {
+            None => None,
+            Some(value) => Some(reader.plain_text(value, "transform", MAX_NAME_CHARS)?),
+        };
+        let untyped_rows = match field(&top, "untypedRows") {
+            None => UntypedRows::default(),
+            Some(value) => match reader.plain_text(value, "untypedRows", MAX_NAME_CHARS)?.as_str() {
+                "refuse" => UntypedRows::Refuse,
+                "pass" => UntypedRows::Pass,
+                "drop" => UntypedRows::Drop,
+                other => {
+                    let reason = format!("{other:?} is not one of refuse, pass, drop");
+                    return Err(reader.wrong(value, "untypedRows", reason, None));
+                }
+            },
+        };
+        let hyperparameters = reader.required(&top, "hyperparameters")?;
+        let object = reader.object(hyperparameters.get(), Some(("hyperparameters", hyperparameters)))?;
+        let mut settings = Vec::new();
+        let mut method = None;
+        for (name, value) in &object.fields {
+            let place = format!("{path}, {}", Place::of(text, value.get()));
+            if name == "method" {
+                method = Some((reader.plain_text(value, "hyperparameters.method", MAX_NAME_CHARS)?, place));
+                continue;
+            }
+            settings.push(GivenSetting { name: name.clone(), value: reader.json(value)?, place });
+        }
+        for (name, value) in &overrides.settings {
+            let place = "--set".to_owned();
+            if name == "method" {
+                let Some(id) = value.as_str() else {
+                    return Err(SpecError::Field {
+                        place,
+                        field: "method".into(),
+                        reason: format!("must be a text, not {value}"),
+                        hint: None,
+                    });
+                };
+                method = Some((id.to_owned(), place));
+                continue;
+            }
+            settings.retain(|known| known.name != *name);
+            settings.push(GivenSetting { name: name.clone(), value: value.clone(), place });
+        }
+        let Some((method, method_place)) = method else {
+            return Err(reader
+                .missing("hyperparameters.method", Some("name a method; `tunesmith methods list` shows them")));
+        };
+        Ok(Self {
+            name,
+            dataset,
+            base_model,
+            provider,
+            method,
+            method_place,
+            settings,
+            transform,
+            untyped_rows,
+        })
+    }
+
+    /// The path of the dataset, where the job names one: relative paths start at the
+    /// folder of the job file.
+    pub fn dataset_path(&self, job_file: &Path) -> Option<PathBuf> {
+        match &self.dataset {
+            DatasetRef::Path(path) => Some(job_file.parent().unwrap_or(Path::new("")).join(path)),
+            DatasetRef::Id(_) => None,
+        }
+    }
+
+    /// What a method is told, given its checked settings.
+    pub fn method_job(&self, settings: Vec<crate::contract::JobSetting>, seed: u32) -> MethodJob {
+        MethodJob { name: self.name.clone(), base_model: self.base_model.clone(), settings, seed }
+    }
+}
+
+fn read_bounded(path: &Path, shown: &str) -> Result<Vec<u8>, SpecError> {
+    let read_error = |source| SpecError::Read { path: shown.to_owned(), source };
+    // Looked at before opening: opening a pipe that nobody writes to would hang.
+    let metadata = std::fs::metadata(path).map_err(read_error)?;
+    if !metadata.is_file() {
+        return Err(SpecError::NotAFile { path: shown.to_owned() });
+    }
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_JOB_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(read_error)?;
+    if bytes.len() as u64 > MAX_JOB_BYTES {
+        return Err(SpecError::TooLarge { path: shown.to_owned() });
+    }
+    Ok(bytes)
+}
+
+fn field<'a>(object: &Object<'a>, name: &str) -> Option<&'a RawValue> {
+    object.fields.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
+}
+
+/// Reads fields and says where they are wrong.
+struct Reader<'a> {
+    text: &'a str,
+    path: &'a str,
+}
+
+impl<'a> Reader<'a> {
+    fn place(&self, value: &RawValue) -> String {
+        format!("{}, {}", self.path, Place::of(self.text, value.get()))
+    }
+
+    fn wrong(&self, value: &RawValue, field: &str, reason: String, hint: Option<String>) -> SpecError {
+        SpecError::Field { place: self.place(value), field: field.to_owned(), reason, hint }
+    }
+
+    fn missing(&self, field: &str, hint: Option<&str>) -> SpecError {
+        SpecError::Field {
+            place: self.path.to_owned(),
+            field: field.to_owned(),
+            reason: "is missing".into(),
+            hint: hint.map(str::to_owned),
+        }
+    }
+
+    fn unknown(&self, name: &str, value: &RawValue, known: &[&str]) -> SpecError {
+        let hint = match super::nearest(known.iter().copied(), name) {
+            Some(near) => format!("did you mean {near:?}?"),
+            None => format!("the fields are {}", known[1..].join(", ")),
+        };
+        self.wrong(value, name, "no such field".into(), Some(hint))
+    }
+
+    fn object(&self, part: &'a str, field: Option<(&str, &RawValue)>) -> Result<Object<'a>, SpecError> {
+        if let Some((name, value)) = field
+            && !part.starts_with('{')
+        {
+            return Err(self.wrong(value, name, format!("must be an object, not {}", kind_of(part)), None));
+        }
+        serde_json::from_str(part).map_err(|error| {
+            // Positions within a nested value count from its own start.
+            let start = Place::of(self.text, part);
+            let (line, column) = if error.line() <= 1 {
+                (start.line, start.column + error.column().saturating_sub(1))
+            } else {
+                (start.line + error.line() - 1, error.column())
+            };
+            let full = error.to_string();
+            let reason = full.split(" at line ").next().unwrap_or(&full).to_owned();
+            SpecError::Syntax { path: self.path.to_owned(), line, column, reason }
+        })
+    }
+
+    fn json(&self, value: &RawValue) -> Result<serde_json::Value, SpecError> {
+        serde_json::from_str(value.get())
+            .map_err(|error| self.wrong(value, "hyperparameters", error.to_string(), None))
+    }
+
+    fn required(&self, object: &Object<'a>, name: &str) -> Result<&'a RawValue, SpecError> {
+        field(object, name).ok_or_else(|| self.missing(name, None))
+    }
+
+    fn plain_text(&self, value: &RawValue, field: &str, most: usize) -> Result<String, SpecError> {
+        let text: String = serde_json::from_str(value.get()).map_err(|_| {
+            self.wrong(value, field, format!("must be a text, not {}", kind_of(value.get())), None)
+        })?;
+        if text.trim().is_empty() {
+            return Err(self.wrong(value, field, "is empty".into(), None));
+        }
+        if text.chars().count() > most {
+            return Err(self.wrong(value, field, format!("is longer than {most} characters"), None));
+        }
+        if let Some(bad) = text.chars().find(|c| crate::provider::text::is_hidden(*c)) {
+            let reason = format!("holds the invisible character U+{:04X}", u32::from(bad));
+            return Err(self.wrong(value, field, reason, Some("remove it".into())));
+        }
+        Ok(text)
+    }
+
+    fn name(&self, value: &RawValue) -> Result<String, SpecError> {
+        let name = self.plain_text(value, "name", MAX_NAME_CHARS)?;
+        if !name.chars().any(|c| c.is_ascii_alphanumeric()) {
+            let hint = "model and file names are made from it".to_owned();
+            let reason = "needs at least one ASCII letter or digit".to_owned();
+            return Err(self.wrong(value, "name", reason, Some(hint)));
+        }
+        Ok(name)
+    }
+
+    fn base_model(&self, value: &RawValue) -> Result<String, SpecError> {
+        let name = self.plain_text(value, "baseModel", MAX_BASE_MODEL_CHARS)?;
+        if let Some(bad) = name.chars().find(|c| !c.is_ascii_graphic()) {
+            let reason = format!("holds {bad:?}, which no model name has");
+            return Err(self.wrong(value, "baseModel", reason, None));
+        }
+        Ok(name)
+    }
+
+    fn provider(&self, value: &RawValue) -> Result<Provider, SpecError> {
+        let name = self.plain_text(value, "provider", MAX_NAME_CHARS)?;
+        name.parse().map_err(|_| {
+            let names = ["ollama", "openai", "local"];
+            let hint = match super::nearest(names, &name) {
+                Some(near) => format!("did you mean {near:?}?"),
+                None => format!("the providers are {}", names.join(", ")),
+            };
+            self.wrong(value, "provider", format!("{name:?} is not a provider"), Some(hint))
+        })
+    }
+
+    fn dataset(&self, top: &Object<'a>) -> Result<DatasetRef, SpecError> {
+        match (field(top, "dataset"), field(top, "datasetId")) {
+            (Some(_), Some(id)) => {
+                let reason = "a job has either dataset or datasetId, not both".to_owned();
+                Err(self.wrong(id, "datasetId", reason, Some("remove one of them".into())))
+            }
+            (Some(path), None) => Ok(DatasetRef::Path(self.plain_text(path, "dataset", 4096)?)),
+            (None, Some(value)) => {
+                let id = self.plain_text(value, "datasetId", MAX_NAME_CHARS)?;
+                let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+                if !id.chars().all(plain) || id.starts_with('.') {
+                    let reason = format!("{id:?} is not an id: letters, digits, -, _ and . only");
+                    let hint = "a path goes in dataset instead".to_owned();
+                    return Err(self.wrong(value, "datasetId", reason, Some(hint)));
+                }
+                Ok(DatasetRef::Id(id))
+            }
+            (None, None) => Err(self.missing("dataset", Some("the path of a dataset, relative to the job file"))),
+        }
+    }
+}
+
+/// What kind of JSON value a raw text is, in words.
+pub(super) fn kind_of(raw: &str) -> &'static str {
+    match raw.as_bytes().first() {
+        Some(b'{') => "an object",
+        Some(b'[') => "a list",
+        Some(b'"') => "a text",
+        Some(b't' | b'f') => "true or false",
+        Some(b'n') => "null",
+        _ => "a number",
+    }
+}

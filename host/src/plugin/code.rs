@@ -1,0 +1,256 @@
+//! The store of compiled code: a private directory, bounded in size, whose entries
+//! are checked before they are run.
+//!
+//! It is ours rather than wasmtime's `Cache` because there a miss makes the asking
+//! process compile; here only the compile worker compiles foreign bytes.
+
+use super::Digest;
+use super::engine::Flavour;
+use rustix::process::geteuid;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use std::fs::{self, DirBuilder, File};
+use std::hash::{Hash, Hasher};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+use tempfile::{NamedTempFile, TempDir};
+use wasmtime::component::Component;
+
+/// How old an entry's time of use may be before a use renews it. An hour: evicting
+/// needs no finer order, and reading then hardly ever writes.
+const USE_GRAIN: Duration = Duration::from_secs(60 * 60);
+
+/// What is noted beside an entry.
+#[derive(Debug, Serialize, Deserialize)]
+struct Seal {
+    length: u64,
+    crc32: u32,
+}
+
+/// The store.
+pub(super) struct CodeStore {
+    dir: PathBuf,
+    most: u64,
+    /// The directory itself, where the asked one could not be used.
+    _temporary: Option<TempDir>,
+}
+
+/// Why the asked directory is not used.
+#[derive(Debug, Clone)]
+pub(super) struct Unusable {
+    pub(super) dir: PathBuf,
+    pub(super) reason: String,
+}
+
+/// The name of an entry: the file's digest and the engine's compatibility.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Key(String);
+
+impl Key {
+    pub(super) fn new(digest: Digest, flavour: Flavour, engine: &wasmtime::Engine) -> Self {
+        struct Sha(Sha256);
+        impl Hasher for Sha {
+            fn write(&mut self, bytes: &[u8]) {
+                self.0.update(bytes);
+            }
+            fn finish(&self) -> u64 {
+                let digest = <[u8; 32]>::from(self.0.clone().finalize());
+                digest[..8].iter().fold(0, |value, byte| value << 8 | u64::from(*byte))
+            }
+        }
+        let mut hasher = Sha(Sha256::new());
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        // The encoder is ours, so that its version belongs to the key as well.
+        env!("CARGO_PKG_VERSION").hash(&mut hasher);
+        flavour.as_str().hash(&mut hasher);
+        Self(format!("{digest}-{:016x}", hasher.finish()))
+    }
+}
+
+impl CodeStore {
+    /// Opens the store in a directory, or in a temporary one for the time of this
+    /// process where the directory cannot be used safely.
+    pub(super) fn open(dir: Option<&Path>, most: u64) -> io::Result<(Self, Option<Unusable>)> {
+        let unusable = match dir {
+            None => None,
+            Some(dir) => match private(dir) {
+                Ok(()) => {
+                    return Ok((Self { dir: dir.into(), most, _temporary: None }, None));
+                }
+                Err(reason) => Some(Unusable { dir: dir.into(), reason }),
+            },
+        };
+        let temporary = tempfile::Builder::new().prefix("tunesmith-").tempdir()?;
+        let store = Self { dir: temporary.path().into(), most, _temporary: Some(temporary) };
+        Ok((store, unusable))
+    }
+
+    /// Loads an entry, if it is there and intact.
+    pub(super) fn load(&self, key: &Key, engine: &wasmtime::Engine) -> Option<Component> {
+        let path = self.path(key);
+        if !self.intact(key, &path) {
+            return None;
+        }
+        let component = deserialize(engine, &path).ok()?;
+        renew(&path);
+        Some(component)
+    }
+
+    /// Whether an entry is there, unchecked; for telling the user what is to come.
+    pub(super) fn has(&self, key: &Key) -> bool {
+        self.seal(key).exists()
+    }
+
+    /// A file beside the entries, for compiled code on its way into the store.
+    pub(super) fn draft(&self) -> io::Result<NamedTempFile> {
+        let make = || tempfile::Builder::new().prefix(".draft-").tempfile_in(&self.dir);
+        match make() {
+            // Somebody cleared the cache while this process ran.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                private(&self.dir).map_err(io::Error::other)?;
+                make()
+            }
+            made => made,
+        }
+    }
+
+    /// Makes a draft an entry, and loads it.
+    pub(super) fn keep(
+        &self,
+        key: &Key,
+        draft: NamedTempFile,
+        engine: &wasmtime::Engine,
+    ) -> wasmtime::Result<Component> {
+        let (length, crc32) = sum(draft.path())?;
+        draft.as_file().sync_all()?;
+        let path = self.path(key);
+        // The seal goes last, and the old one first: an entry without one is a miss.
+        let _ = fs::remove_file(self.seal(key));
+        draft.persist(&path).map_err(|error| error.error)?;
+        let component = deserialize(engine, &path)?;
+        let mut seal = self.draft()?;
+        seal.write_all(&serde_json::to_vec(&Seal { length, crc32 }).map_err(io::Error::other)?)?;
+        seal.as_file().sync_all()?;
+        seal.persist(self.seal(key)).map_err(|error| error.error)?;
+        self.evict(&path);
+        Ok(component)
+    }
+
+    fn path(&self, key: &Key) -> PathBuf {
+        self.dir.join(format!("{}.cwasm", key.0))
+    }
+
+    fn seal(&self, key: &Key) -> PathBuf {
+        self.dir.join(format!("{}.seal", key.0))
+    }
+
+    /// Whether an entry is as it was written: length and checksum. This tells
+    /// damage, such as a disk that was full; nobody else can write here.
+    fn intact(&self, key: &Key, path: &Path) -> bool {
+        let Ok(seal) = fs::read(self.seal(key)) else { return false };
+        let Ok(seal) = serde_json::from_slice::<Seal>(&seal) else { return false };
+        let own = fs::symlink_metadata(path).is_ok_and(|found| {
+            found.is_file() && found.uid() == geteuid().as_raw() && found.len() == seal.length
+        });
+        own && sum(path).is_ok_and(|found| found == (seal.length, seal.crc32))
+    }
+
+    /// Removes the entries used longest ago until the rest fits, sparing the newest,
+    /// and drafts that a killed process left behind.
+    fn evict(&self, newest: &Path) {
+        let Ok(entries) = fs::read_dir(&self.dir) else { return };
+        let now = SystemTime::now();
+        let mut found = Vec::new();
+        for entry in entries.flatten() {
+            let Ok(metadata) = entry.metadata() else { continue };
+            let used = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+            let path = entry.path();
+            let name = entry.file_name();
+            if name.to_string_lossy().starts_with(".draft-") {
+                if now.duration_since(used).is_ok_and(|age| age > USE_GRAIN) {
+                    let _ = fs::remove_file(path);
+                }
+            } else if path.extension().is_some_and(|extension| extension == "cwasm") {
+                found.push((used, metadata.len(), path));
+            }
+        }
+        let mut total: u64 = found.iter().map(|(_, length, _)| length).sum();
+        found.sort();
+        for (_, length, path) in found {
+            if total <= self.most {
+                break;
+            }
+            if path != newest {
+                let _ = fs::remove_file(path.with_extension("seal"));
+                let _ = fs::remove_file(&path);
+                total -= length;
+            }
+        }
+    }
+}
+
+/// Makes a directory private, or says why it is not.
+fn private(dir: &Path) -> Result<(), String> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| error.to_string())?;
+    let metadata = fs::symlink_metadata(dir).map_err(|error| error.to_string())?;
+    if !metadata.is_dir() {
+        return Err("it is a link, not a directory".into());
+    }
+    if metadata.uid() != geteuid().as_raw() {
+        return Err("it belongs to another user".into());
+    }
+    if metadata.mode() & 0o077 != 0 {
+        return Err(format!(
+            "others may use it (mode {:03o}); `chmod 700` makes it private",
+            metadata.mode() & 0o777
+        ));
+    }
+    // A read-only file system shows only when it is written to.
+    tempfile::Builder::new().prefix(".draft-").tempfile_in(dir).map_err(|error| error.to_string())?;
+    Ok(())
+}
+
+/// Length and CRC-32 of a file.
+fn sum(path: &Path) -> io::Result<(u64, u32)> {
+    let mut file = File::open(path)?;
+    let mut hasher = crc32fast::Hasher::new();
+    let mut buffer = vec![0; 256 << 10];
+    let mut length = 0;
+    loop {
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            return Ok((length, hasher.finalize()));
+        }
+        length += read as u64;
+        hasher.update(&buffer[..read]);
+    }
+}
+
+/// Notes that an entry was used, coarsely; a failure only makes eviction less apt.
+fn renew(path: &Path) {
+    let Ok(used) = fs::metadata(path).and_then(|metadata| metadata.modified()) else { return };
+    let now = SystemTime::now();
+    if now.duration_since(used).is_ok_and(|age| age > USE_GRAIN)
+        && let Ok(file) = File::options().append(true).open(path)
+    {
+        let _ = file.set_modified(now);
+    }
+}
+
+/// Maps compiled code.
+fn deserialize(engine: &wasmtime::Engine, path: &Path) -> wasmtime::Result<Component> {
+    // SAFETY: the file is code that runs in this process, so it has to be wasmtime's
+    // own output, unchanged while it is mapped. It lies in a directory that belongs
+    // to this user and that nobody else can write to (`private`, or a temporary
+    // directory made with mode 0700); the only writers there are this program and
+    // its compile worker, which put wasmtime's output into a draft and rename it, so
+    // that a mapped file is replaced but never written to; and `intact`, or `keep`
+    // just after writing, has compared it with its checksum. wasmtime itself refuses
+    // output of another version or configuration.
+    #[allow(unsafe_code, reason = "wasmtime offers no safe way to load compiled code")]
+    unsafe {
+        Component::deserialize_file(engine, path)
+    }
+}

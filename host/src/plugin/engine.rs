@@ -1,0 +1,166 @@
+//! The WebAssembly engine: its configuration, its clock and what is linked.
+
+use super::sandbox::State;
+use super::slots::Slots;
+use super::{Limits, Tier, wasi};
+use std::num::NonZeroUsize;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use wasmtime::component::{HasSelf, Linker};
+use wasmtime::{Config, WasmBacktraceDetails};
+
+/// How often running plugins look at the clock. 5 ms: no deadline is overrun by
+/// more than a person notices, and the check costs nothing measurable.
+const TICK: Duration = Duration::from_millis(5);
+
+/// Bytes of the stack that a guest call runs on: its own frames
+/// ([`Limits::stack`]) and at least 1.5 MiB for the host functions under them.
+const HOST_STACK: usize = 1536 << 10;
+
+/// What compiled code is instrumented with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Flavour {
+    /// Fuel and clock: for planning, where cost is a figure of the plan.
+    Metered,
+    /// The clock alone: for `transform`, whose loops over text fuel would slow by a
+    /// fifth to a third.
+    Timed,
+}
+
+impl Flavour {
+    /// The name, in cache entries and in the compile worker's arguments.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Metered => "metered",
+            Self::Timed => "timed",
+        }
+    }
+
+    pub(super) fn named(name: &str) -> Option<Self> {
+        [Self::Metered, Self::Timed].into_iter().find(|flavour| flavour.as_str() == name)
+    }
+}
+
+/// One engine of one flavour, with the linkers of both tiers.
+pub(super) struct Flavoured {
+    pub(super) engine: wasmtime::Engine,
+    pure: Linker<State>,
+    std: Linker<State>,
+}
+
+impl Flavoured {
+    fn new(flavour: Flavour, limits: &Limits) -> wasmtime::Result<Self> {
+        let engine = wasmtime::Engine::new(&config(flavour, limits))?;
+        let mut pure = Linker::new(&engine);
+        tunesmith_abi::tunesmith::method::types::add_to_linker::<State, HasSelf<State>>(&mut pure, |s| s)?;
+        tunesmith_abi::tunesmith::method::dataset::add_to_linker::<State, HasSelf<State>>(&mut pure, |s| s)?;
+        tunesmith_abi::tunesmith::method::diagnostics::add_to_linker::<State, HasSelf<State>>(
+            &mut pure,
+            |s| s,
+        )?;
+        let mut std = pure.clone();
+        wasi::add_inert_to_linker(&mut std)?;
+        tick(&engine);
+        Ok(Self { engine, pure, std })
+    }
+
+    /// What a plugin of this tier is linked with.
+    pub(super) fn linker(&self, tier: Tier) -> &Linker<State> {
+        match tier {
+            Tier::Pure => &self.pure,
+            Tier::Std => &self.std,
+        }
+    }
+}
+
+/// The engine that all plugins of a program share, with its limits.
+pub struct Engine {
+    limits: Arc<Limits>,
+    metered: Flavoured,
+    timed: OnceLock<Flavoured>,
+    pub(super) slots: Arc<Slots>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// An engine with these limits.
+    ///
+    /// # Errors
+    ///
+    /// When the machine cannot run compiled WebAssembly (an unsupported
+    /// architecture), or the limits contradict each other.
+    pub fn new(limits: Limits) -> Result<Self, wasmtime::Error> {
+        let metered = Flavoured::new(Flavour::Metered, &limits)?;
+        let slots = Arc::new(Slots::new(&limits));
+        Ok(Self { limits: Arc::new(limits), metered, timed: OnceLock::new(), slots })
+    }
+
+    /// The limits that hold for every plugin.
+    pub fn limits(&self) -> &Arc<Limits> {
+        &self.limits
+    }
+
+    /// The engine of one flavour; that for `transform` is made when first needed.
+    pub(super) fn flavoured(&self, flavour: Flavour) -> wasmtime::Result<&Flavoured> {
+        match flavour {
+            Flavour::Metered => Ok(&self.metered),
+            Flavour::Timed => {
+                if let Some(timed) = self.timed.get() {
+                    return Ok(timed);
+                }
+                let made = Flavoured::new(flavour, &self.limits)?;
+                Ok(self.timed.get_or_init(|| made))
+            }
+        }
+    }
+}
+
+/// The configuration of a flavour. The compile worker uses the same one, so that
+/// its output loads here.
+pub(super) fn config(flavour: Flavour, limits: &Limits) -> Config {
+    let mut config = Config::new();
+    config
+        .wasm_component_model(true)
+        // Async components are not in the contract, and the mere support makes
+        // ordinary calls three to five times slower.
+        .concurrency_support(false)
+        // The wall clock stops a plugin wherever it is.
+        .epoch_interruption(true)
+        // The same input costs the same on every machine.
+        .consume_fuel(flavour == Flavour::Metered)
+        // Determinism: no shared memory, the same bits for every NaN, and relaxed
+        // SIMD with the one defined result.
+        .cranelift_nan_canonicalization(true)
+        .relaxed_simd_deterministic(true)
+        // 4 GiB bound every address, which the memory limit's figures rely on.
+        .wasm_memory64(false)
+        .max_wasm_stack(limits.stack)
+        .async_stack_size(limits.stack + HOST_STACK)
+        // Names for error texts; more frames than a person reads are not collected,
+        // and no files are opened for debug information.
+        .wasm_backtrace_max_frames(NonZeroUsize::new(16))
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable);
+    config
+}
+
+/// Advances the engine's clock for as long as the engine lives.
+fn tick(engine: &wasmtime::Engine) {
+    let weak = engine.weak();
+    let ticker = move || {
+        loop {
+            std::thread::sleep(TICK);
+            match weak.upgrade() {
+                Some(engine) => engine.increment_epoch(),
+                None => return,
+            }
+        }
+    };
+    // A program that cannot start one thread cannot make a plugin call either,
+    // which needs one; that call then says so.
+    let _ = std::thread::Builder::new().name("plugin clock".into()).stack_size(128 << 10).spawn(ticker);
+}

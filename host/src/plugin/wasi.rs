@@ -1,0 +1,238 @@
+//! The inert WASI context of the std tier: everything is there, nothing is behind
+//! it.
+
+use super::Limits;
+use super::sandbox::State;
+use sha2::{Digest as _, Sha256};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use wasmtime::component::{HasData, Linker, ResourceTable};
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream, WasiCli, WasiCliView as _};
+use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView as _};
+use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView as _};
+use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, random};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
+use wasmtime_wasi::random::WasiRandom;
+use wasmtime_wasi::{
+    Deterministic, HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView, async_trait,
+};
+use wasmtime_wasi_io::bindings::wasi::io;
+use wasmtime_wasi_io::bytes::Bytes;
+
+/// The time that every plugin reads, in seconds since 1970: the start of 2026. Any
+/// fixed one would do; some libraries refuse to work before their own release.
+const NOW: Duration = Duration::from_secs(1_767_225_600);
+
+/// Bytes of randomness before it repeats. 8 KiB: a runtime seeds its hash tables
+/// with a few dozen.
+const RANDOM_BYTES: usize = 8 << 10;
+
+/// Bytes that a plugin may ask of `wasi:random` at once, which the host allocates.
+/// 64 KiB, as much as POSIX's `getentropy` is asked for by any runtime, with room.
+const RANDOM_AT_ONCE: u64 = 64 << 10;
+
+/// Links `wasi:cli`, `io`, `clocks`, `random` and `filesystem` 0.2, never sockets or
+/// HTTP.
+pub(super) fn add_inert_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    type S = State;
+    io::error::add_to_linker::<S, Table>(linker, table)?;
+    io::poll::add_to_linker::<S, Table>(linker, table)?;
+    io::streams::add_to_linker::<S, Table>(linker, table)?;
+    clocks::wall_clock::add_to_linker::<S, WasiClocks>(linker, S::clocks)?;
+    clocks::monotonic_clock::add_to_linker::<S, WasiClocks>(linker, S::clocks)?;
+    random::random::add_to_linker::<S, WasiRandom>(linker, |s| s.ctx().ctx.random())?;
+    random::insecure::add_to_linker::<S, WasiRandom>(linker, |s| s.ctx().ctx.random())?;
+    random::insecure_seed::add_to_linker::<S, WasiRandom>(linker, |s| s.ctx().ctx.random())?;
+    filesystem::preopens::add_to_linker::<S, WasiFilesystem>(linker, S::filesystem)?;
+    filesystem::types::add_to_linker::<S, WasiFilesystem>(linker, S::filesystem)?;
+    cli::exit::add_to_linker::<S, WasiCli>(linker, S::cli)?;
+    cli::environment::add_to_linker::<S, WasiCli>(linker, S::cli)?;
+    cli::stdin::add_to_linker::<S, WasiCli>(linker, S::cli)?;
+    cli::stdout::add_to_linker::<S, WasiCli>(linker, S::cli)?;
+    cli::stderr::add_to_linker::<S, WasiCli>(linker, S::cli)?;
+    cli::terminal_input::add_to_linker::<S, WasiCli>(linker, S::cli)?;
+    cli::terminal_output::add_to_linker::<S, WasiCli>(linker, S::cli)?;
+    cli::terminal_stdin::add_to_linker::<S, WasiCli>(linker, S::cli)?;
+    cli::terminal_stdout::add_to_linker::<S, WasiCli>(linker, S::cli)?;
+    cli::terminal_stderr::add_to_linker::<S, WasiCli>(linker, S::cli)?;
+    Ok(())
+}
+
+/// Lines of output that an error shows. 20: a traceback, and not a screenful.
+const TAIL_LINES: usize = 20;
+
+/// How `wasi:io` finds its table of resources.
+struct Table;
+
+impl HasData for Table {
+    type Data<'a> = &'a mut ResourceTable;
+}
+
+fn table(state: &mut State) -> &mut ResourceTable {
+    state.ctx().table
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        let inert = self.wasi.get_or_insert_with(|| Inert::new(&self.limits, self.seed, self.output.clone()));
+        WasiCtxView { ctx: &mut inert.ctx, table: &mut inert.table }
+    }
+}
+
+/// A WASI context without anything behind it, made when a plugin first asks.
+pub(super) struct Inert {
+    ctx: WasiCtx,
+    table: ResourceTable,
+}
+
+impl Inert {
+    fn new(limits: &Limits, seed: u32, output: Output) -> Self {
+        let random = random_bytes(seed);
+        let (low, high) = random.split_at(16);
+        let insecure_seed = u128::from_le_bytes(low.try_into().unwrap_or_default());
+        let ctx = WasiCtx::builder()
+            .stdout(output.clone())
+            .stderr(output)
+            .wall_clock(Fixed)
+            .monotonic_clock(Fixed)
+            .secure_random(Deterministic::new(random.clone()))
+            .insecure_random(Deterministic::new(high.to_vec()))
+            .insecure_random_seed(insecure_seed)
+            .max_random_size(RANDOM_AT_ONCE)
+            .allow_tcp(false)
+            .allow_udp(false)
+            .build();
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(limits.handles);
+        Self { ctx, table }
+    }
+}
+
+/// Bytes that look random and depend only on the seed.
+fn random_bytes(seed: u32) -> Vec<u8> {
+    (0..RANDOM_BYTES as u32 / 32)
+        .flat_map(|block| {
+            let mut hash = Sha256::new();
+            hash.update(b"tunesmith wasi:random");
+            hash.update(seed.to_le_bytes());
+            hash.update(block.to_le_bytes());
+            <[u8; 32]>::from(hash.finalize())
+        })
+        .collect()
+}
+
+/// A clock that stands still.
+struct Fixed;
+
+impl HostWallClock for Fixed {
+    fn resolution(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+
+    fn now(&self) -> Duration {
+        NOW
+    }
+}
+
+impl HostMonotonicClock for Fixed {
+    fn resolution(&self) -> u64 {
+        1
+    }
+
+    fn now(&self) -> u64 {
+        0
+    }
+}
+
+/// What a plugin printed: the last bytes of it, within a bound over all.
+#[derive(Clone)]
+pub(super) struct Output {
+    printed: Arc<Mutex<Printed>>,
+    most: usize,
+    keep: usize,
+}
+
+#[derive(Default)]
+struct Printed {
+    total: usize,
+    tail: Vec<u8>,
+    exceeded: bool,
+}
+
+impl Output {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self { printed: Arc::default(), most: limits.output, keep: limits.output_tail }
+    }
+
+    fn printed(&self) -> MutexGuard<'_, Printed> {
+        self.printed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the plugin printed more than it may.
+    pub(super) fn exceeded(&self) -> bool {
+        self.printed().exceeded
+    }
+
+    /// The last lines of what was printed.
+    pub(super) fn tail(&self) -> String {
+        let printed = self.printed();
+        let from = printed.tail.len().saturating_sub(self.keep);
+        let text = String::from_utf8_lossy(&printed.tail[from..]);
+        let whole = match text.split_once('\n') {
+            Some((_, rest)) if printed.total > text.len() && !rest.is_empty() => rest,
+            _ => &text,
+        };
+        let mut lines: Vec<&str> = whole.trim_end().lines().rev().take(TAIL_LINES).collect();
+        lines.reverse();
+        super::words::printable(&lines.join("\n"), self.keep * 3)
+    }
+}
+
+impl IsTerminal for Output {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for Output {
+    fn async_stream(&self) -> Box<dyn tokio::io::AsyncWrite + Send + Sync> {
+        // WASI 0.2 asks for `p2_stream` alone.
+        Box::new(tokio::io::sink())
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+}
+
+#[async_trait]
+impl Pollable for Output {
+    async fn ready(&mut self) {}
+}
+
+#[async_trait]
+impl OutputStream for Output {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        let keep = self.keep;
+        let mut printed = self.printed();
+        printed.total = printed.total.saturating_add(bytes.len());
+        if printed.total > self.most {
+            printed.exceeded = true;
+            return Err(StreamError::trap("too much output"));
+        }
+        printed.tail.extend_from_slice(&bytes);
+        if printed.tail.len() > 2 * keep {
+            let surplus = printed.tail.len() - keep;
+            printed.tail.drain(..surplus);
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(self.keep)
+    }
+}

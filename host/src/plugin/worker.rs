@@ -1,0 +1,145 @@
+//! The compile worker: this program, started by itself with a hidden argument, to
+//! encode and compile one foreign file within limits that it sets for itself.
+//!
+//! It reads the file from standard input and writes compiled code to standard
+//! output, which is a file of the parent's. It has no environment, opens nothing,
+//! and dies with its parent.
+
+use super::Limits;
+use super::engine::{Flavour, config};
+use super::words::printable;
+use rustix::process::{Resource, Rlimit, setrlimit};
+use std::io::{Read as _, Write as _};
+use std::process::ExitCode;
+use wasmparser::Parser;
+use wit_component::ComponentEncoder;
+
+/// The first argument of a program that is to be the worker.
+pub const ARGUMENT: &str = "__compile-worker";
+
+/// Exit codes, for the parent alone.
+pub(super) const CANNOT_ENCODE: i32 = 10;
+pub(super) const CANNOT_COMPILE: i32 = 11;
+pub(super) const ASYNC: i32 = 12;
+pub(super) const NO_ROOM: i32 = 13;
+const MISUSED: i32 = 14;
+
+/// The arguments that the parent gives.
+pub(super) fn arguments(flavour: Flavour, limits: &Limits, length: usize) -> Vec<String> {
+    let compile = &limits.compile;
+    // A limit of zero seconds would mean none.
+    let cpu = compile.cpu.as_secs().max(1);
+    vec![
+        ARGUMENT.into(),
+        flavour.as_str().into(),
+        cpu.to_string(),
+        compile.memory.to_string(),
+        compile.output.to_string(),
+        limits.stack.to_string(),
+        length.to_string(),
+        std::process::id().to_string(),
+    ]
+}
+
+/// Runs the worker, with the arguments that follow [`ARGUMENT`].
+pub fn main(arguments: impl Iterator<Item = String>) -> ExitCode {
+    let (code, words) = match run(arguments) {
+        Ok(()) => (0, String::new()),
+        Err((code, words)) => (code, words),
+    };
+    if !words.is_empty() {
+        let _ = writeln!(std::io::stderr(), "{words}");
+    }
+    ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))
+}
+
+fn run(mut arguments: impl Iterator<Item = String>) -> Result<(), (i32, String)> {
+    let misused = || (MISUSED, "the compile worker is started by tunesmith itself".to_owned());
+    let flavour = arguments.next().and_then(|name| Flavour::named(&name)).ok_or_else(misused)?;
+    let mut number = || arguments.next().and_then(|text| text.parse::<u64>().ok()).ok_or_else(misused);
+    let (cpu, memory, output) = (number()?, number()?, number()?);
+    let (stack, length, parent) = (number()?, number()?, number()?);
+    confine(cpu, memory, output, parent).map_err(|error| (MISUSED, format!("cannot be limited: {error}")))?;
+
+    let mut bytes = Vec::new();
+    let read = std::io::stdin().lock().take(length).read_to_end(&mut bytes);
+    if read.is_err() || bytes.len() as u64 != length {
+        return Err((MISUSED, "the file was cut off on its way to the compile worker".into()));
+    }
+    let limits = Limits { stack: usize::try_from(stack).map_err(|_| misused())?, ..Limits::default() };
+    let engine = wasmtime::Engine::new(&config(flavour, &limits))
+        .map_err(|error| (MISUSED, format!("no engine: {error:#}")))?;
+    let compiled = compile(&bytes, &engine).map_err(|failure| match failure {
+        Failure::Encode(words) => (CANNOT_ENCODE, words),
+        Failure::Compile(words) if is_async(&words) => (ASYNC, words),
+        Failure::Compile(words) => (CANNOT_COMPILE, words),
+    })?;
+    let mut out = std::io::stdout().lock();
+    out.write_all(&compiled)
+        .and_then(|()| out.flush())
+        .map_err(|error| (NO_ROOM, format!("its code could not be written: {error}")))
+}
+
+/// Gives up what a compiler does not need.
+fn confine(cpu: u64, memory: u64, output: u64, parent: u64) -> rustix::io::Result<()> {
+    let to = |soft, hard| Rlimit { current: Some(soft), maximum: Some(hard) };
+    setrlimit(Resource::Core, to(0, 0))?;
+    // At the soft limit comes a signal that the parent recognises.
+    setrlimit(Resource::Cpu, to(cpu, cpu + 1))?;
+    setrlimit(Resource::Fsize, to(output, output))?;
+    // macOS does not enforce this one, and says so for some values.
+    let limited = setrlimit(Resource::As, to(memory, memory));
+    if cfg!(target_os = "linux") {
+        limited?;
+    }
+    #[cfg(target_os = "linux")]
+    {
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+        let now = rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get());
+        if u64::try_from(now) != Ok(parent) {
+            // The parent died before it could be watched.
+            std::process::exit(MISUSED);
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = parent;
+    Ok(())
+}
+
+/// Why bytes did not become code.
+pub(super) enum Failure {
+    /// The core module's component type does not fit it.
+    Encode(String),
+    /// The component is not valid.
+    Compile(String),
+}
+
+/// Makes a core module a component, and compiles it.
+pub(super) fn compile(bytes: &[u8], engine: &wasmtime::Engine) -> Result<Vec<u8>, Failure> {
+    let words = |text: String| printable(&text, super::rejection::WORDS);
+    let encoded;
+    let component = if Parser::is_core_wasm(bytes) {
+        encoded = ComponentEncoder::default()
+            .module(bytes)
+            .and_then(|encoder| encoder.validate(false).encode())
+            .map_err(|error| Failure::Encode(words(format!("{error:#}"))))?;
+        &encoded
+    } else {
+        bytes
+    };
+    engine
+        .precompile_component(component)
+        .map_err(|error| Failure::Compile(words(format!("{:#}", error.root_cause()))))
+}
+
+/// Whether the compiler's words mean an async component.
+fn is_async(words: &str) -> bool {
+    words.contains("component model async")
+}
+
+/// Whether a dying worker's words mean that it ran out of memory.
+pub(super) fn is_out_of_memory(words: &str) -> bool {
+    ["memory allocation of", "Cannot allocate memory", "out of memory", "ResourceExhausted"]
+        .iter()
+        .any(|sign| words.contains(sign))
+}

@@ -1,1 +1,0 @@
-//! The Modelfile that shows a create request.

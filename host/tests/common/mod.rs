@@ -1,0 +1,42 @@
+//! Running the program as a user would: in a folder, with a cache of the test run's own.
+
+#![allow(dead_code)] // Each test file uses its own part.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The repository's root.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}
+
+/// The program under test, in the repository's root, with a compile cache shared by
+/// the whole test run and nothing of the user's environment that could change output.
+pub fn tunesmith() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tunesmith"));
+    command.current_dir(root());
+    command.env_remove("RUST_LOG").env_remove("OLLAMA_HOST").env_remove("OPENAI_BASE_URL");
+    command.env_remove("OPENAI_API_KEY").env("NO_COLOR", "1").env("COLUMNS", "100");
+    command.env("TUNESMITH_CACHE_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"));
+    command
+}
+
+/// Runs the program and returns its output.
+pub fn run(args: &[&str]) -> Output {
+    tunesmith().args(args).output().unwrap()
+}
+
+/// Runs the program, which must succeed, and returns what it printed.
+pub fn stdout(args: &[&str]) -> String {
+    let output = run(args);
+    assert!(output.status.success(), "{args:?} failed:\n{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Runs the program, which must fail, and returns its exit code and what it said.
+pub fn failure(args: &[&str]) -> (i32, String) {
+    let output = run(args);
+    assert!(!output.status.success(), "{args:?} succeeded");
+    assert!(output.stdout.is_empty(), "{args:?} failed, yet printed a result");
+    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+}

@@ -1,0 +1,173 @@
+//! Calls to a plugin in its sandbox: what comes back, and what it cost.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+use support::{Place, get, guest, job, job_with_shots, row, rows};
+use tunesmith::contract::{
+    DatasetView, Level, Note, Overview, Refusal, Row, Selection, Setting, Shot, Task, Value,
+};
+use tunesmith::plugin::{Ability, Limits, Source, Stopped, Tier};
+
+#[test]
+fn a_built_in_describes_itself_and_answers() {
+    let place = Place::new();
+    let registry = place.with_built_ins(&[("well-behaved", "well_behaved")]);
+    let plugin = get(&registry, "well-behaved");
+    assert_eq!(plugin.descriptor().title, "Well behaved");
+    assert_eq!(plugin.tier(), Tier::Pure);
+    assert_eq!(plugin.contract(), "0.1.0");
+    assert_eq!(plugin.source(), &Source::BuiltIn);
+    assert_eq!(plugin.size(), guest("well_behaved").len() as u64);
+    let all = [Ability::Ollama, Ability::OpenAi, Ability::Training, Ability::Transform];
+    assert_eq!(plugin.abilities(), all);
+
+    let answer = plugin.ollama(&job_with_shots(3), rows(100)).unwrap();
+    let config = answer.result.unwrap();
+    assert_eq!(config.system.as_deref(), Some(support::SYSTEM));
+    assert_eq!(config.shots, [Shot::Row(0), Shot::Row(1), Shot::Row(2)]);
+    assert_eq!(config.parameters, [Setting { name: "temperature".into(), value: Value::Number(0.5) }]);
+    assert_eq!(answer.notes, [Note { level: Level::Info, text: "3 of 100 rows".into() }]);
+
+    let receipt = answer.receipt;
+    assert_eq!((receipt.plugin.as_str(), receipt.version.as_str()), ("well-behaved", "1.2.3"));
+    assert_eq!((receipt.call.as_str(), receipt.tier), ("ollama.configure", Tier::Pure));
+    assert_eq!(receipt.sha256, plugin.digest());
+    assert_eq!((receipt.measured.rows, receipt.measured.host_calls), (3, 4));
+    assert!(receipt.fuel.is_some_and(|fuel| fuel > 0));
+    assert!(receipt.measured.peak_memory >= 64 << 10);
+    assert!(receipt.measured.bytes_in > 0 && receipt.measured.bytes_out > 0);
+}
+
+#[test]
+fn every_ability_answers() {
+    let place = Place::new();
+    let registry = place.with_built_ins(&[("well-behaved", "well_behaved")]);
+    let plugin = get(&registry, "well-behaved");
+    let openai = plugin.openai(&job("support"), rows(10)).unwrap().result.unwrap();
+    assert_eq!(openai.suffix.as_deref(), Some("well-behaved"));
+    let recipe = plugin.training(&job("support"), rows(10)).unwrap().result.unwrap();
+    assert_eq!(recipe.technique, "lora");
+
+    let mut batch: Vec<_> = (0..3).map(|id| row(id).example).collect();
+    batch[0].messages[1].content = "  padded\n".into();
+    for message in &mut batch[1].messages {
+        message.content = " ".into();
+    }
+    let answer = plugin.transform(&job("support"), batch.clone()).unwrap();
+    let transformed = answer.result.unwrap();
+    assert_eq!(transformed[0].as_ref().unwrap().messages[1].content, "padded");
+    assert_eq!(transformed[1], None);
+    assert_eq!(transformed[2].as_ref(), Some(&batch[2]));
+    assert_eq!(answer.receipt.fuel, None, "transforming is not metered");
+}
+
+#[test]
+fn a_refusal_is_an_answer() {
+    let place = Place::new();
+    let registry = place.with_built_ins(&[("well-behaved", "well_behaved")]);
+    let answer = get(&registry, "well-behaved").ollama(&job("refuse"), rows(10)).unwrap();
+    assert_eq!(answer.result, Err(Refusal::UnsuitableDataset("this dataset is not to my taste".into())));
+}
+
+#[test]
+fn fuel_is_the_same_in_every_run() {
+    let fuel = || {
+        let place = Place::new();
+        let registry = place.with_built_ins(&[("well-behaved", "well_behaved")]);
+        let plugin = get(&registry, "well-behaved");
+        let mut fuel = (0..3).map(|_| plugin.ollama(&job_with_shots(50), rows(100)).unwrap().receipt.fuel);
+        let first = fuel.next().unwrap();
+        assert!(fuel.all(|other| other == first));
+        first
+    };
+    assert_eq!(fuel(), fuel());
+}
+
+#[test]
+fn a_std_plugin_sees_nothing_and_always_the_same() {
+    let place = Place::new();
+    place.put("uses-wasi.wasm", guest("uses_wasi"));
+    let plugin = get(&place.load(), "uses-wasi");
+    assert_eq!(plugin.tier(), Tier::Std);
+    let look = || plugin.ollama(&job("looks-around"), rows(10)).unwrap();
+    let first = look();
+    assert_eq!(first.receipt.tier, Tier::Std);
+    let seen = first.result.unwrap().notes;
+    insta::assert_snapshot!(seen.join("\n"));
+    let again = look();
+    assert_eq!(again.result.unwrap().notes, seen);
+    assert_eq!(again.receipt.fuel, first.receipt.fuel);
+    let other = plugin.ollama(&support::job_with_seed("looks-around", 8), rows(10)).unwrap();
+    assert_ne!(other.result.unwrap().notes, seen, "randomness follows the seed");
+}
+
+#[test]
+fn what_a_plugin_asks_for_is_bounded_and_what_it_says_is_cleaned() {
+    let place = Place { limits: Limits { rows_per_sample: 25, ..Limits::default() }, ..Place::new() };
+    let registry = place.with_built_ins(&[("misbehaves", "misbehaves")]);
+    let plugin = get(&registry, "misbehaves");
+    let notes = |name| plugin.ollama(&job(name), rows(100)).unwrap().result.unwrap().notes;
+    assert_eq!(notes("greedy-sample"), ["got 25 rows"]);
+    assert_eq!(notes("escape-note"), ["\u{fffd}[2J\u{fffd}gone"]);
+}
+
+#[test]
+fn values_are_left_to_the_provider() {
+    let place = Place::new();
+    let registry = place.with_built_ins(&[("misbehaves", "misbehaves")]);
+    let plugin = get(&registry, "misbehaves");
+    let config = |name| plugin.ollama(&job(name), rows(10)).unwrap().result.unwrap();
+    assert_eq!(config("bad-row").shots, [Shot::Row(u32::MAX)]);
+    assert_eq!(config("out-of-range").parameters[0].value, Value::Number(1e9));
+}
+
+/// A dataset that goes wrong inside a host function.
+struct Wrong(fn());
+
+impl DatasetView for Wrong {
+    fn overview(&self) -> Overview {
+        support::Rows(1).overview()
+    }
+
+    fn tasks(&self, most: u32) -> Vec<Task> {
+        support::Rows(1).tasks(most)
+    }
+
+    fn sample(&self, _: &Selection) -> Vec<Row> {
+        (self.0)();
+        vec![]
+    }
+}
+
+#[test]
+fn a_call_that_is_stuck_in_the_host_is_given_up() {
+    let limits = Limits {
+        plan_deadline: Duration::from_millis(100),
+        grace: Duration::from_millis(50),
+        queue_wait: Duration::from_millis(50),
+        calls_per_plugin: 1,
+        ..Limits::default()
+    };
+    let place = Place { limits, ..Place::new() };
+    let registry = place.with_built_ins(&[("well-behaved", "well_behaved")]);
+    let plugin = get(&registry, "well-behaved");
+    let stuck = Arc::new(Wrong(|| std::thread::sleep(Duration::from_millis(1500))));
+    let error = plugin.ollama(&job("support"), stuck).unwrap_err();
+    assert!(matches!(error.stopped, Stopped::Deadline { .. }), "{error}");
+    // Its thread is still there, and keeps its place.
+    let error = plugin.ollama(&job("support"), rows(1)).unwrap_err();
+    insta::assert_snapshot!(error);
+}
+
+#[test]
+fn a_fault_of_the_host_is_not_put_on_the_plugin() {
+    let place = Place::new();
+    let registry = place.with_built_ins(&[("well-behaved", "well_behaved")]);
+    let plugin = get(&registry, "well-behaved");
+    let error = plugin.ollama(&job("support"), Arc::new(Wrong(|| panic!("view")))).unwrap_err();
+    assert!(matches!(error.stopped, Stopped::Host(_)), "{error}");
+    plugin.ollama(&job("support"), rows(1)).unwrap();
+}

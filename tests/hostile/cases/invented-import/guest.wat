@@ -1,0 +1,2 @@
+(component
+  (import "tunesmith:method/filesystem@0.1.0" (instance)))

@@ -1,0 +1,2 @@
+(component
+  (core module $m (memory i64 1)))

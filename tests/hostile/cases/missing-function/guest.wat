@@ -1,0 +1,3 @@
+(component
+  (instance $method)
+  (export "tunesmith:method/method@0.1.0" (instance $method)))

@@ -1,0 +1,2 @@
+(component
+  (import "wasi:sockets/tcp@0.2.6" (instance)))
