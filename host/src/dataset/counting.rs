@@ -42,7 +42,7 @@ pub struct Counting {
 }
 
 /// Tokens by row.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Tokens {
     pub summary: Counting,
     pub rates: Rates,
@@ -51,7 +51,7 @@ pub(super) struct Tokens {
 }
 
 /// Tokens per byte of text.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Rates {
     ascii: f64,
     other: f64,

@@ -188,7 +188,8 @@ pub(super) fn recognise(source: &Source, given: Option<Format>) -> Result<Recogn
     Ok(Recognised { format, container, evidence })
 }
 
-fn is_text_file(source: &Source) -> bool {
+/// Whether the name is that of plain text.
+pub(super) fn is_text_file(source: &Source) -> bool {
     let name = source.path().file_name().map(|name| name.to_string_lossy().to_lowercase());
     name.is_some_and(|name| {
         let name = name.trim_end_matches(".gz").trim_end_matches(".zst");

@@ -3,6 +3,8 @@
 use super::facts::{REPEATED, RowFacts, SHOWABLE, TYPED};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
+use std::hash::{BuildHasherDefault, Hasher};
 
 /// Rows whose place is kept. A larger file keeps every second one, every fourth and so
 /// on: figures then come from an even sample, and other rows are found by reading on
@@ -93,8 +95,29 @@ pub(super) struct Index {
 /// An index while it is made.
 pub(super) struct IndexBuilder {
     index: Index,
-    seen: HashMap<u64, u32, foldhash::quality::FixedState>,
-    tasks: HashMap<u64, u32, foldhash::quality::FixedState>,
+    seen: HashMap<u64, u32, Hashed>,
+    tasks: HashMap<u64, u32, Hashed>,
+}
+
+/// For keys that are hashes already.
+type Hashed = BuildHasherDefault<AsItIs>;
+
+/// See [`Hashed`].
+#[derive(Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = super::facts::hash(bytes);
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
 }
 
 impl IndexBuilder {
@@ -117,13 +140,23 @@ impl IndexBuilder {
         let mut flags = facts.flags;
         let mut first_line = None;
         if facts.messages > 0 {
-            if let Some(&line) = self.seen.get(&facts.hash) {
+            let full = self.seen.len() >= COMPARED_ROWS;
+            let known = if full {
+                self.seen.get(&facts.hash).copied()
+            } else {
+                match self.seen.entry(facts.hash) {
+                    Slot::Occupied(slot) => Some(*slot.get()),
+                    Slot::Vacant(slot) => {
+                        slot.insert(u32::try_from(line).unwrap_or(u32::MAX));
+                        None
+                    }
+                }
+            };
+            if let Some(line) = known {
                 first_line = Some(line);
                 flags |= REPEATED;
                 index.repeated += 1;
-            } else if self.seen.len() < COMPARED_ROWS {
-                self.seen.insert(facts.hash, u32::try_from(line).unwrap_or(u32::MAX));
-            } else {
+            } else if full {
                 index.repeated_is_exact = false;
             }
         }
@@ -163,12 +196,7 @@ impl IndexBuilder {
         first_line
     }
 
-    fn task(
-        index: &mut Index,
-        known: &mut HashMap<u64, u32, foldhash::quality::FixedState>,
-        hash: u64,
-        entry: &Entry,
-    ) -> u32 {
+    fn task(index: &mut Index, known: &mut HashMap<u64, u32, Hashed>, hash: u64, entry: &Entry) -> u32 {
         if let Some(&task) = known.get(&hash) {
             index.tasks[task as usize].rows += 1;
             return task;

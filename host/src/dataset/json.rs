@@ -387,6 +387,19 @@ impl Parser<'_, '_> {
     /// with one could mean one thing here and another at the provider.
     fn unique_keys(&mut self, object: usize) -> Result<(), SyntaxError> {
         let nodes = &self.tape.nodes;
+        // One or two keys are by far the commonest: no list is needed.
+        let first = &nodes[object + 1];
+        let second = nodes[object + 2].next as usize;
+        match nodes.get(second) {
+            None => return Ok(()),
+            Some(key) if nodes[second + 1].next as usize == nodes.len() => {
+                let same_length = key.end - key.start == first.end - first.start;
+                if !same_length && !key.escaped && !first.escaped {
+                    return Ok(());
+                }
+            }
+            Some(_) => {}
+        }
         let mut keys = std::mem::take(&mut self.tape.keys);
         keys.clear();
         let mut escaped = false;
@@ -502,6 +515,7 @@ impl<'a> Value<'a> {
     }
 
     /// What it is.
+    #[inline]
     pub fn kind(&self) -> Kind {
         self.node().kind
     }
@@ -576,6 +590,7 @@ impl<'a> Value<'a> {
     }
 
     /// Whether it is this text.
+    #[inline]
     pub fn is_text(&self, text: &str) -> bool {
         let node = self.node();
         node.kind == Kind::Text

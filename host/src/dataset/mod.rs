@@ -4,34 +4,49 @@
 //! rows are. What is wrong with them is the [`Verdict`]; only a file that cannot be
 //! read at all is a [`DatasetError`].
 
+mod cache;
 mod chat;
 mod compress;
 mod conversation;
+mod convert;
 mod counting;
 mod csv;
 mod error;
 mod facts;
+mod figures;
 mod format;
 mod framing;
 mod index;
 mod json;
+mod output;
+mod pipeline;
+mod render;
 mod rows;
 mod rules;
 mod scan;
 mod source;
+mod split;
+mod spool;
+mod transform;
 mod turns;
 mod verdict;
 mod view;
 
 pub use compress::{Compression, MAX_UNPACKED_BYTES, MAX_UNPACKED_RATIO};
+pub use convert::{Conversion, ConvertError, Converted, NAMED_ROWS, convert};
 pub use counting::{COUNTED_BYTES, Counting};
 pub use error::DatasetError;
 pub use facts::{Script, Sums};
+pub use figures::{Bar, Figures, LongRow, Roles, Special, Spread};
 pub use format::{Format, Recognised};
 pub use framing::{Container, MAX_ROW_BYTES};
 pub use index::{COMPARED_ROWS, INDEXED_ROWS, LONGEST_ROWS, TASKS};
 pub use json::MAX_DEPTH;
+pub use output::{WriteError, Written};
 pub use rules::{FEW_ROWS, OPENAI_FEWEST_ROWS, OPENAI_MOST_IMAGES, Rules, Target};
+pub use split::{Divided, Division, split};
+pub use spool::spool;
+pub use transform::{BATCH_BYTES, BATCH_ROWS, TransformError, Transformed, UntypedRows, transform};
 pub use verdict::{Count, Finding, KEPT_PER_KIND, Kind, Severity, Verdict};
 pub use view::{SAMPLED_ROWS, View};
 
@@ -75,6 +90,8 @@ pub struct Options {
     pub format: Option<Format>,
     /// Where compressed files are unpacked; where temporary files are, if absent.
     pub temporary: Option<PathBuf>,
+    /// Where results are kept by digest; nowhere if absent.
+    pub cache: Option<PathBuf>,
     /// Is told how far reading is.
     pub progress: Option<OnProgress>,
     /// Reading stops soon after this is set.
@@ -90,6 +107,7 @@ impl Default for Options {
             threads: None,
             format: None,
             temporary: None,
+            cache: None,
             progress: None,
             cancel: None,
         }
@@ -128,31 +146,28 @@ impl Dataset {
     /// [`verdict`](Self::verdict).
     pub fn open(path: &Path, options: &Options) -> Result<Self, DatasetError> {
         let source = Source::open(path, options.temporary.as_deref())?;
-        let recognised = format::recognise(&source, options.format)?;
-        let scanned = scan::scan(&source, &recognised, options)?;
-        if scanned.index.rows == 0 {
-            return Err(DatasetError::Empty { path: path.to_owned() });
-        }
-        if scanned.index.rows > u64::from(u32::MAX) {
-            let what = format!("has {} rows; at most {} are read", scanned.index.rows, u32::MAX);
-            return Err(DatasetError::TooLarge { path: path.to_owned(), what });
-        }
-        let mut findings = scanned.findings;
-        let mut inner = Inner {
-            source,
-            digest: scanned.digest,
-            bytes: scanned.bytes,
-            recognised,
-            index: scanned.index,
-            sums: scanned.sums,
-            verdict: Verdict::default(),
-            exact: options.exact,
-            counted: Mutex::default(),
+        let Some(directory) = &options.cache else {
+            return Ok(Self { inner: Arc::new(Inner::read(source, options)?) });
         };
-        let tokens = inner.tokens(options.tokenizer)?;
-        inner.check_lengths(&scanned.suspects, scanned.more_suspects, &tokens, options, &mut findings)?;
-        inner.check_amount(&options.rules, &mut findings);
-        inner.verdict = findings.finish();
+        let digest = source.digest()?;
+        let kept = cache::path(directory, &digest, format::is_text_file(&source), options);
+        if let Some(cached) = cache::load(&kept) {
+            return Ok(Self { inner: Arc::new(Inner::of_cached(source, digest, cached, options.exact)) });
+        }
+        let inner = Inner::read(source, options)?;
+        if inner.digest != digest {
+            return Err(inner.source.changed());
+        }
+        let cached = cache::Cached {
+            bytes: inner.bytes,
+            recognised: inner.recognised.clone(),
+            tokens: Tokens::clone(&*inner.tokens(options.tokenizer)?),
+            index: inner.index,
+            sums: inner.sums,
+            verdict: inner.verdict,
+        };
+        cache::store(&kept, &cached);
+        let inner = Inner::of_cached(inner.source, digest, cached, options.exact);
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -251,6 +266,42 @@ impl Dataset {
 }
 
 impl Inner {
+    /// Reads and checks a file.
+    fn read(source: Source, options: &Options) -> Result<Self, DatasetError> {
+        let recognised = format::recognise(&source, options.format)?;
+        let scanned = scan::scan(&source, &recognised, options)?;
+        if scanned.index.rows == 0 {
+            return Err(DatasetError::Empty { path: source.path().to_owned() });
+        }
+        if scanned.index.rows > u64::from(u32::MAX) {
+            let what = format!("has {} rows; at most {} are read", scanned.index.rows, u32::MAX);
+            return Err(DatasetError::TooLarge { path: source.path().to_owned(), what });
+        }
+        let mut findings = scanned.findings;
+        let mut inner = Self {
+            source,
+            digest: scanned.digest,
+            bytes: scanned.bytes,
+            recognised,
+            index: scanned.index,
+            sums: scanned.sums,
+            verdict: Verdict::default(),
+            exact: options.exact,
+            counted: Mutex::default(),
+        };
+        let tokens = inner.tokens(options.tokenizer)?;
+        inner.check_lengths(&scanned.suspects, scanned.more_suspects, &tokens, options, &mut findings)?;
+        inner.check_amount(&options.rules, &mut findings);
+        inner.verdict = findings.finish();
+        Ok(inner)
+    }
+
+    fn of_cached(source: Source, digest: String, cached: cache::Cached, exact: bool) -> Self {
+        let cache::Cached { bytes, recognised, index, sums, verdict, tokens } = cached;
+        let counted = Mutex::new(vec![Arc::new(tokens)]);
+        Self { source, digest, bytes, recognised, index, sums, verdict, exact, counted }
+    }
+
     fn tokens(&self, tokenizer: Tokenizer) -> Result<Arc<Tokens>, DatasetError> {
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = counted.iter().find(|tokens| tokens.summary.tokenizer == tokenizer) {

@@ -7,25 +7,17 @@ use super::format::Recognised;
 use super::framing::{Block, Container, Framer, MAX_ROW_BYTES, Span, is_blank};
 use super::index::{Entry, Index, IndexBuilder, Spot};
 use super::json::{Kind as Json, Problem, SyntaxError, Tape};
+use super::pipeline::{self, Counted, Work};
 use super::rules::Rules;
 use super::source::{Digesting, FileReader, Source};
 use super::verdict::{Findings, Kind, Place, Severity, said};
-use super::{Options, Progress, csv, rows};
-use std::collections::BTreeMap;
+use super::{Options, csv, rows};
 use std::io::{self, Read};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Rows that may be over the model's limit, kept to be counted exactly.
 pub(super) const SUSPECTS: usize = 20_000;
 
-/// Results that may wait for an earlier block, for each thread.
-const WAITING: u64 = 4;
-
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-
-/// Files below this size are read on one thread: starting more takes longer.
-const PARALLEL_BYTES: u64 = 2 << 20;
 
 /// What one reading gives.
 #[derive(Debug)]
@@ -59,12 +51,6 @@ struct CheckedRow {
     facts: RowFacts,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A thread that panicked takes the scope down with it, so that nobody acts on what
-    // it left.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Reads and checks everything.
 pub(super) fn scan(
     source: &Source,
@@ -72,66 +58,48 @@ pub(super) fn scan(
     options: &Options,
 ) -> Result<Scan, DatasetError> {
     let of = source.plain_bytes()?;
-    let threads = match options.threads {
-        Some(threads) => threads.get(),
-        None if of < PARALLEL_BYTES => 1,
-        None => std::thread::available_parallelism().map_or(1, |threads| threads.get().min(8)),
+    let framer = Framer::new(&recognised.container, Feed::new(source)?);
+    let mut joined = Joined::new(options.rules);
+    let worker = || {
+        let mut checker = Checker::new(&options.rules, recognised);
+        move |block: &Block| Ok(checker.check(block))
     };
-    let shared = Shared {
-        source,
-        recognised,
-        options,
-        of,
-        feed: Mutex::new(Some(Framer::new(&recognised.container, Feed::new(source)?))),
-        joined: Mutex::new(Joined::new(options.rules)),
-        turn: Condvar::new(),
-        stop: AtomicBool::new(false),
-        waiting: WAITING * threads as u64,
-        failure: Mutex::new(None),
+    let take = |checked| {
+        joined.take(checked);
+        Ok::<(), DatasetError>(())
     };
-    if threads == 1 {
-        shared.work();
-    } else {
-        std::thread::scope(|scope| {
-            for _ in 0..threads {
-                scope.spawn(|| shared.work());
-            }
-        });
-    }
-    if let Some(failure) = lock(&shared.failure).take() {
-        return Err(failure);
-    }
+    let feed = pipeline::run(&Work { source, options, of }, framer, worker, take)?;
     source.unchanged()?;
-    let feed = lock(&shared.feed).take();
-    let digest = match feed.map(Framer::into_inner) {
-        Some(Feed::Digested(reader)) => {
+    let digest = match feed {
+        Feed::Digested(reader) => {
             let (digest, bytes) = reader.finish();
             if bytes != of {
                 return Err(source.changed());
             }
             digest
         }
-        _ => source.digest()?,
+        Feed::Unpacked(..) => source.digest()?,
     };
-    let joined = shared.joined.into_inner().unwrap_or_else(PoisonError::into_inner);
     Ok(joined.finish(digest, of))
 }
 
 /// What blocks are cut from. A file that is not compressed is digested on the way.
-enum Feed<'a> {
+pub(super) enum Feed<'a> {
     Digested(Digesting<FileReader<'a>>),
     Unpacked(FileReader<'a>, u64),
 }
 
 impl<'a> Feed<'a> {
-    fn new(source: &'a Source) -> Result<Self, DatasetError> {
+    pub fn new(source: &'a Source) -> Result<Self, DatasetError> {
         let reader = source.reader_at(0)?;
         Ok(match source.compression() {
             None => Self::Digested(Digesting::new(reader)),
             Some(_) => Self::Unpacked(reader, 0),
         })
     }
+}
 
+impl Counted for Feed<'_> {
     fn bytes(&self) -> u64 {
         match self {
             Self::Digested(reader) => reader.bytes(),
@@ -153,72 +121,8 @@ impl Read for Feed<'_> {
     }
 }
 
-struct Shared<'a> {
-    source: &'a Source,
-    recognised: &'a Recognised,
-    options: &'a Options,
-    of: u64,
-    feed: Mutex<Option<Framer<Feed<'a>>>>,
-    joined: Mutex<Joined>,
-    turn: Condvar,
-    stop: AtomicBool,
-    waiting: u64,
-    failure: Mutex<Option<DatasetError>>,
-}
-
-impl Shared<'_> {
-    fn fail(&self, error: DatasetError) {
-        lock(&self.failure).get_or_insert(error);
-        self.stop.store(true, Ordering::Relaxed);
-        self.turn.notify_all();
-    }
-
-    fn work(&self) {
-        let mut checker = Checker::new(&self.options.rules, self.recognised);
-        let mut memory = Vec::new();
-        while !self.stop.load(Ordering::Relaxed) {
-            if self.options.cancel.as_ref().is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
-                return self.fail(DatasetError::Interrupted { path: self.source.path().to_owned() });
-            }
-            let block = {
-                let mut feed = lock(&self.feed);
-                let Some(lines) = feed.as_mut() else { return };
-                let block = lines.next_block(std::mem::take(&mut memory));
-                if let Some(progress) = &self.options.progress {
-                    progress(Progress { bytes: lines.get_ref().bytes(), of: self.of });
-                }
-                block
-            };
-            match block {
-                Ok(None) => return,
-                Err(error) => return self.fail(self.source.failed(error)),
-                Ok(Some(block)) => {
-                    let number = block.number;
-                    let checked = checker.check(&block);
-                    memory = block.bytes;
-                    self.join(number, checked);
-                }
-            }
-        }
-    }
-
-    fn join(&self, number: u64, checked: Checked) {
-        let mut joined = lock(&self.joined);
-        // The thread that has the next block never waits here, so that all go on.
-        while number > joined.next + self.waiting && !self.stop.load(Ordering::Relaxed) {
-            joined = self.turn.wait(joined).unwrap_or_else(PoisonError::into_inner);
-        }
-        joined.waiting.insert(number, checked);
-        if joined.take_all() {
-            self.turn.notify_all();
-        }
-    }
-}
-
 /// The results so far, in order.
 struct Joined {
-    next: u64,
-    waiting: BTreeMap<u64, Checked>,
     lines: u64,
     index: IndexBuilder,
     sums: Sums,
@@ -231,8 +135,6 @@ struct Joined {
 impl Joined {
     fn new(rules: Rules) -> Self {
         Self {
-            next: 0,
-            waiting: BTreeMap::new(),
             lines: 0,
             index: IndexBuilder::new(),
             sums: Sums::default(),
@@ -242,15 +144,6 @@ impl Joined {
             // A token has a byte at least, besides those that mark messages.
             suspicious_bytes: rules.row_tokens.map_or(u64::MAX, u64::from),
         }
-    }
-
-    fn take_all(&mut self) -> bool {
-        let before = self.next;
-        while let Some(checked) = self.waiting.remove(&self.next) {
-            self.next += 1;
-            self.take(checked);
-        }
-        self.next != before
     }
 
     fn take(&mut self, checked: Checked) {
@@ -313,6 +206,8 @@ struct Checker<'a> {
     recognised: &'a Recognised,
     tape: Tape,
     scratch: String,
+    /// Rows that a block has, by the last one.
+    usual_rows: usize,
 }
 
 /// A record as it lies in its block.
@@ -324,11 +219,12 @@ struct Record<'a> {
 
 impl<'a> Checker<'a> {
     fn new(rules: &'a Rules, recognised: &'a Recognised) -> Self {
-        Self { rules, recognised, tape: Tape::default(), scratch: String::new() }
+        Self { rules, recognised, tape: Tape::default(), scratch: String::new(), usual_rows: 0 }
     }
 
     fn check(&mut self, block: &Block) -> Checked {
         let mut checked = Checked { offset: block.offset, ..Checked::default() };
+        checked.rows.reserve(self.usual_rows);
         if let Some(length) = block.too_long {
             self.too_long(&mut checked, length, block.bytes.len() as u64);
         } else if let Some(spans) = &block.spans {
@@ -344,6 +240,7 @@ impl<'a> Checker<'a> {
                 said("", what, "correct the list, or write one row a line without a list")
             });
         }
+        self.usual_rows = checked.rows.len() + checked.rows.len() / 8;
         checked
     }
 

@@ -1,0 +1,87 @@
+//! Keeps what reading a dataset gave, by the digest of its bytes, so that the second
+//! reading of the same file costs no more than its digest.
+
+use super::counting::Tokens;
+use super::format::Recognised;
+use super::index::Index;
+use super::spool::private_directory;
+use super::verdict::Verdict;
+use super::{Options, Sums, source};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+
+/// Results that are kept; the oldest go first. The largest have 15 MB.
+const KEPT_RESULTS: usize = 32;
+
+/// Changes whenever what is kept, or how it is found, changes within one version of
+/// the program.
+const LAYOUT: u32 = 1;
+
+/// What is kept.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Cached {
+    pub bytes: u64,
+    pub recognised: Recognised,
+    pub index: Index,
+    pub sums: Sums,
+    pub verdict: Verdict,
+    pub tokens: Tokens,
+}
+
+/// Where the result for these bytes and these options is.
+pub(super) fn path(directory: &Path, digest: &str, text_file: bool, options: &Options) -> PathBuf {
+    let key = format!(
+        "{} {LAYOUT} {:?} {:?} {} {:?} {text_file}",
+        env!("CARGO_PKG_VERSION"),
+        options.rules,
+        options.tokenizer,
+        options.exact,
+        options.format,
+    );
+    let key = source::hex(&Sha256::digest(key.as_bytes())[..6]);
+    directory.join(format!("{digest}-{key}.dataset"))
+}
+
+/// A result, if a whole one is there.
+pub(super) fn load(path: &Path) -> Option<Cached> {
+    let bytes = std::fs::read(path).ok()?;
+    let (check, content) = bytes.split_at_checked(32)?;
+    if Sha256::digest(content)[..] != *check {
+        return None;
+    }
+    postcard::from_bytes(content).ok()
+}
+
+/// Keeps a result. That it could not be kept costs only time, so that it is no error.
+pub(super) fn store(path: &Path, cached: &Cached) {
+    let Some(directory) = path.parent() else { return };
+    let Ok(content) = postcard::to_allocvec(cached) else { return };
+    let write = || -> std::io::Result<()> {
+        use std::io::Write;
+        private_directory(directory)?;
+        let mut file = tempfile::NamedTempFile::new_in(directory)?;
+        file.write_all(&Sha256::digest(&content))?;
+        file.write_all(&content)?;
+        file.persist(path)?;
+        Ok(())
+    };
+    if write().is_ok() {
+        forget_oldest(directory);
+    }
+}
+
+fn forget_oldest(directory: &Path) {
+    let Ok(entries) = std::fs::read_dir(directory) else { return };
+    let mut results: Vec<_> = entries
+        .filter_map(Result::ok)
+        .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "dataset"))
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .collect();
+    results.sort();
+    let surplus = results.len().saturating_sub(KEPT_RESULTS);
+    for (_, path) in results.into_iter().take(surplus) {
+        // Another process may have been faster.
+        let _ = std::fs::remove_file(path);
+    }
+}

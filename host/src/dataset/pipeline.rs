@@ -1,0 +1,175 @@
+//! Works on blocks of records on several threads and takes the results in order, so
+//! that nothing depends on the threads.
+
+use super::error::DatasetError;
+use super::framing::{Block, Framer};
+use super::source::Source;
+use super::{Options, Progress};
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// Results that may wait for an earlier block, for each thread.
+const WAITING: u64 = 4;
+
+/// Data below this size is worked on by one thread: starting more takes longer.
+const PARALLEL_BYTES: u64 = 2 << 20;
+
+/// The most threads that are started without being asked for.
+const MOST_THREADS: usize = 8;
+
+/// A stream that knows how far it is.
+pub(super) trait Counted: Read + Send {
+    /// Bytes read so far.
+    fn bytes(&self) -> u64;
+}
+
+/// Where the work comes from and who watches it.
+pub(super) struct Work<'a> {
+    pub source: &'a Source,
+    pub options: &'a Options,
+    /// Bytes to read.
+    pub of: u64,
+}
+
+struct Shared<'a, R, T, S, E> {
+    work: &'a Work<'a>,
+    feed: Mutex<Framer<R>>,
+    joined: Mutex<Joined<T, S>>,
+    turn: Condvar,
+    stop: AtomicBool,
+    waiting: u64,
+    failure: Mutex<Option<E>>,
+}
+
+struct Joined<T, S> {
+    next: u64,
+    waiting: BTreeMap<u64, T>,
+    sink: S,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A thread that panicked takes the scope down with it, so that nobody acts on what
+    // it left.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How many threads to use for so much data.
+pub(super) fn threads(options: &Options, of: u64) -> usize {
+    match options.threads {
+        Some(threads) => threads.get(),
+        None if of < PARALLEL_BYTES => 1,
+        None => std::thread::available_parallelism().map_or(1, |threads| threads.get().min(MOST_THREADS)),
+    }
+}
+
+/// Gives every block to one of several workers, each made by `worker` on its own
+/// thread, and their results to `sink` in the blocks' order. Gives the stream back.
+pub(super) fn run<R, T, W, S, E>(
+    work: &Work<'_>,
+    framer: Framer<R>,
+    worker: impl Fn() -> W + Sync,
+    sink: S,
+) -> Result<R, E>
+where
+    R: Counted,
+    T: Send,
+    W: FnMut(&Block) -> Result<T, E>,
+    S: FnMut(T) -> Result<(), E> + Send,
+    E: From<DatasetError> + Send,
+{
+    let threads = threads(work.options, work.of);
+    let shared = Shared {
+        work,
+        feed: Mutex::new(framer),
+        joined: Mutex::new(Joined { next: 0, waiting: BTreeMap::new(), sink }),
+        turn: Condvar::new(),
+        stop: AtomicBool::new(false),
+        waiting: WAITING * threads as u64,
+        failure: Mutex::new(None),
+    };
+    if threads == 1 {
+        shared.work_on(worker());
+    } else {
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| shared.work_on(worker()));
+            }
+        });
+    }
+    let failure = shared.failure.into_inner().unwrap_or_else(PoisonError::into_inner);
+    match failure {
+        Some(failure) => Err(failure),
+        None => Ok(shared.feed.into_inner().unwrap_or_else(PoisonError::into_inner).into_inner()),
+    }
+}
+
+impl<R, T, S, E> Shared<'_, R, T, S, E>
+where
+    R: Counted,
+    T: Send,
+    S: FnMut(T) -> Result<(), E> + Send,
+    E: From<DatasetError> + Send,
+{
+    fn fail(&self, error: E) {
+        lock(&self.failure).get_or_insert(error);
+        // Under the lock, so that nobody begins to wait after being called.
+        let _joined = lock(&self.joined);
+        self.stop.store(true, Ordering::Relaxed);
+        self.turn.notify_all();
+    }
+
+    fn work_on(&self, mut worker: impl FnMut(&Block) -> Result<T, E>) {
+        let Work { source, options, of } = self.work;
+        let mut memory = Vec::new();
+        while !self.stop.load(Ordering::Relaxed) {
+            if options.cancel.as_ref().is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
+                return self.fail(DatasetError::Interrupted { path: source.path().to_owned() }.into());
+            }
+            let block = {
+                let mut feed = lock(&self.feed);
+                let block = feed.next_block(std::mem::take(&mut memory));
+                if let Some(progress) = &options.progress {
+                    progress(Progress { bytes: feed.get_ref().bytes(), of: *of });
+                }
+                block
+            };
+            let block = match block {
+                Ok(None) => return,
+                Err(error) => return self.fail(source.failed(error).into()),
+                Ok(Some(block)) => block,
+            };
+            let result = match worker(&block) {
+                Ok(result) => result,
+                Err(error) => return self.fail(error),
+            };
+            let number = block.number;
+            memory = block.bytes;
+            if let Err(error) = self.join(number, result) {
+                return self.fail(error);
+            }
+        }
+    }
+
+    fn join(&self, number: u64, result: T) -> Result<(), E> {
+        let mut joined = lock(&self.joined);
+        // The thread that has the next block never waits here, so that all go on.
+        while number > joined.next + self.waiting && !self.stop.load(Ordering::Relaxed) {
+            joined = self.turn.wait(joined).unwrap_or_else(PoisonError::into_inner);
+        }
+        joined.waiting.insert(number, result);
+        let before = joined.next;
+        while let Some(result) = {
+            let next = joined.next;
+            joined.waiting.remove(&next)
+        } {
+            joined.next += 1;
+            (joined.sink)(result)?;
+        }
+        if joined.next != before {
+            self.turn.notify_all();
+        }
+        Ok(())
+    }
+}
