@@ -162,10 +162,13 @@ impl<'a> Prompt<'a> {
         if system.tasks.is_empty() {
             return self.fitting(self.selection(None), room, 0);
         }
-        // Each task has an equal share of what those before it left.
+        // Each task has an equal share of what those before it left. The smallest goes
+        // first, since what it has no rows for is then left to larger ones; the largest
+        // comes last, nearest to the question: what comes first is what Ollama drops
+        // first when a conversation grows.
         let (mut room, mut examples) = (room, self.examples);
         let mut groups = Vec::new();
-        for (task, groups_left) in system.tasks.iter().zip((1..=system.tasks.len() as u32).rev()) {
+        for (task, groups_left) in system.tasks.iter().rev().zip((1..=system.tasks.len() as u32).rev()) {
             let repeated = tasks.get(*task as usize).map_or(0, |task| estimated_message_tokens(&task.system));
             let share = Selection { count: examples.div_ceil(groups_left), ..self.selection(Some(*task)) };
             let rows = self.fitting(share, room / groups_left, repeated);
@@ -173,9 +176,6 @@ impl<'a> Prompt<'a> {
             examples -= (rows.len() as u32).min(examples);
             groups.push(rows);
         }
-        // The largest task comes last, nearest to the question: what comes first is what
-        // Ollama drops first when a conversation grows.
-        groups.reverse();
         match self.arrangement {
             Arrangement::Balanced => in_turn(groups),
             Arrangement::LargestTask | Arrangement::ByTask => groups.concat(),
