@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{failure, root, tunesmith};
+use common::{failure, root, said, tunesmith};
 use std::path::PathBuf;
 
 /// Plans a job given as text, from a folder beside a small dataset.
@@ -14,7 +14,7 @@ fn refuse(job: &str) -> String {
     std::fs::copy(root().join("examples/datasets/support.jsonl"), folder.path().join("data.jsonl")).unwrap();
     let output = tunesmith().current_dir(folder.path()).args(["plan", "job.json"]).output().unwrap();
     assert!(output.stdout.is_empty());
-    format!("{}exit code {}", String::from_utf8(output.stderr).unwrap(), output.status.code().unwrap())
+    format!("{}exit code {}", said(output.stderr), output.status.code().unwrap())
 }
 
 /// A job with these settings.

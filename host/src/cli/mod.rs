@@ -1,5 +1,7 @@
 //! The `tunesmith` command line: one command a file.
 
+#[cfg(feature = "services")]
+mod emulate;
 mod methods;
 mod output;
 mod plan;
@@ -39,6 +41,9 @@ enum Command {
     Methods(methods::Command),
     /// Print the JSON Schema of a job file
     Schema(schema::Args),
+    /// Run stand-ins for Ollama and OpenAI on this machine, for trying things out
+    #[cfg(feature = "services")]
+    Emulate(emulate::Args),
 }
 
 impl Command {
@@ -48,6 +53,8 @@ impl Command {
             Self::Plan(args) => args.json,
             Self::Methods(command) => command.json(),
             Self::Schema(_) => false,
+            #[cfg(feature = "services")]
+            Self::Emulate(_) => false,
         }
     }
 }
@@ -69,6 +76,8 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => plan::run(&args, &mut output),
         Command::Methods(command) => methods::run(&command, &mut output),
         Command::Schema(args) => schema::run(&args, &mut output),
+        #[cfg(feature = "services")]
+        Command::Emulate(args) => emulate::run(&args),
     };
     match result.and_then(|()| output.finish()) {
         Ok(()) => ExitCode::SUCCESS,

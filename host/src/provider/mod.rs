@@ -3,6 +3,8 @@
 
 pub mod accepts;
 pub mod date;
+#[cfg(feature = "services")]
+pub mod http;
 pub mod local;
 pub mod ollama;
 pub mod openai;

@@ -11,13 +11,13 @@ use serde::Serialize;
 pub const AS_OF: Date = Date::known(2026, 11, 23);
 
 /// Since then organisations that never fine-tuned cannot create jobs (reported).
-const CLOSED_TO_NEW: Date = Date::known(2026, 5, 7);
+pub(crate) const CLOSED_TO_NEW: Date = Date::known(2026, 5, 7);
 
 /// Since then nor can those that have not used a tuned model for 60 days (reported).
-const CLOSED_TO_IDLE: Date = Date::known(2026, 7, 2);
+pub(crate) const CLOSED_TO_IDLE: Date = Date::known(2026, 7, 2);
 
 /// From then on nobody can create jobs (reported).
-const CLOSED_TO_ALL: Date = Date::known(2027, 1, 6);
+pub(crate) const CLOSED_TO_ALL: Date = Date::known(2027, 1, 6);
 
 /// A model's name has at most this many bytes; the longest in use have about 100.
 const LONGEST_NAME: usize = 256;

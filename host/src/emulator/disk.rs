@@ -1,0 +1,140 @@
+//! The emulator's state on disk: whole files or none, and one emulator a directory.
+
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// Where an emulator listens, as it writes it beside its lock, so that whoever finds
+/// the directory taken can say by whom.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Running {
+    /// The process.
+    pub pid: u32,
+    /// The address of the Ollama stand-in.
+    pub ollama_url: String,
+    /// The address of the OpenAI stand-in, with its `/v1`.
+    pub openai_url: String,
+}
+
+/// The state directory, held by this process alone until dropped.
+#[derive(Debug)]
+pub(super) struct StateDir {
+    root: PathBuf,
+    _lock: File,
+}
+
+/// Why a state directory could not be taken.
+pub(super) enum Taken {
+    InUse(Option<Running>),
+    Io(io::Error),
+}
+
+impl From<io::Error> for Taken {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl StateDir {
+    /// Creates the directory where needed, takes its lock, and removes what a killed
+    /// emulator left half-written.
+    pub(super) fn open(root: &Path) -> Result<Self, Taken> {
+        fs::create_dir_all(root)?;
+        let root = root.canonicalize()?;
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .read(true)
+            .open(root.join("emulator.lock"))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let running = fs::read(root.join("emulator.json")).ok();
+                return Err(Taken::InUse(running.and_then(|bytes| serde_json::from_slice(&bytes).ok())));
+            }
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
+        let incoming = root.join("incoming");
+        match fs::remove_dir_all(&incoming) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            _ => fs::create_dir_all(&incoming)?,
+        }
+        Ok(Self { root, _lock: lock })
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where uploads are written until they are whole. On the same file system as
+    /// everything else, so that a rename is enough.
+    pub(super) fn incoming(&self) -> PathBuf {
+        self.root.join("incoming")
+    }
+
+    pub(super) fn announce(&self, running: &Running) -> io::Result<()> {
+        write_json(&self.root.join("emulator.json"), running)
+    }
+}
+
+/// Writes a file whole or not at all, and durably: beside, fsync, rename, fsync of
+/// the directory.
+pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(directory)?;
+    let mut file = tempfile::NamedTempFile::new_in(directory)?;
+    file.write_all(bytes)?;
+    keep(file, path)
+}
+
+/// Gives a written file its name, durably.
+pub(super) fn keep(file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(directory)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    sync_directory(directory)
+}
+
+/// Removes a file durably. One that is not there is not an error.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Ok(()) => sync_directory(path.parent().unwrap_or(Path::new("."))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+pub(super) fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> {
+    write_whole(path, &serde_json::to_vec(value).map_err(io::Error::other)?)
+}
+
+/// Reads every `*.json` of a directory; a directory that is not there is empty.
+pub(super) fn read_all<T: serde::de::DeserializeOwned>(directory: &Path) -> io::Result<Vec<T>> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "json") {
+            found.push(read_json(&path)?);
+        }
+    }
+    Ok(found)
+}
+
+pub(super) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> io::Result<T> {
+    serde_json::from_slice(&fs::read(path)?)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", path.display())))
+}
+
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    if cfg!(unix) {
+        File::open(directory)?.sync_all()?;
+    }
+    Ok(())
+}
