@@ -184,3 +184,86 @@ fn shown(value: &serde_json::Value) -> String {
     let start: String = text.chars().take(MOST).collect();
     format!("{start}…")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::SettingDoc;
+    use proptest::prelude::*;
+    use serde_json::Value as Json;
+
+    fn json() -> impl Strategy<Value = Json> {
+        let leaf = prop_oneof![
+            Just(Json::Null),
+            any::<bool>().prop_map(Json::from),
+            any::<i64>().prop_map(Json::from),
+            (-20_i32..20).prop_map(Json::from),
+            any::<f64>().prop_map(Json::from),
+            ".{0,12}".prop_map(Json::from),
+            Just(Json::from("a")),
+        ];
+        leaf.prop_recursive(2, 8, 4, |inner| prop::collection::vec(inner, 0..4).prop_map(Json::from))
+    }
+
+    fn method() -> Descriptor {
+        let kinds = [
+            ("flag", Kind::Flag),
+            ("whole", Kind::Integer { least: -5, most: 9 }),
+            ("number", Kind::Number { least: 0.0, most: 1.5, least_excluded: true }),
+            ("text", Kind::Text(5)),
+            ("choice", Kind::Choice(vec!["a".into(), "b".into()])),
+            ("texts", Kind::Texts(2)),
+        ];
+        let settings = kinds.into_iter().map(|(name, kind)| SettingDoc {
+            name: name.into(),
+            doc: String::new(),
+            kind,
+            default: None,
+        });
+        Descriptor {
+            id: "m".into(),
+            version: "1".into(),
+            title: "M".into(),
+            summary: String::new(),
+            docs: String::new(),
+            settings: settings.collect(),
+        }
+    }
+
+    fn fits(name: &str, value: &Value) -> bool {
+        match (name, value) {
+            ("flag", Value::Flag(_)) => true,
+            ("whole", Value::Integer(value)) => (-5..=9).contains(value),
+            ("number", Value::Number(value)) => *value > 0.0 && *value <= 1.5,
+            ("text", Value::Text(text)) => text.len() <= 5,
+            ("choice", Value::Text(text)) => text == "a" || text == "b",
+            ("texts", Value::Texts(texts)) => texts.len() <= 2,
+            _ => false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_passes_is_in_range_and_what_fails_is_named(
+            name in prop_oneof!["flag", "whole", "number", "text", "choice", "texts", "[a-z_]{0,9}"],
+            value in json(),
+        ) {
+            let given = GivenSetting { name: name.clone(), value, place: "here".into() };
+            match check(&[given], &method()) {
+                Ok(settings) => {
+                    prop_assert_eq!(settings.len(), 1);
+                    prop_assert_eq!(settings[0].origin, Origin::Given);
+                    let common = COMMON.iter().any(|common| common.name == name);
+                    prop_assert!(common || fits(&name, &settings[0].value), "{:?}", settings);
+                }
+                Err(errors) => {
+                    prop_assert_eq!(errors.len(), 1);
+                    let text = errors[0].to_string();
+                    let start = format!("here: {name}: ");
+                    prop_assert!(text.starts_with(&start), "{}", text);
+                    prop_assert!(!text.contains(crate::provider::text::is_hidden), "{}", text);
+                }
+            }
+        }
+    }
+}
