@@ -1,5 +1,6 @@
 //! The `tunesmith` command line: one command a file.
 
+mod dataset;
 #[cfg(feature = "services")]
 mod emulate;
 mod methods;
@@ -39,6 +40,9 @@ enum Command {
     /// List the methods, or show one with its settings
     #[command(subcommand)]
     Methods(methods::Command),
+    /// Check, look at, convert and split datasets
+    #[command(subcommand)]
+    Dataset(dataset::Command),
     /// Print the JSON Schema of a job file
     Schema(schema::Args),
     /// Run stand-ins for Ollama and OpenAI on this machine, for trying things out
@@ -52,6 +56,7 @@ impl Command {
         match self {
             Self::Plan(args) => args.json,
             Self::Methods(command) => command.json(),
+            Self::Dataset(command) => command.json(),
             Self::Schema(_) => false,
             #[cfg(feature = "services")]
             Self::Emulate(_) => false,
@@ -75,6 +80,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Plan(args) => plan::run(&args, &mut output),
         Command::Methods(command) => methods::run(&command, &mut output),
+        Command::Dataset(command) => dataset::run(&command, registry::cache_base().as_deref(), &mut output),
         Command::Schema(args) => schema::run(&args, &mut output),
         #[cfg(feature = "services")]
         Command::Emulate(args) => emulate::run(&args),

@@ -46,15 +46,20 @@ impl PluginArgs {
     }
 }
 
-/// Where compiled code is kept: `TUNESMITH_CACHE_DIR`, else the user's cache folder.
+/// Where compiled code is kept.
 fn cache_directory() -> Option<PathBuf> {
+    cache_base().map(|path| path.join("code"))
+}
+
+/// Where everything is kept that can be made again: `TUNESMITH_CACHE_DIR`, else the
+/// user's cache folder.
+pub(super) fn cache_base() -> Option<PathBuf> {
     let from = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     from("TUNESMITH_CACHE_DIR")
         .or_else(|| from("XDG_CACHE_HOME").map(|base| base.join("tunesmith")))
         .or_else(|| from("HOME").map(|home| home.join(".cache/tunesmith")))
         // A relative path would put code that is trusted wherever the user happens to be.
         .filter(|path| path.is_absolute())
-        .map(|path| path.join("code"))
 }
 
 fn event_text(event: &Event) -> String {

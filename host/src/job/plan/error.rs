@@ -143,7 +143,7 @@ impl From<PlanError> for Error {
             PlanError::NotSupported { method, .. } => Self::new(Kind::Usage, message)
                 .hint(format!("`tunesmith methods show {method}` names the providers that it supports")),
             PlanError::Transform { .. } => Self::new(Kind::Usage, message)
-                .hint("run `tunesmith dataset transform` first, and plan with its result"),
+                .hint("this version plans without transforms: leave `transform` out of the job"),
             PlanError::Settings(errors) => {
                 let hints = errors
                     .into_iter()
