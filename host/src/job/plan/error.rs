@@ -50,6 +50,11 @@ pub enum PlanError {
         /// What is wrong.
         verdict: Box<Verdict>,
     },
+    /// The dataset is not in the form that OpenAI takes.
+    Unconverted {
+        /// The file.
+        path: PathBuf,
+    },
     /// The plugin was stopped.
     Call(Box<CallError>),
     /// The method does not want the job.
@@ -106,6 +111,13 @@ impl fmt::Display for PlanError {
                 let hidden = count.saturating_sub(SHOWN_ERRORS as u64);
                 if hidden > 0 { write!(f, "\n         and {hidden} more") } else { Ok(()) }
             }
+            Self::Unconverted { path } => {
+                write!(
+                    f,
+                    "the dataset {} is not plain OpenAI chat JSONL, which is what OpenAI takes",
+                    path.display()
+                )
+            }
             Self::Call(error) => error.fmt(f),
             Self::Refused { method, refusal } => {
                 write!(f, "method {method} does not take this job: ")?;
@@ -160,6 +172,10 @@ impl From<PlanError> for Error {
                 }
                 error.hint(format!("`tunesmith dataset check {}` shows them all", path.display()))
             }
+            PlanError::Unconverted { path } => Self::new(Kind::Invalid, message).hint(format!(
+                "`tunesmith dataset convert {} --to openai --out FILE.jsonl` writes it, and the job can name that file",
+                path.display()
+            )),
             PlanError::Call(error) => (*error).into(),
             PlanError::Refused { refusal, .. } => match refusal {
                 Refusal::Unsupported(_) => Self::new(Kind::Usage, message),

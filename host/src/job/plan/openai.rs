@@ -1,7 +1,7 @@
 //! Plans for OpenAI and compatible services: a tuning job over an uploaded file.
 
 use super::{Config, Made, Part, PlanError};
-use crate::dataset::{Rules, Target};
+use crate::dataset::{Container, Format, Rules, Target};
 use crate::job::artifacts::Artifact;
 use crate::provider::openai::{self, CostEstimate, JobRequest, Tally, Tuning, models};
 use crate::provider::{Warning, WarningCode};
@@ -60,10 +60,17 @@ pub(super) fn plan(part: Part<'_>) -> Result<Made, PlanError> {
     let model = &part.spec.base_model;
     models::check_name(model)
         .map_err(|fault| PlanError::BaseModel { name: model.clone(), reason: fault.to_string() })?;
+    let dataset = part.dataset;
+    let known = dataset.recognised();
+    let uploads_as_is = known.format == Format::OpenAi
+        && known.container == Container::Jsonl
+        && dataset.compression().is_none();
+    if !uploads_as_is {
+        return Err(PlanError::Unconverted { path: dataset.path().to_owned() });
+    }
     let view = std::sync::Arc::clone(part.view);
     let (config, notes, receipt) = part.answer(plugin.openai(part.job, view))?;
     let tuning = openai::check(&config, &part.job.settings).map_err(|violations| part.lie(violations))?;
-    let dataset = part.dataset;
     let tokenizer = models::tokenizer(model).tokenizer;
     let limit = models::lookup(model).map(|known| known.most_example_tokens);
     let billed = dataset.billed(tokenizer, limit).map_err(PlanError::Dataset)?;
