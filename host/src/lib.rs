@@ -5,18 +5,14 @@
 //! [`contract`].
 
 pub mod cli;
-#[cfg(feature = "services")]
 pub mod config;
 pub mod contract;
 pub mod dataset;
-#[cfg(feature = "services")]
 pub mod emulator;
 pub mod error;
 pub mod job;
 pub mod plugin;
 pub mod provider;
-#[cfg(feature = "services")]
 pub mod secret;
-#[cfg(feature = "services")]
 pub mod store;
 pub mod tokens;

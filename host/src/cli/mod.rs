@@ -1,7 +1,6 @@
 //! The `tunesmith` command line: one command a file.
 
 mod dataset;
-#[cfg(feature = "services")]
 mod emulate;
 mod methods;
 mod output;
@@ -46,7 +45,6 @@ enum Command {
     /// Print the JSON Schema of a job file
     Schema(schema::Args),
     /// Run stand-ins for Ollama and OpenAI on this machine, for trying things out
-    #[cfg(feature = "services")]
     Emulate(emulate::Args),
 }
 
@@ -58,7 +56,6 @@ impl Command {
             Self::Methods(command) => command.json(),
             Self::Dataset(command) => command.json(),
             Self::Schema(_) => false,
-            #[cfg(feature = "services")]
             Self::Emulate(_) => false,
         }
     }
@@ -82,7 +79,6 @@ pub fn main() -> ExitCode {
         Command::Methods(command) => methods::run(&command, &mut output),
         Command::Dataset(command) => dataset::run(&command, registry::cache_base().as_deref(), &mut output),
         Command::Schema(args) => schema::run(&args, &mut output),
-        #[cfg(feature = "services")]
         Command::Emulate(args) => emulate::run(&args),
     };
     match result.and_then(|()| output.finish()) {

@@ -3,7 +3,6 @@
 
 pub mod accepts;
 pub mod date;
-#[cfg(feature = "services")]
 pub mod http;
 pub mod local;
 pub mod ollama;

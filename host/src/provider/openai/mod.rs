@@ -1,7 +1,6 @@
 //! OpenAI and compatible services: hyperparameters, models, prices, the job request.
 
 pub mod check;
-#[cfg(feature = "services")]
 pub mod client;
 pub mod cost;
 pub mod hyperparameters;

@@ -157,5 +157,5 @@ impl Client {
     }
 }
 
-#[cfg(all(test, feature = "services-tests"))]
+#[cfg(test)]
 mod tests;
