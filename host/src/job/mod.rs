@@ -1,6 +1,7 @@
 //! Jobs: the job file, its settings, and the plan that comes of them.
 
 pub mod artifacts;
+pub mod execute;
 mod place;
 pub mod plan;
 pub mod schema;
