@@ -185,7 +185,10 @@ impl Client {
     ) -> Result<CreateReport, ApiError> {
         let mut report = CreateReport::default();
         let (mut last, mut was_writing) = (None, false);
-        while let Some(line) = lines.next().await.map_err(|error| ApiError { was_writing, ..error })? {
+        while let Some(line) = lines.next().await.map_err(|mut error| {
+            error.was_writing = was_writing;
+            error
+        })? {
             // A line without a status tells nothing that is known.
             let Some(step) = Step::read(&line) else { continue };
             if step.phase == Phase::Pull {

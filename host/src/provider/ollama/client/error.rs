@@ -7,6 +7,7 @@ use crate::provider::http::{Endpoint, Fault, Sent};
 use crate::provider::text::{excerpt, quoted};
 use serde_json::Value;
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 
 /// A server's message is shown up to this many characters: a few paragraphs.
 const LONGEST_MESSAGE: usize = 2000;
@@ -122,9 +123,14 @@ pub enum ErrorKind {
     Local,
 }
 
-/// A failed operation.
+/// A failed operation. Its facts are behind a pointer, since errors travel through
+/// every result.
 #[derive(Debug, Clone)]
-pub struct ApiError {
+pub struct ApiError(Box<Facts>);
+
+/// What is known of a failed operation; an [`ApiError`] reads as one.
+#[derive(Debug, Clone)]
+pub struct Facts {
     /// What was asked.
     pub operation: Operation,
     /// What kind of failure.
@@ -146,14 +152,28 @@ pub struct ApiError {
     /// Whether the request can have arrived.
     pub sent: Sent,
     /// Whether the server is on this machine.
-    pub(super) loopback: bool,
+    loopback: bool,
     /// The manifest was being written, so the model may be there.
     pub(super) was_writing: bool,
 }
 
+impl Deref for ApiError {
+    type Target = Facts;
+
+    fn deref(&self) -> &Facts {
+        &self.0
+    }
+}
+
+impl DerefMut for ApiError {
+    fn deref_mut(&mut self) -> &mut Facts {
+        &mut self.0
+    }
+}
+
 impl ApiError {
     pub(super) fn new(operation: Operation, endpoint: &Endpoint, kind: ErrorKind) -> Self {
-        Self {
+        Self(Box::new(Facts {
             operation,
             kind,
             host: endpoint.host(),
@@ -166,7 +186,13 @@ impl ApiError {
             sent: Sent::No,
             loopback: endpoint.is_loopback(),
             was_writing: false,
-        }
+        }))
+    }
+
+    /// The same failure, taken for another kind.
+    pub(super) fn taken_for(mut self, kind: ErrorKind) -> Self {
+        self.kind = kind;
+        self
     }
 
     pub(super) fn because(mut self, cause: impl Into<String>) -> Self {
@@ -331,6 +357,9 @@ impl ApiError {
             ErrorKind::Unreachable => own("check the network and OLLAMA_HOST (`tunesmith config show`)"),
             ErrorKind::Tls => own("Ollama itself speaks plain HTTP: write OLLAMA_HOST without https://; \
                  behind a proxy, check its certificate"),
+            ErrorKind::NotOllama if self.message.as_deref().is_some_and(|text| text.contains("HTTPS")) => {
+                own("it wants a secure connection: begin OLLAMA_HOST with https://")
+            }
             ErrorKind::NotOllama => own(
                 "another program may have the port: set OLLAMA_HOST (or ollama.host in config.toml) to Ollama's \
                  address, usually 127.0.0.1:11434",
@@ -362,6 +391,10 @@ impl ApiError {
             {
                 own("run it again: what was fetched is kept")
             }
+            ErrorKind::Timeout | ErrorKind::Dropped if self.operation == Operation::Version => own(
+                "is it Ollama that listens there? Set OLLAMA_HOST (or ollama.host in config.toml) to its address, \
+                 usually 127.0.0.1:11434",
+            ),
             ErrorKind::Timeout | ErrorKind::Dropped | ErrorKind::Truncated => {
                 own("look at Ollama's log; `tunesmith jobs resume` finds out what happened and carries on")
             }

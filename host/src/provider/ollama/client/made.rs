@@ -78,6 +78,7 @@ fn same(wanted: &Value, there: &str) -> bool {
             (Some(wanted), Ok(there)) => (wanted - there).abs() <= FLOAT_TOLERANCE * wanted.abs().max(1.0),
             _ => false,
         },
-        other => other.to_string() == there,
+        Value::Bool(wanted) => there == if *wanted { "true" } else { "false" },
+        _ => false,
     }
 }

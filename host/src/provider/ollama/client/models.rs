@@ -142,9 +142,10 @@ impl Client {
     /// model that the server only passes on; the server cannot be reached.
     pub async fn base(&self, name: &ModelName) -> Result<Base, ApiError> {
         let models = self.models().await?;
-        let missing = |present: Vec<String>| ApiError {
-            present,
-            ..ApiError::new(Operation::Show, self.endpoint(), ErrorKind::MissingBase).about(name.as_str())
+        let missing = |present: Vec<String>| {
+            let mut error = ApiError::new(Operation::Show, self.endpoint(), ErrorKind::MissingBase);
+            error.present = present;
+            error.about(name.as_str())
         };
         let Some(tag) = models.iter().find(|tag| tag.is(name)) else {
             return Err(missing(likeliest(name, &models)));

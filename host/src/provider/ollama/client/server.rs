@@ -97,8 +97,7 @@ impl Client {
             | ErrorKind::Invalid
             | ErrorKind::MissingModel
             | ErrorKind::TooOld
-            | ErrorKind::Redirect
-            | ErrorKind::Failed => ApiError { kind: ErrorKind::NotOllama, ..error },
+            | ErrorKind::Failed => error.taken_for(ErrorKind::NotOllama),
             _ => error,
         };
         let mut fields = self.fields(operation, request).await.map_err(not_ollama)?;
@@ -131,11 +130,7 @@ impl Client {
                 // "neither 'from' or 'files' was specified" in the typed API; "path or
                 // Modelfile are required" before it.
                 let text = error.message.as_deref().unwrap_or_default().to_lowercase();
-                if text.contains("modelfile") {
-                    Err(ApiError { kind: ErrorKind::TooOld, ..error })
-                } else {
-                    Ok(())
-                }
+                if text.contains("modelfile") { Err(error.taken_for(ErrorKind::TooOld)) } else { Ok(()) }
             }
             other => other,
         }
