@@ -131,7 +131,7 @@ async fn dropping_a_create_stops_it() {
     let (heard, mut hears) = tokio::sync::mpsc::unbounded_channel();
     let client = bench.client.clone();
     let creating = tokio::spawn(async move {
-        client.create(&request("mine"), move |_| drop(heard.send(()))).await.map(drop)
+        client.create(&request("mine"), move |_| heard.send(()).unwrap_or_default()).await.map(drop)
     });
     hears.recv().await.unwrap();
     creating.abort();
