@@ -7,6 +7,7 @@ mod dataset;
 mod emulate;
 mod jobs;
 mod methods;
+mod models;
 mod moment;
 pub mod operator;
 mod output;
@@ -61,6 +62,9 @@ enum Command {
     /// List, show and steer jobs
     #[command(subcommand)]
     Jobs(jobs::Command),
+    /// List the models that jobs made
+    #[command(subcommand)]
+    Models(models::Command),
     /// Show or make the configuration
     #[command(subcommand)]
     Config(config::Command),
@@ -78,6 +82,7 @@ impl Command {
             Self::Schema(_) => false,
             Self::Emulate(_) => false,
             Self::Jobs(command) => command.json(),
+            Self::Models(command) => command.json(),
             Self::Config(command) => command.json(),
             Self::Completions(_) => false,
         }
@@ -115,6 +120,7 @@ fn run(cli: &Cli, output: &mut Output) -> Result<(), Error> {
         Command::Schema(args) => schema::run(args, &operator(output)?, output),
         Command::Emulate(args) => emulate::run(args),
         Command::Jobs(command) => jobs::run(command, &operator(output)?, output),
+        Command::Models(command) => models::run(command, &operator(output)?, output),
         Command::Config(command) => config::run(command, &cli.operator, output),
         Command::Completions(args) => {
             completions::run(args, &mut Cli::command(), output);

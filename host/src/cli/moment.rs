@@ -34,6 +34,14 @@ pub fn age(now_ms: i64, then_ms: i64) -> String {
     if ms < 1_000 { "now".to_owned() } else { span(ms) }
 }
 
+/// The same in a sentence: `3 min ago`, `just now`.
+pub fn ago(now_ms: i64, then_ms: i64) -> String {
+    match age(now_ms, then_ms).as_str() {
+        "now" => "just now".to_owned(),
+        age => format!("{age} ago"),
+    }
+}
+
 /// The moment in UTC: `2026-11-26 17:05:28`.
 pub fn stamp(ms: i64) -> String {
     let seconds = u64::try_from(ms / 1_000).unwrap_or(0);
@@ -67,6 +75,7 @@ mod tests {
         }
         assert_eq!(age(5_000, 4_500), "now");
         assert_eq!(age(0, 5_000), "now", "clocks differ");
+        assert_eq!((ago(0, 0).as_str(), ago(61_000, 0).as_str()), ("just now", "1 min ago"));
         assert_eq!(stamp(1_795_712_728_999), "2026-11-26 17:05:28");
     }
 }

@@ -102,7 +102,8 @@ struct Inner {
 }
 
 impl Operator {
-    fn new(config: Config) -> Self {
+    /// What a configuration decides.
+    pub fn new(config: Config) -> Self {
         let key = config.openai_key();
         let limiter = Arc::new(Limiter::new(config.openai.rate));
         Self(Arc::new(Inner { config, key, limiter }))
@@ -156,10 +157,15 @@ impl Operator {
     /// # Errors
     /// There is something that cannot be used; it is not shown.
     pub fn openai_key(&self) -> Result<Option<&Found>, Error> {
-        match &self.0.key {
-            Ok(found) => Ok(found.as_ref()),
-            Err(error) => Err(Error::new(Kind::Invalid, error.to_string()).hint(error.hint())),
-        }
+        self.found_key().map_err(|error| Error::new(Kind::Invalid, error.to_string()).hint(error.hint()))
+    }
+
+    /// The same, with what is the matter in terms that can be acted on.
+    ///
+    /// # Errors
+    /// As for [`Operator::openai_key`].
+    pub fn found_key(&self) -> Result<Option<&Found>, &SecretError> {
+        self.0.key.as_ref().map(Option::as_ref)
     }
 
     /// How OpenAI, or the service in its place, is reached. All clients made from it

@@ -26,6 +26,11 @@ impl PluginArgs {
         Ok(registry)
     }
 
+    /// The plugin directory, where there is one.
+    pub fn directory(&self, operator: &Operator) -> Option<PathBuf> {
+        operator.plugins(self.plugins.as_deref())
+    }
+
     /// What a registry is made from, saying on stderr what the user waits for.
     pub fn options(&self, operator: &Operator, output: &Output) -> Result<Options, Error> {
         let internal = |what: &str, error: &dyn std::fmt::Display| {
@@ -42,7 +47,7 @@ impl PluginArgs {
                 .iter()
                 .map(|method| BuiltIn { id: method.id, wasm: method.wasm })
                 .collect(),
-            directory: operator.plugins(self.plugins.as_deref()),
+            directory: self.directory(operator),
             override_built_ins: false,
             cache: Some(operator.code_cache()),
             worker,

@@ -29,6 +29,10 @@ pub fn save(path: &Path, content: &[u8], replace: bool) -> Result<(), Error> {
 }
 
 fn write(path: &Path, content: &[u8], replace: bool) -> io::Result<()> {
+    // A device or pipe, such as /dev/stdout, takes the bytes; it must not be replaced.
+    if std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+        return std::fs::OpenOptions::new().write(true).open(path)?.write_all(content);
+    }
     // Said early, before the work; the rename looks again.
     if !replace && path.symlink_metadata().is_ok() {
         return Err(io::ErrorKind::AlreadyExists.into());
@@ -64,6 +68,15 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap(), b"two");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         assert_ne!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o044, 0, "not private");
+    }
+
+    #[test]
+    fn a_device_is_written_to_and_stays_one() {
+        use std::os::unix::fs::FileTypeExt as _;
+        save(Path::new("/dev/null"), b"one", true).unwrap();
+        assert!(std::fs::metadata("/dev/null").unwrap().file_type().is_char_device());
+        let error = save(Path::new("/dev/full"), b"one", false).unwrap_err();
+        assert_eq!(error.hints, ["make room; nothing was written"]);
     }
 
     #[test]

@@ -19,18 +19,22 @@ const MOST_POINTS: usize = 2_000;
 const MOST_DOTS: usize = 60;
 
 /// Colours that keep a contrast of 4.5 to 1 and more against their ground, and differ
-/// also for people who do not see colours: the validation line is dashed.
+/// also for people who do not see colours: the validation line is dashed. Without
+/// variables, which viewers other than browsers do not know.
 const STYLE: &str = "\
-svg{--ground:#ffffff;--text:#1f2328;--faint:#57606a;--grid:#d8dee4;--training:#0969da;--validation:#9a5700}\
-@media(prefers-color-scheme:dark){svg{--ground:#0d1117;--text:#e6edf3;--faint:#9198a1;--grid:#2b3139;\
---training:#58a6ff;--validation:#f0a020}}\
-text{font:13px system-ui,-apple-system,'Segoe UI',sans-serif;fill:var(--faint)}\
-.title{font-size:17px;font-weight:600;fill:var(--text)}\
-.grid{stroke:var(--grid);stroke-width:1}\
-.kept{stroke:var(--faint);stroke-width:1;stroke-dasharray:1 4}\
+text{font:13px system-ui,-apple-system,'Segoe UI',sans-serif;fill:#57606a}\
+.ground{fill:#ffffff}\
+.title{font-size:17px;font-weight:600;fill:#1f2328}\
+.grid{stroke:#d8dee4;stroke-width:1;fill:none}\
+.kept{stroke:#57606a;stroke-width:1;stroke-dasharray:1 4;fill:none}\
 .line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}\
-.training{stroke:var(--training)}.validation{stroke:var(--validation);stroke-dasharray:7 4}\
-.dot{stroke:none}.dot.training{fill:var(--training)}.dot.validation{fill:var(--validation)}";
+.training{stroke:#0969da}\
+.validation{stroke:#9a5700;stroke-dasharray:7 4}\
+.dot{stroke:none}.dot.training{fill:#0969da}.dot.validation{fill:#9a5700}\
+@media(prefers-color-scheme:dark){\
+text{fill:#9198a1}.ground{fill:#0d1117}.title{fill:#e6edf3}.grid{stroke:#2b3139}.kept{stroke:#9198a1}\
+.training{stroke:#58a6ff}.validation{stroke:#f0a020}\
+.dot.training{fill:#58a6ff;stroke:none}.dot.validation{fill:#f0a020;stroke:none}}";
 
 /// The curve under a title, such as the job's name.
 pub fn svg(curve: &Curve, title: &str) -> String {
@@ -45,7 +49,7 @@ pub fn svg(curve: &Curve, title: &str) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" \
          aria-labelledby=\"title words\">\n<title id=\"title\">{title}</title>\n\
          <desc id=\"words\">{}</desc>\n<style>{STYLE}</style>\n\
-         <rect width=\"100%\" height=\"100%\" fill=\"var(--ground)\"/>\n\
+         <rect width=\"100%\" height=\"100%\" class=\"ground\"/>\n\
          <text class=\"title\" x=\"{LEFT}\" y=\"30\">{title}</text>\n",
         words.join("; "),
     );
@@ -207,7 +211,10 @@ mod tests {
     fn a_hostile_name_stays_text() {
         let text = svg(&curve(), "</text><script>alert(1)</script>\u{202e}&\"'\0");
         assert!(!text.contains("<script"), "{text}");
-        assert!(text.contains("&lt;script&gt;alert(1)&lt;/script&gt;\\u{202e}&amp;&quot;&#39;\\u{0}"), "{text}");
+        assert!(
+            text.contains("&lt;script&gt;alert(1)&lt;/script&gt;\\u{202e}&amp;&quot;&#39;\\u{0}"),
+            "{text}"
+        );
     }
 
     #[test]

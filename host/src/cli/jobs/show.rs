@@ -1,7 +1,7 @@
 //! `tunesmith jobs show`.
 
 use super::super::chart::{self, Curve, Look};
-use super::super::moment::{age, clock, now_ms, span, stamp};
+use super::super::moment::{ago, clock, now_ms, span, stamp};
 use super::super::save::save;
 use super::super::style::{ERROR, FAINT, HEADING, HINT, WARNING, state};
 use super::super::{Operator, Output, runtime};
@@ -212,7 +212,7 @@ impl Shown {
         }
         fact("plan", &visible(&job.plan));
         fact("run id", &job.run_id);
-        fact("created", &format!("{} UTC, {} ago", stamp(job.created_ms), age(now, job.created_ms)));
+        fact("created", &format!("{} UTC, {}", stamp(job.created_ms), ago(now, job.created_ms)));
         if job.state.is_final() {
             let attempt = self.attempts.last();
             let took = attempt.map_or(0, |attempt| job.changed_ms.saturating_sub(attempt.started_ms));
@@ -221,9 +221,8 @@ impl Shown {
             let hint = format!("by no process: `tunesmith jobs resume {}` carries on", job.id);
             fact("attended", &format!("{WARNING}{hint}{WARNING:#}"));
         } else if let Some(owner) = &job.owner {
-            let heard = age(now, owner.beat_ms);
-            let ago = if heard == "now" { "just now".to_owned() } else { format!("{heard} ago") };
-            fact("attended", &format!("by process {}, last heard of {ago}", owner.pid));
+            let heard = ago(now, owner.beat_ms);
+            fact("attended", &format!("by process {}, last heard of {heard}", owner.pid));
         }
         self.made(&mut out, now);
         if self.attempts.len() > 1 {
@@ -273,7 +272,7 @@ impl Shown {
         let _ = writeln!(out, "\n{HEADING}Made{HEADING:#}");
         for model in &self.models {
             let verified = match model.verified_ms {
-                Some(at) => format!("answered {} ago", age(now, at)),
+                Some(at) => format!("answered {}", ago(now, at)),
                 None => "has not answered yet".to_owned(),
             };
             let gone = match (model.removed_ms, model.superseded_ms) {
