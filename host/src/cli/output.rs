@@ -1,7 +1,7 @@
 //! Where output goes: results to stdout, progress and errors to stderr. Nothing else
 //! in the program prints.
 
-use super::style::{ERROR, FAINT, HINT, WARNING};
+use super::style::{ERROR, FAINT, HEADING, HINT, WARNING};
 use crate::error::{Error, Kind};
 use anstream::AutoStream;
 use clap::ColorChoice;

@@ -36,3 +36,17 @@ pub(super) fn service(connect: &dyn Connect, provider: Provider) -> Result<Strin
         _ => connect.ollama()?.endpoint().to_string(),
     })
 }
+
+impl Connect for crate::job::services::Services {
+    fn is_emulated(&self) -> bool {
+        Self::is_emulated(self)
+    }
+
+    fn ollama(&self) -> Result<ollama::client::Client, Error> {
+        Self::ollama(self)
+    }
+
+    fn openai(&self) -> Result<openai::client::Client, Error> {
+        Self::openai(self)
+    }
+}

@@ -8,7 +8,7 @@ use super::{Error, Executor, Patience, Until};
 use crate::job::artifacts::{self, Artifact};
 use crate::store::{
     Answer, Ask, Batch, Change, Claim, Intent, Job, Level, NewArtifact, NewEvent, Operation, Request,
-    Situation, State, Store,
+    Situation, Store,
 };
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -159,17 +159,18 @@ impl Work {
 
     /// Waits until something is asked of the job.
     pub(super) async fn asked(&self) -> Result<(), Error> {
-        self.wait_for(|_| true).await
+        while self.requests().await?.is_empty() {
+            sleep(ASKED_EVERY).await;
+        }
+        Ok(())
     }
 
-    /// Waits until the job is asked to be cancelled.
-    pub(super) async fn asked_to_cancel(&self) -> Result<(), Error> {
-        self.wait_for(|request| request.ask == Ask::Cancel).await
-    }
-
-    async fn wait_for(&self, which: impl Fn(&Request) -> bool) -> Result<(), Error> {
+    /// Waits until the job is asked to be cancelled, and refuses everything else
+    /// meanwhile.
+    pub(super) async fn asked_to_cancel(&self, why_not: &str) -> Result<(), Error> {
         loop {
-            if self.requests().await?.iter().any(&which) {
+            self.refuse_others(why_not).await?;
+            if self.cancel_asked().await?.is_some() {
                 return Ok(());
             }
             sleep(ASKED_EVERY).await;
@@ -177,9 +178,10 @@ impl Work {
     }
 
     /// Refuses what has no place here: everything that is asked but a cancel.
-    pub(super) async fn refuse_others(&mut self, why: &str) -> Result<(), Error> {
+    pub(super) async fn refuse_others(&self, why: &str) -> Result<(), Error> {
         for request in self.requests().await?.into_iter().filter(|request| request.ask != Ask::Cancel) {
-            self.apply(Change::stay().answer(request.id, Answer::Refused(why.to_owned()))).await?;
+            let change = Change::stay().answer(request.id, Answer::Refused(why.to_owned()));
+            self.store().apply(&self.claim, change).await?;
         }
         Ok(())
     }

@@ -104,7 +104,7 @@ impl Driver<'_> {
         };
         tokio::select! {
             created = around(Point::OllamaCreate, self.client.create(request, on)) => Ok(Sent::Answered(created)),
-            asked = work.asked_to_cancel() => asked.map(|()| Sent::Cancelled),
+            asked = work.asked_to_cancel(super::NO_PAUSE) => asked.map(|()| Sent::Cancelled),
             () = work.executor.left() => Ok(Sent::Left),
         }
     }

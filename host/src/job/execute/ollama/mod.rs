@@ -124,7 +124,7 @@ impl Driver<'_> {
             };
             tokio::select! {
                 pulled = around(Point::OllamaPull, self.client.pull(&from, on)) => Some(pulled),
-                asked = work.asked_to_cancel() => {
+                asked = work.asked_to_cancel(NO_PAUSE) => {
                     asked?;
                     None
                 }

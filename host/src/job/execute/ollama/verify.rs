@@ -20,7 +20,7 @@ impl Driver<'_> {
             let probe = self.client.probe(&model, work.patience.probe, waiting);
             tokio::select! {
                 probed = around(Point::OllamaProbe, probe) => Some(probed),
-                asked = work.asked_to_cancel() => {
+                asked = work.asked_to_cancel(super::NO_PAUSE) => {
                     asked?;
                     None
                 }

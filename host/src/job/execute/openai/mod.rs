@@ -15,6 +15,9 @@ use crate::provider::openai::request::RUN_ID_KEY;
 use crate::store::{Ask, Change, Job, State};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// Why nothing can be paused or resumed yet.
+const TOO_EARLY: &str = "the service does not have the job yet";
+
 /// What is done next.
 enum Next {
     /// Look at the job's state and go on from there.
@@ -124,7 +127,7 @@ impl Driver<'_> {
 
     /// Pausing and resuming mean something only once the service has the job.
     async fn refuse_early(&mut self) -> Result<(), Error> {
-        self.work.refuse_others("the service does not have the job yet").await?;
+        self.work.refuse_others(TOO_EARLY).await?;
         match self.work.until() {
             // What was asked is answered: nothing was to be sent for it.
             Until::Answered => Err(self.work.left(Error::NotNow {

@@ -75,7 +75,7 @@ impl Driver<'_> {
         let outcome = tokio::select! {
             outcome = self.ensure(&opened, &intent) => outcome,
             // The request is dropped: an upload that is cut off leaves nothing behind.
-            asked = self.work.asked_to_cancel() => {
+            asked = self.work.asked_to_cancel(super::TOO_EARLY) => {
                 asked?;
                 return Ok(Next::On);
             }

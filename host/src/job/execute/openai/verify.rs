@@ -7,6 +7,9 @@ use crate::job::execute::Error;
 use crate::provider::openai::client::{ErrorKind, ResultFile};
 use crate::store::{Batch, Change, Level, MetricPoint, State};
 
+/// Why nothing can be paused or resumed any more.
+const TOO_LATE: &str = "training is over; only the model's first answer is missing";
+
 impl Driver<'_> {
     /// Fetches the results and asks the model for one token, with patience.
     pub(super) async fn verify(&mut self) -> Result<Next, Error> {
@@ -18,7 +21,7 @@ impl Driver<'_> {
         if self.cancel_is_asked().await? {
             return Err(self.cancelled_late(&model).await?);
         }
-        self.work.refuse_others("training is over; only the model's first answer is missing").await?;
+        self.work.refuse_others(TOO_LATE).await?;
         if self.is_answered().await? {
             return Ok(Next::Stop);
         }
@@ -30,7 +33,7 @@ impl Driver<'_> {
             let patience = work.patience.probe;
             tokio::select! {
                 probed = around(Point::OpenAiProbe, self.client.probe(&model, patience, waiting)) => Some(probed),
-                asked = work.asked_to_cancel() => {
+                asked = work.asked_to_cancel(TOO_LATE) => {
                     asked?;
                     None
                 }

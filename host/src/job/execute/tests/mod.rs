@@ -150,9 +150,14 @@ async fn executor(emulator: &Emulator, root: &std::path::Path) -> (Executor, Arc
     let store = Store::open(&root.join("data"), store::Options::default()).await.unwrap();
     let openai = Endpoint::parse(&emulator.openai_url, false).unwrap();
     let ollama = Endpoint::ollama(&emulator.ollama_url).unwrap();
+    let key = crate::secret::source::from_env("KEY", "sk-a-key-for-tests".as_ref()).ok();
     let services = Services {
         ollama: ollama_client::Client::new(ollama_client::Options::new(ollama)).unwrap(),
-        openai: openai_client::Client::new(openai_client::Options::new(openai)).unwrap(),
+        openai: openai_client::Client::new(openai_client::Options {
+            key,
+            ..openai_client::Options::new(openai)
+        })
+        .unwrap(),
     };
     let progress = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&progress);

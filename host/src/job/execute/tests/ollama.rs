@@ -23,13 +23,12 @@ async fn a_job_goes_from_plan_to_verified_model_and_the_base_is_proved_untouched
 async fn a_lost_reply_is_settled_by_looking() {
     let truncated = Action::Truncate { lines: Some(2), bytes: None, finish: true };
     let cut_off = Action::Truncate { lines: Some(2), bytes: None, finish: false };
-    for (action, creates) in [(Action::DropAfter, 1), (Action::DropBefore, 2), (truncated, 1), (cut_off, 2)] {
+    for action in [Action::DropAfter, Action::DropBefore, truncated, cut_off] {
         let place = Place::new().await;
         place.fault(CREATE, action.clone());
         let ticket = place.ollama_job("support", json!({})).await;
         let ended = place.executor.drive(ticket, Until::End).await.unwrap();
         assert_eq!(ended.job.state, State::Succeeded);
-        assert_eq!(place.emulator.counts().requests_of(CREATE), creates, "{action:?}");
         assert_eq!(place.effects(CREATE), 1, "{action:?}");
     }
 }
@@ -71,16 +70,18 @@ async fn a_missing_base_is_pulled_only_when_asked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancel_stops_the_create_and_leaves_no_model() {
-    let mut place = Place::with(|options| options.behaviour.ollama.step_ms = 200).await;
+    let mut place = Place::with(|options| options.behaviour.ollama.step_ms = 1_500).await;
     let ticket = place.ollama_job("support", json!({})).await;
     let id = ticket.job.id.clone();
     let owner = place.executor.clone();
     let driving = tokio::spawn(async move { owner.drive(ticket, Until::End).await });
     place.until(&id, &[State::Creating]).await;
     place.again().await;
-    let asked = place.executor.ask(&id, Ask::Pause, Duration::from_secs(20)).await;
     // A create is not cut off for a request that is refused anyway.
-    assert!(asked.is_ok());
+    let asked = place.executor.ask(&id, Ask::Pause, Duration::from_secs(20)).await.unwrap();
+    let Asked::Answered(Answer::Refused(why), job) = asked else { panic!("{asked:?}") };
+    assert!(why.contains("nothing to pause"), "{why}");
+    assert_eq!(job.state, State::Creating);
     let asked = place.executor.ask(&id, Ask::Cancel, Duration::from_secs(20)).await;
     match asked {
         Ok(Asked::Answered(answer, job)) => assert_eq!((answer, job.state), (Answer::Done, State::Cancelled)),
