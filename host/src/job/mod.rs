@@ -4,6 +4,7 @@ pub mod artifacts;
 mod place;
 pub mod plan;
 pub mod schema;
+pub mod services;
 pub mod settings;
 pub mod spec;
 
