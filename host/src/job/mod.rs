@@ -5,6 +5,7 @@ pub mod execute;
 mod place;
 pub mod plan;
 pub mod schema;
+pub mod services;
 pub mod settings;
 pub mod spec;
 
