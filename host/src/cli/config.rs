@@ -7,11 +7,13 @@ use super::save::save;
 use super::style::{FAINT, HEADING, HINT, WARNING};
 use crate::config::{Config, Environment, default_text};
 use crate::error::{Error, Kind};
+use crate::plugin::Limits;
 use crate::provider::text::visible;
 use serde_json::json;
 use std::fmt::Write as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Show or make the configuration.
 #[derive(Debug, clap::Subcommand)]
@@ -95,6 +97,14 @@ fn location(operator: &OperatorArgs) -> Result<PathBuf, Error> {
 fn show(args: &ShowArgs, operator: &Operator, output: &mut Output) -> Result<(), Error> {
     let config = operator.config();
     let key = operator.openai_key();
+    let mut values = config.effective();
+    for value in &mut values {
+        if value.value.is_none()
+            && let Some(limit) = built_in(value.key, &operator.limits())
+        {
+            (value.value, value.note) = (Some(limit), None);
+        }
+    }
     if args.json {
         let key = match &key {
             Ok(Some(found)) => json!({ "place": found.place, "usable": true }),
@@ -104,7 +114,7 @@ fn show(args: &ShowArgs, operator: &Operator, output: &mut Output) -> Result<(),
         output.json(&json!({
             "path": config.path,
             "exists": config.exists,
-            "values": config.effective(),
+            "values": values,
             "openaiKey": key,
             "warnings": config.warnings,
         }));
@@ -112,7 +122,6 @@ fn show(args: &ShowArgs, operator: &Operator, output: &mut Output) -> Result<(),
     }
     let mut text = format!("{HEADING}{}{HEADING:#}", visible(&config.path.display().to_string()));
     text += if config.exists { "\n" } else { " (not there; `tunesmith config init` makes it)\n" };
-    let values = config.effective();
     let name = |key: &'static str| key.split_once('.').unwrap_or(("", key));
     let shown = |value: &crate::config::Effective| match (&value.value, value.note) {
         (Some(value), Some(unit)) => format!("{value} {unit}"),
@@ -146,6 +155,29 @@ fn show(args: &ShowArgs, operator: &Operator, output: &mut Output) -> Result<(),
     }
     output.text(&text);
     Ok(())
+}
+
+/// The limit that holds where the operator sets none.
+fn built_in(key: &str, limits: &Limits) -> Option<String> {
+    let seconds = |span: Duration| format!("{} seconds", span.as_secs());
+    Some(match key {
+        "limits.memory" => binary(limits.memory),
+        "limits.fuel" => limits.fuel.to_string(),
+        "limits.describe_deadline" => seconds(limits.describe_deadline),
+        "limits.plan_deadline" => seconds(limits.plan_deadline),
+        "limits.transform_deadline" => seconds(limits.transform_deadline),
+        "limits.calls" => limits.calls.to_string(),
+        "limits.calls_per_plugin" => limits.calls_per_plugin.to_string(),
+        "limits.file" => binary(limits.file),
+        "limits.compile_deadline" => seconds(limits.compile.wall),
+        "limits.code_store" => binary(limits.code_store),
+        _ => return None,
+    })
+}
+
+/// A size as config.toml has it.
+fn binary(bytes: u64) -> String {
+    format!("{} MiB", bytes >> 20)
 }
 
 /// Values are aligned up to this many characters.
