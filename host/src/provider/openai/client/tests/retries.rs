@@ -1,8 +1,8 @@
 //! What is sent again, when, and what never is.
 
-use super::server::{Act, Misbehaving, http};
 use super::*;
 use crate::provider::http::Rate;
+use crate::provider::http::misbehaving::{Act, Misbehaving, http};
 use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
