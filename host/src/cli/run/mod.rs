@@ -96,6 +96,10 @@ pub struct Args {
     #[arg(long)]
     pull: bool,
 
+    /// Refuse other plugins and host settings than JOB.lock says
+    #[arg(long)]
+    locked: bool,
+
     /// Print one JSON object a line
     #[arg(long)]
     pub(super) json: bool,

@@ -6,6 +6,7 @@ use crate::cli::operator::Operator;
 use crate::cli::{Output, plan as plan_command, registry};
 use crate::error::{Error, Kind};
 use crate::job::execute::Submission;
+use crate::job::lock;
 use crate::job::plan::{self, Context};
 use crate::job::spec::{Overrides, Spec};
 use crate::plugin::Registry;
@@ -24,6 +25,7 @@ pub(super) struct Preparer {
     today: Date,
     replace: bool,
     pull: bool,
+    locked: bool,
 }
 
 /// A planned job.
@@ -43,6 +45,7 @@ impl Preparer {
             today: args.today.map_or_else(plan_command::today, Ok)?,
             replace: args.replace,
             pull: args.pull,
+            locked: args.locked,
         })
     }
 
@@ -59,7 +62,11 @@ impl Preparer {
         let dataset_path = plan_command::dataset_path(&spec, file, &self.datasets, &self.operator)?;
         let snapshot = self.registry.snapshot();
         let plugin = registry::method(&snapshot, &spec)?;
-        let context = Context { plugin, today: self.today, prices: &self.prices };
+        if self.locked {
+            let limits = self.registry.engine().limits();
+            lock::require(file, &lock::Parts { plugin, transform: None, limits, prices: &self.prices })?;
+        }
+        let context = Context::new(plugin, self.today, &self.prices).policy(&self.operator.config().policy);
         let planned = plan::plan(&spec, &dataset_path, context)?;
         let text = std::fs::read_to_string(file).unwrap_or_default();
         let submission = Submission {
