@@ -22,7 +22,7 @@ const ANSWER_EVERY: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub enum Asked {
     /// It was answered; the job as it is since.
-    Answered(Answer, Job),
+    Answered(Answer, Box<Job>),
     /// Its owner has not answered yet. The request stays.
     Waiting(RequestId),
 }
@@ -144,7 +144,7 @@ impl Executor {
     async fn answer_to(&self, job: &JobId, request: RequestId) -> Result<Option<Asked>, Error> {
         let answer = self.store().request_status(request).await?.and_then(|request| request.answer);
         Ok(match answer {
-            Some(answer) => Some(Asked::Answered(answer, self.store().job(job.as_str()).await?)),
+            Some(answer) => Some(Asked::Answered(answer, Box::new(self.store().job(job.as_str()).await?))),
             None => None,
         })
     }
