@@ -48,7 +48,7 @@ impl PluginArgs {
                 .map(|method| BuiltIn { id: method.id, wasm: method.wasm })
                 .collect(),
             directory: self.directory(operator),
-            override_built_ins: false,
+            override_built_ins: operator.config().policy.overrides_built_ins(),
             cache: Some(operator.code_cache()),
             worker,
             on_event: Arc::new(move |event| progress.say(&event_text(event))),
