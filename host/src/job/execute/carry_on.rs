@@ -20,9 +20,10 @@ const ANSWER_EVERY: Duration = Duration::from_millis(100);
 
 /// What came of asking a job for something.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // There is one per request.
 pub enum Asked {
     /// It was answered; the job as it is since.
-    Answered(Answer, Box<Job>),
+    Answered(Answer, Job),
     /// Its owner has not answered yet. The request stays.
     Waiting(RequestId),
 }
@@ -144,7 +145,7 @@ impl Executor {
     async fn answer_to(&self, job: &JobId, request: RequestId) -> Result<Option<Asked>, Error> {
         let answer = self.store().request_status(request).await?.and_then(|request| request.answer);
         Ok(match answer {
-            Some(answer) => Some(Asked::Answered(answer, Box::new(self.store().job(job.as_str()).await?))),
+            Some(answer) => Some(Asked::Answered(answer, self.store().job(job.as_str()).await?)),
             None => None,
         })
     }
