@@ -39,7 +39,7 @@ enum Command {
     /// List the methods, or show one with its settings
     #[command(subcommand)]
     Methods(methods::Command),
-    /// Check, look at, convert and split datasets
+    /// Check, look at, convert, split and transform datasets
     #[command(subcommand)]
     Dataset(dataset::Command),
     /// Print the JSON Schema of a job file

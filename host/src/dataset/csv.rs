@@ -1,7 +1,7 @@
 //! Reads records of comma-separated values (RFC 4180) as JSON objects, so that
 //! everything else sees one kind of row.
 
-use super::framing::Container;
+use super::framing::{Container, is_blank};
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
@@ -26,7 +26,7 @@ const JSON_COLUMNS: [&str; 3] = ["messages", "conversations", "history"];
 
 /// The columns, if the first line that is not blank names some that are known.
 pub(super) fn header(text: &[u8]) -> Option<Vec<String>> {
-    let line = text.split(|&byte| byte == b'\n').find(|line| !line.trim_ascii().is_empty())?;
+    let line = text.split(|&byte| byte == b'\n').find(|line| !is_blank(line))?;
     let line = std::str::from_utf8(line.strip_suffix(b"\r").unwrap_or(line)).ok()?;
     let columns: Vec<String> =
         fields(line).ok()?.into_iter().map(|(field, _)| field.trim().to_lowercase()).collect();

@@ -69,7 +69,15 @@ pub fn run(args: &Args, output: &mut Output) -> Result<(), Error> {
         error
     })?;
     let today = args.today.map_or_else(today, Ok)?;
-    let planned = plan::plan(&spec, &dataset, Context { plugin, today, prices: &prices })?;
+    let transform = registry::transform(&spec, &snapshot)?;
+    let validation = spec.validation_path(&args.job);
+    let cache = registry::cache_base();
+    let context = Context::new(plugin, today, &prices)
+        .transform(transform)
+        .validation(validation.as_deref())
+        .cache(cache.as_deref())
+        .progress(super::dataset::progress(output));
+    let planned = plan::plan(&spec, &dataset, &context)?;
     let written = match &args.out {
         None => Vec::new(),
         Some(folder) => artifacts::write(folder, &planned.artifacts())
@@ -122,7 +130,7 @@ fn today() -> Result<Date, Error> {
 }
 
 /// Parses `NAME=VALUE`: the value is JSON where it reads as JSON, otherwise a text.
-fn setting(text: &str) -> Result<(String, serde_json::Value), String> {
+pub(super) fn setting(text: &str) -> Result<(String, serde_json::Value), String> {
     let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE, such as n_epochs=3")?;
     if name.is_empty() || name.chars().count() > MAX_NAME_CHARS {
         return Err("the name before = is missing or too long".into());
