@@ -2,6 +2,7 @@
 //! everything else sees one kind of row.
 
 use super::framing::{Container, is_blank};
+use super::json::plain_end;
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
@@ -144,9 +145,11 @@ pub(super) fn line_object(line: &str) -> String {
 pub(super) fn quote(text: &str, json: &mut String) {
     json.push('"');
     let mut rest = text;
-    while let Some(at) = rest.bytes().position(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+    loop {
+        let at = plain_end(rest.as_bytes(), 0);
         json.push_str(&rest[..at]);
-        match rest.as_bytes()[at] {
+        let Some(&byte) = rest.as_bytes().get(at) else { break };
+        match byte {
             b'"' => json.push_str("\\\""),
             b'\\' => json.push_str("\\\\"),
             b'\n' => json.push_str("\\n"),
@@ -158,7 +161,6 @@ pub(super) fn quote(text: &str, json: &mut String) {
         }
         rest = &rest[at + 1..];
     }
-    json.push_str(rest);
     json.push('"');
 }
 

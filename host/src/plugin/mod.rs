@@ -28,10 +28,11 @@ mod words;
 pub mod worker;
 
 pub use answer::{Answer, Measured, Receipt};
+pub use code::private as private_directory;
 pub use engine::Engine;
 pub use error::{CallError, Stopped};
 pub use limits::{CompileLimits, DescriptorLimits, Limits, ResultLimits, StructureLimits};
 pub use method::{Ability, Digest, Plugin, Source};
 pub use registry::{BuiltIn, Event, Options, Registry, RegistryError, Snapshot};
 pub use rejection::{Reason, Rejection};
-pub use tier::Tier;
+pub use tier::{Tier, UnknownTier};

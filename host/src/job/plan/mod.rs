@@ -7,6 +7,7 @@
 
 mod error;
 mod local;
+mod obey;
 mod ollama;
 mod openai;
 mod prepare;
@@ -23,6 +24,7 @@ use super::spec::{DatasetRef, Spec};
 use crate::contract::{JobSetting, Level, MethodJob, Note, Value};
 use crate::dataset::{self, Counting, Rules, Target, Verdict};
 use crate::plugin::{Ability, Measured, Plugin, Receipt, Tier};
+use crate::policy::Policy;
 use crate::provider::openai::PriceTable;
 use crate::provider::{Date, Provider, Warning, WarningCode};
 use crate::tokens::Tokenizer;
@@ -176,6 +178,7 @@ pub struct Context<'a> {
     cache: Option<&'a Path>,
     progress: Option<dataset::OnProgress>,
     cancel: Option<Arc<AtomicBool>>,
+    policy: Option<&'a Policy>,
 }
 
 impl<'a> Context<'a> {
@@ -191,6 +194,7 @@ impl<'a> Context<'a> {
             cache: None,
             progress: None,
             cancel: None,
+            policy: None,
         }
     }
 
@@ -224,6 +228,12 @@ impl<'a> Context<'a> {
     #[must_use]
     pub fn cancel(self, cancel: Option<Arc<AtomicBool>>) -> Self {
         Self { cancel, ..self }
+    }
+
+    /// With what the operator allows; without it everything is allowed.
+    #[must_use]
+    pub fn policy(self, policy: &'a Policy) -> Self {
+        Self { policy: Some(policy), ..self }
     }
 
     fn options(&self, rules: Rules) -> dataset::Options {
@@ -264,10 +274,13 @@ fn dataset_rules(spec: &Spec) -> (Rules, Tokenizer) {
 ///
 /// # Errors
 /// Whatever is wrong with settings, dataset, base model, plugin, or with what the
-/// plugin returned.
-pub fn plan(spec: &Spec, dataset_path: &Path, context: &Context<'_>) -> Result<Planned, PlanError> {
+/// plugin returned; and what the policy does not allow, before the plugin is called
+/// wherever that can be told by then.
+pub fn plan(spec: &Spec, dataset_path: &Path, context: Context<'_>) -> Result<Planned, PlanError> {
+    let context = &context;
     let plugin = context.plugin;
     let provider = spec.provider;
+    obey::job(context, spec)?;
     if !plugin.can(ability(provider)) {
         return Err(PlanError::NotSupported { method: plugin.id().to_owned(), provider });
     }
@@ -280,6 +293,10 @@ pub fn plan(spec: &Spec, dataset_path: &Path, context: &Context<'_>) -> Result<P
         }
         Provider::OpenAi => openai::base(&spec.base_model)?,
         Provider::Local => {}
+    }
+    obey::file(context, dataset_path)?;
+    if let Some(path) = context.validation {
+        obey::file(context, path)?;
     }
     let seed = seed(&settings);
     let source = prepare::source(spec, dataset_path, context, transform.as_ref(), seed)?;
@@ -298,6 +315,7 @@ pub fn plan(spec: &Spec, dataset_path: &Path, context: &Context<'_>) -> Result<P
         (Some(_), _, Provider::Ollama | Provider::Local) => None,
     };
     let dataset = &ready.dataset;
+    obey::dataset(context, dataset)?;
     let job = spec.method_job(settings, seed);
     let view = Arc::new(dataset.view(tokenizer, seed).map_err(PlanError::Dataset)?);
     let part = Part { spec, job: &job, ready: &ready, validation: validation.as_ref(), view: &view, context };
@@ -309,6 +327,7 @@ pub fn plan(spec: &Spec, dataset_path: &Path, context: &Context<'_>) -> Result<P
     // A file that changed meanwhile explains any other failure better than itself.
     view.failure().map_or(Ok(()), Err).map_err(PlanError::Dataset)?;
     let made = made?;
+    obey::config(context, &made.config)?;
     let mut warnings = crate::provider::settings::warnings(provider, &job.settings);
     warnings.extend(made.warnings);
     warnings.extend(dataset_warnings(dataset.verdict()));

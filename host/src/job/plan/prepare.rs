@@ -149,6 +149,7 @@ pub(super) fn source(
     let options = context.options(Rules::default());
     // The whole verdict first: a transform would stop at the first bad row.
     let original = Dataset::open(path, &options).map_err(PlanError::Dataset)?;
+    super::obey::dataset(context, &original)?;
     no_errors(&original, &[])?;
     let job = spec.method_job(settings.clone(), seed);
     let untyped = spec.untyped_rows;
@@ -335,6 +336,7 @@ pub(super) fn uploadable(
 ) -> Result<Ready, PlanError> {
     let before = Options { rules: options.rules.before_conversion(), ..options.clone() };
     let given = Dataset::open(path, &before).map_err(PlanError::Dataset)?;
+    super::obey::dataset(context, &given)?;
     no_errors(&given, tolerated)?;
     let known = given.recognised();
     let format = known.format;
