@@ -5,7 +5,7 @@
 //! 0.7 on one core and 1.5 on two for check and overview, on rows of about 110 bytes and
 //! on rows of about 1.8 kB, and 0.75 for the transform. Each figure is the best of
 //! several rounds, in which the contestants take turns.
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -155,7 +155,7 @@ fn long(n: usize, text: &mut String) {
         while text.len() - start < length {
             word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             text.push_str(WORDS[(word >> 33) % WORDS.len()]);
-            text.push_str(if (word >> 40) % 24 == 0 { "\\n" } else { " " });
+            text.push_str(if (word >> 40).is_multiple_of(24) { "\\n" } else { " " });
         }
     };
     text.push_str("{\"messages\":[{\"role\":\"system\",\"content\":\"You explain errors of the compiler.\"}");
