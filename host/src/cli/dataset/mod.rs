@@ -2,7 +2,9 @@
 
 mod text;
 
-use super::{Output, registry};
+pub use text::size;
+
+use super::{Operator, Output, registry};
 use crate::contract::{DatasetView as _, Example, MethodJob, Selection};
 use crate::dataset::{
     self, Conversion, Dataset, Destination, Division, Format, Options, Progress, Rules, Severity, Target,
@@ -243,16 +245,17 @@ impl Command {
     }
 }
 
-/// Runs the command. `cache` is where results and what came by standard input are
-/// kept; temporary files go elsewhere.
-pub fn run(command: &Command, cache: Option<&Path>, output: &mut Output) -> Result<(), Error> {
+/// Runs the command. Results and what came by standard input are kept in the
+/// operator's cache; temporary files go elsewhere.
+pub fn run(command: &Command, operator: &Operator, output: &mut Output) -> Result<(), Error> {
+    let cache = Some(operator.cache());
     match command {
         Command::Check(args) => check(args, cache, output),
         Command::Stats(args) => stats(args, cache, output),
         Command::Convert(args) => convert(args, cache, output),
         Command::Sample(args) => sample(args, cache, output),
         Command::Split(args) => split(args, cache, output),
-        Command::Transform(args) => transform(args, cache, output),
+        Command::Transform(args) => transform(args, operator, output),
     }
 }
 
@@ -429,8 +432,8 @@ fn split(args: &SplitArgs, cache: Option<&Path>, output: &mut Output) -> Result<
     Ok(())
 }
 
-fn transform(args: &TransformArgs, cache: Option<&Path>, output: &mut Output) -> Result<(), Error> {
-    let registry = args.registry.load(output)?;
+fn transform(args: &TransformArgs, operator: &Operator, output: &mut Output) -> Result<(), Error> {
+    let registry = args.registry.load(operator, output)?;
     let snapshot = registry.snapshot();
     let plugin = registry::find(&snapshot, &args.by)?;
     if !plugin.can(Ability::Transform) {
@@ -445,7 +448,7 @@ fn transform(args: &TransformArgs, cache: Option<&Path>, output: &mut Output) ->
         .map_err(|errors| Error::from(PlanError::Settings(errors)))?;
     let name = args.out.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let job = MethodJob { name, base_model: String::new(), settings, seed: DEFAULT_SEED };
-    let path = args.input.path(cache)?;
+    let path = args.input.path(Some(operator.cache()))?;
     let options = args.input.options(None, output);
     let measured = Mutex::default();
     let transformed = dataset::transform(
