@@ -72,8 +72,6 @@ points! {
     OpenAiProbe = "openai.probe", OpenAi, [];
     /// An uploaded file is deleted.
     OpenAiDeleteFile = "openai.delete-file", OpenAi, ["DELETE /v1/files/{id}"];
-    /// A tuned model is deleted.
-    OpenAiDeleteModel = "openai.delete-model", OpenAi, ["DELETE /v1/models/{id}"];
 }
 
 /// On which side of an effect.

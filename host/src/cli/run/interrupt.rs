@@ -3,9 +3,9 @@
 
 use super::Command;
 use crate::cli::output::Progress as Say;
-use crate::error::{Error, Kind};
-use crate::store::{Ask, Job, JobId};
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use crate::error::Kind;
+use crate::store::{Ask, JobId};
+use std::io::{BufRead as _, IsTerminal as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -36,16 +36,18 @@ pub(super) async fn ask(say: Say, question: String) -> Option<String> {
     receiver.await.ok().flatten()
 }
 
-/// Does what the user wants after the first Ctrl-C, and gives the jobs as they are then.
+/// Does what the user wants after the first Ctrl-C. Gives what came of the jobs, and
+/// whether this command was ended by that.
 pub(super) async fn handle<F: std::future::Future>(
     command: &Command<'_>,
     active: &Arc<Mutex<Vec<JobId>>>,
     mut work: std::pin::Pin<&mut F>,
-) -> Result<Vec<Job>, Error> {
+) -> (F::Output, bool) {
     let ids = active.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let say = command.display.say();
     let choose = async {
         if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) || ids.is_empty() {
-            return Some("l".to_owned());
+            return None;
         }
         command.display.pause();
         let question = match ids.len() {
@@ -54,56 +56,42 @@ pub(super) async fn handle<F: std::future::Future>(
                 format!("\n{many} jobs are not done. (l)eave them running, (c)ancel them, or go (o)n? [l] ")
             }
         };
-        ask(command.display.say(), question).await
+        ask(say, question).await
     };
     let chosen = tokio::select! {
         chosen = choose => chosen,
         // The work goes on while the user thinks.
-        _ = &mut work => return jobs(command, &ids).await,
-        () = asked() => end_at_once(&ids),
+        results = &mut work => {
+            command.display.go_on();
+            return (results, false);
+        }
+        () = asked() => end_at_once(say, &ids),
     };
     command.display.go_on();
-    match chosen.as_deref().map(str::trim) {
-        Some("o" | "on") => {
-            tokio::select! {
-                _ = &mut work => {}
-                () = asked() => end_at_once(&ids),
-            }
-        }
+    let is_interrupted = match chosen.as_deref().map(str::trim) {
+        Some("o" | "on") => false,
         Some("c" | "cancel") => {
             for id in &ids {
                 // One that has just ended needs no cancelling.
                 let _ = command.executor.store().request(id, Ask::Cancel).await;
             }
-            tokio::select! {
-                _ = &mut work => {}
-                () = asked() => end_at_once(&ids),
-            }
+            true
         }
         _ => {
             command.executor.leave();
-            tokio::select! {
-                _ = &mut work => {}
-                () = asked() => end_at_once(&ids),
-            }
+            true
         }
+    };
+    tokio::select! {
+        results = work => (results, is_interrupted),
+        () = asked() => end_at_once(say, &ids),
     }
-    jobs(command, &ids).await
-}
-
-async fn jobs(command: &Command<'_>, ids: &[JobId]) -> Result<Vec<Job>, Error> {
-    let mut jobs = Vec::with_capacity(ids.len());
-    for id in ids {
-        jobs.push(command.executor.store().job(id.as_str()).await?);
-    }
-    Ok(jobs)
 }
 
 /// The second Ctrl-C. Everything is in the store, so nothing is lost by ending here.
-fn end_at_once(ids: &[JobId]) -> ! {
-    let mut stderr = std::io::stderr().lock();
+fn end_at_once(say: Say, ids: &[JobId]) -> ! {
     for id in ids {
-        let _ = writeln!(stderr, "\nleft {id} as it is: tunesmith jobs resume {id} carries on");
+        say.raw(&format!("left {id} as it is: tunesmith jobs resume {id} carries on"));
     }
     std::process::exit(Kind::Interrupted.exit_code().into());
 }

@@ -186,25 +186,31 @@ impl Command<'_> {
         };
         let active = Arc::new(Mutex::new(Vec::new()));
         let count = items.len();
-        let mut results = {
+        let (mut results, is_interrupted) = {
             let work = stream::iter(items)
                 .map(|item| self.carry(item, &active))
                 .buffer_unordered(self.args.parallel)
                 .collect::<Vec<_>>();
             tokio::pin!(work);
             tokio::select! {
-                results = &mut work => results,
-                () = interrupt::asked() => {
-                    let left = interrupt::handle(self, &active, work).await?;
-                    recovery.abort();
-                    return self.interrupted(left, output).await;
-                }
+                results = &mut work => (results, false),
+                () = interrupt::asked() => interrupt::handle(self, &active, work).await,
             }
         };
+        if is_interrupted {
+            recovery.abort();
+        }
         self.recovered(recovery, output).await;
         self.display.done();
         results.sort_by(|(a, _), (b, _)| a.cmp(b));
-        self.report(count, results, output)
+        let reported = self.report(count, results, output);
+        if !is_interrupted {
+            return reported;
+        }
+        Err(match reported {
+            Ok(()) => Error::silent(Kind::Interrupted),
+            Err(error) => Error { kind: Kind::Interrupted, ..error },
+        })
     }
 
     /// Plans and checks every job before anything is recorded or sent.
@@ -219,12 +225,15 @@ impl Command<'_> {
                     self.display.planned(&item.brief, &item.checked, output);
                     items.push(item);
                 }
-                Err(error) if many => {
+                Err(error) if many || self.args.json => {
                     (failures, kind) = (failures + 1, error.kind);
                     self.display.refused(file, &error, output);
                 }
                 Err(error) => return Err(error),
             }
+        }
+        if failures > 0 && self.args.json {
+            return Err(Error::silent(kind));
         }
         if failures > 0 {
             let message =
@@ -345,6 +354,12 @@ impl Command<'_> {
         if ended.job.state.is_final() {
             return Ok(Came::Ended(Box::new(ended)));
         }
+        // The user left: on Ollama somebody must stay.
+        if item.brief.provider == Provider::Ollama {
+            return detach::hand_over(self.operator, self.given, &self.executor, &ended.job)
+                .await
+                .map(Came::Detached);
+        }
         Ok(Came::Detached(ended.job))
     }
 
@@ -410,28 +425,5 @@ impl Command<'_> {
             Some((_, _, first)) if count > 1 || self.args.json => Err(Error::silent(first.kind)),
             Some((_, _, first)) => Err(first),
         }
-    }
-
-    /// Ends after Ctrl-C: says how to go on.
-    async fn interrupted(&self, jobs: Vec<Job>, output: &mut Output) -> Result<(), Error> {
-        self.display.done();
-        for job in &jobs {
-            if job.state.is_final() {
-                continue;
-            }
-            let handed_over = job.provider == "ollama" && job.owner.is_none();
-            let job = if handed_over {
-                detach::hand_over(self.operator, self.given, &self.executor, job).await?
-            } else {
-                job.clone()
-            };
-            self.display.detached(&job, output);
-        }
-        for job in jobs.iter().filter(|job| job.state == State::Cancelled) {
-            let reason = job.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-            output.progress_handle().say(&format!("{} was cancelled{reason}", job.id));
-        }
-        output.flush();
-        Err(Error::silent(Kind::Interrupted))
     }
 }

@@ -3,8 +3,10 @@
 
 use super::work::Work;
 use super::{Ended, Error, Executor, Until, recorded};
+use crate::error as user;
+use crate::failpoint::{Point, around};
 use crate::provider::Provider;
-use crate::store::{self, Answer, Ask, Change, Claim, Job, JobId, Outcome, RequestId, State};
+use crate::store::{self, Answer, Ask, Change, Claim, Job, JobId, Outcome, RequestId, State, UploadedFile};
 use futures_util::stream::{self, StreamExt as _};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -226,6 +228,26 @@ impl Executor {
             .filter_map(std::future::ready)
             .collect();
         Ok(looked_after.await)
+    }
+
+    /// Deletes an uploaded file at its service, and records that it is gone; false if the
+    /// service did not have it any more. Deleting twice does no harm, so a crash in
+    /// between costs nothing.
+    ///
+    /// # Errors
+    /// [`Error::Setup`] if the file is at another service; the service cannot be reached
+    /// or refuses.
+    pub async fn remove_file(&self, file: &UploadedFile) -> Result<bool, Error> {
+        let ours = super::connect::service(&*self.0.connect, Provider::OpenAi).map_err(Error::Setup)?;
+        if ours != file.service {
+            let message =
+                format!("file {} is at {}, and this command talks to {ours}", file.remote_id, file.service);
+            return Err(Error::Setup(user::Error::new(user::Kind::Usage, message)));
+        }
+        let client = self.0.connect.openai().map_err(Error::Setup)?;
+        let was_there = around(Point::OpenAiDeleteFile, client.delete_file(&file.remote_id)).await?;
+        self.store().file_removed(file.number).await?;
+        Ok(was_there)
     }
 
     /// Looks once at the service for a job that nobody owns, and records what is new.

@@ -219,11 +219,11 @@ impl Executor {
             },
             Err(error) => Err(error),
         };
-        let job = work.job.clone();
+        let id = work.job.id.clone();
         let released = work.release().await;
         result?;
         released?;
-        self.ended(job).await
+        self.ended(self.0.store.job(id.as_str()).await?).await
     }
 
     /// Where a job stands, with its outcome.
