@@ -14,6 +14,7 @@ pub mod operator;
 mod output;
 mod plan;
 mod registry;
+mod run;
 mod save;
 mod schema;
 mod style;
@@ -48,6 +49,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Carry jobs out: plan, confirm, make the model, and check that it answers
+    Run(run::Args),
     /// Show what a job would do: config, warnings, cost; touches nothing
     Plan(plan::Args),
     /// List the methods, or show one with its settings
@@ -71,6 +74,9 @@ enum Command {
     /// Show or make the configuration
     #[command(subcommand)]
     Config(config::Command),
+    /// Carry on recorded jobs in the background; for tunesmith's own use
+    #[command(hide = true)]
+    Runner(run::runner::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
 }
@@ -79,6 +85,8 @@ impl Command {
     /// Whether the caller is a program, so that errors are written for one too.
     fn wants_json(&self) -> bool {
         match self {
+            Self::Run(args) => args.json,
+            Self::Runner(_) => false,
             Self::Plan(args) => args.json,
             Self::Methods(command) => command.json(),
             Self::Dataset(command) => command.json(),
@@ -118,6 +126,8 @@ pub fn main() -> ExitCode {
 fn run(cli: &Cli, output: &mut Output) -> Result<(), Error> {
     let operator = |output: &mut Output| cli.operator.load(output);
     match &cli.command {
+        Command::Run(args) => run::run(args, &cli.operator, &operator(output)?, output),
+        Command::Runner(args) => run::runner::run(args, &operator(output)?, output),
         Command::Plan(args) => plan::run(args, &operator(output)?, output),
         Command::Methods(command) => methods::run(command, &operator(output)?, output),
         Command::Dataset(command) => dataset::run(command, Some(operator(output)?.cache()), output),

@@ -77,6 +77,14 @@ pub fn find<'a>(snapshot: &'a Snapshot, id: &str) -> Result<&'a Arc<Plugin>, Err
     snapshot.get(id).ok_or_else(|| unknown(id, snapshot.methods().map(|plugin| plugin.id())))
 }
 
+/// The method of a job.
+pub fn method<'a>(snapshot: &'a Snapshot, spec: &crate::job::spec::Spec) -> Result<&'a Arc<Plugin>, Error> {
+    find(snapshot, &spec.method).map_err(|mut error| {
+        error.message = format!("{}: method: {}", spec.method_place, error.message);
+        error
+    })
+}
+
 /// The error for a method that is not there.
 pub fn unknown<'a>(id: &str, known: impl IntoIterator<Item = &'a str>) -> Error {
     let known: Vec<&str> = known.into_iter().collect();

@@ -72,15 +72,11 @@ pub struct Args {
 pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Error> {
     let overrides = Overrides { provider: args.provider, settings: args.set.clone() };
     let spec = Spec::load(&args.job, &overrides)?;
-    let dataset = dataset_path(&spec, args, operator)?;
+    let dataset = dataset_path(&spec, &args.job, &args.datasets, operator)?;
     let prices = price_table(args.prices.as_deref())?;
     let registry = args.registry.load(operator, output)?;
     let snapshot = registry.snapshot();
-    let plugin = snapshot.get(&spec.method).ok_or_else(|| {
-        let mut error = registry::unknown(&spec.method, snapshot.methods().map(|plugin| plugin.id()));
-        error.message = format!("{}: method: {}", spec.method_place, error.message);
-        error
-    })?;
+    let plugin = registry::method(&snapshot, &spec)?;
     let engine = registry.engine();
     let parts = lock::Parts { plugin, transform: None, limits: engine.limits(), prices: &prices };
     if args.locked {
@@ -123,15 +119,21 @@ fn verified(verified: &Verified, stored: &Path, json: bool, output: &mut Output)
     if verified.same { Ok(()) } else { Err(Error::silent(Kind::Failed)) }
 }
 
-fn dataset_path(spec: &Spec, args: &Args, operator: &Operator) -> Result<PathBuf, Error> {
+/// Where a job's dataset is.
+pub(super) fn dataset_path(
+    spec: &Spec,
+    job: &Path,
+    datasets: &[(String, PathBuf)],
+    operator: &Operator,
+) -> Result<PathBuf, Error> {
     match &spec.dataset {
-        DatasetRef::Path(path) => Ok(args.job.parent().unwrap_or(Path::new("")).join(path)),
+        DatasetRef::Path(path) => Ok(job.parent().unwrap_or(Path::new("")).join(path)),
         DatasetRef::Id(id) => {
-            let given = args.datasets.iter().find(|(known, _)| known == id);
+            let given = datasets.iter().find(|(known, _)| known == id);
             given.map(|(_, path)| path.clone()).or_else(|| operator.dataset(id)).ok_or_else(|| {
                 let file = operator.datasets().join(format!("{id}.jsonl"));
                 let error = Error::new(Kind::Invalid, format!("dataset {id:?} is not known"));
-                match nearest(args.datasets.iter().map(|(known, _)| known.as_str()), id) {
+                match nearest(datasets.iter().map(|(known, _)| known.as_str()), id) {
                     Some(near) => error.hint(format!("did you mean {near:?}?")),
                     None => error.hint(format!(
                         "say where it is: --dataset {id}=PATH; or put it at {}",
@@ -143,7 +145,8 @@ fn dataset_path(spec: &Spec, args: &Args, operator: &Operator) -> Result<PathBuf
     }
 }
 
-fn price_table(path: Option<&Path>) -> Result<PriceTable, Error> {
+/// The price table in effect.
+pub(super) fn price_table(path: Option<&Path>) -> Result<PriceTable, Error> {
     let Some(path) = path else { return Ok(PriceTable::built_in()) };
     let invalid = |reason: &dyn std::fmt::Display| {
         Error::new(Kind::Invalid, format!("the price table {}: {reason}", path.display()))
@@ -152,7 +155,8 @@ fn price_table(path: Option<&Path>) -> Result<PriceTable, Error> {
     PriceTable::parse(&text).map_err(|error| invalid(&error))
 }
 
-fn today() -> Result<Date, Error> {
+/// The day, by this machine's clock.
+pub(super) fn today() -> Result<Date, Error> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).ok();
     since.and_then(|since| Date::from_unix_seconds(since.as_secs())).ok_or_else(|| {
         Error::new(Kind::Failed, "this machine's clock shows no date of the calendar")
@@ -161,7 +165,7 @@ fn today() -> Result<Date, Error> {
 }
 
 /// Parses `NAME=VALUE`: the value is JSON where it reads as JSON, otherwise a text.
-fn setting(text: &str) -> Result<(String, serde_json::Value), String> {
+pub(super) fn setting(text: &str) -> Result<(String, serde_json::Value), String> {
     let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE, such as n_epochs=3")?;
     if name.is_empty() || name.chars().count() > MAX_NAME_CHARS {
         return Err("the name before = is missing or too long".into());
@@ -170,7 +174,8 @@ fn setting(text: &str) -> Result<(String, serde_json::Value), String> {
     Ok((name.to_owned(), value))
 }
 
-fn dataset(text: &str) -> Result<(String, PathBuf), String> {
+/// Parses `ID=PATH`.
+pub(super) fn dataset(text: &str) -> Result<(String, PathBuf), String> {
     match text.split_once('=') {
         Some((id, path)) if !id.is_empty() && !path.is_empty() => Ok((id.to_owned(), path.into())),
         _ => Err("write it as ID=PATH".into()),
