@@ -5,6 +5,7 @@ mod completions;
 mod config;
 mod dataset;
 mod emulate;
+mod evaluate;
 mod jobs;
 mod methods;
 mod models;
@@ -55,6 +56,8 @@ enum Command {
     /// Check, look at, convert and split datasets
     #[command(subcommand)]
     Dataset(dataset::Command),
+    /// Judge a job, its dataset and its plugins before anyone runs them
+    Evaluate(evaluate::Args),
     /// Print the JSON Schema of a job file
     Schema(schema::Args),
     /// Run stand-ins for Ollama and OpenAI on this machine, for trying things out
@@ -79,6 +82,7 @@ impl Command {
             Self::Plan(args) => args.json,
             Self::Methods(command) => command.json(),
             Self::Dataset(command) => command.json(),
+            Self::Evaluate(args) => args.json,
             Self::Schema(_) => false,
             Self::Emulate(_) => false,
             Self::Jobs(command) => command.json(),
@@ -117,6 +121,7 @@ fn run(cli: &Cli, output: &mut Output) -> Result<(), Error> {
         Command::Plan(args) => plan::run(args, &operator(output)?, output),
         Command::Methods(command) => methods::run(command, &operator(output)?, output),
         Command::Dataset(command) => dataset::run(command, Some(operator(output)?.cache()), output),
+        Command::Evaluate(args) => evaluate::run(args, &operator(output)?, output),
         Command::Schema(args) => schema::run(args, &operator(output)?, output),
         Command::Emulate(args) => emulate::run(args),
         Command::Jobs(command) => jobs::run(command, &operator(output)?, output),

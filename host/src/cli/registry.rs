@@ -38,15 +38,11 @@ impl PluginArgs {
         };
         let engine = Engine::new(operator.limits())
             .map_err(|error| internal("the sandbox could not be set up", &error))?;
-        let worker = std::env::current_exe()
-            .map_err(|error| internal("the program's own path could not be found", &error))?;
+        let worker = program()?;
         let progress = output.progress_handle();
         Ok(Options {
             engine: Arc::new(engine),
-            built_ins: tunesmith_builtin::METHODS
-                .iter()
-                .map(|method| BuiltIn { id: method.id, wasm: method.wasm })
-                .collect(),
+            built_ins: built_ins(),
             directory: self.directory(operator),
             override_built_ins: operator.config().policy.overrides_built_ins(),
             cache: Some(operator.code_cache()),
@@ -56,13 +52,27 @@ impl PluginArgs {
     }
 }
 
-fn event_text(event: &Event) -> String {
+/// The methods that are part of the program.
+pub(super) fn built_ins() -> Vec<BuiltIn> {
+    tunesmith_builtin::METHODS.iter().map(|method| BuiltIn { id: method.id, wasm: method.wasm }).collect()
+}
+
+/// The program itself, which compiles foreign files.
+pub(super) fn program() -> Result<PathBuf, Error> {
+    std::env::current_exe().map_err(|error| {
+        Error::new(Kind::Internal, format!("the program's own path could not be found: {error}"))
+    })
+}
+
+/// What the user may be waiting for, in words that are safe to show.
+pub(super) fn event_text(event: &Event) -> String {
     match event {
         Event::CompilingBuiltIns { count } => {
             format!("compiling {count} built-in methods (the first run of this version)")
         }
         Event::Compiling { path, size } => {
-            format!("compiling {} ({} KiB)", path.display(), size.div_ceil(1024))
+            let path = path.display().to_string();
+            format!("compiling {} ({} KiB)", crate::provider::text::visible(&path), size.div_ceil(1024))
         }
         Event::CacheUnusable { dir, reason } => format!(
             "{} cannot hold compiled code ({reason}), so it is compiled on every run; \

@@ -4,6 +4,7 @@ use super::bounded::{self, Fault};
 use super::place::{Object, Place};
 use crate::contract::MethodJob;
 use crate::provider::Provider;
+use crate::provider::text::visible;
 use serde_json::value::RawValue;
 use std::path::{Path, PathBuf};
 
@@ -117,7 +118,7 @@ pub enum SpecError {
         offset: usize,
     },
     /// The file is not JSON.
-    #[error("{path}, line {line}, column {column}: {reason}")]
+    #[error("{}, line {line}, column {column}: {}", visible(.path), visible(.reason))]
     Syntax {
         /// The file.
         path: String,
@@ -129,7 +130,7 @@ pub enum SpecError {
         reason: String,
     },
     /// A field is wrong.
-    #[error("{place}: {field}: {reason}")]
+    #[error("{}: {}: {}", visible(.place), visible(.field), visible(.reason))]
     Field {
         /// Where.
         place: String,

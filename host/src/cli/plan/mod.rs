@@ -87,7 +87,8 @@ pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), 
         lock::require(&args.job, &parts)?;
     }
     let today = args.today.map_or_else(today, Ok)?;
-    let planned = plan::plan(&spec, &dataset, Context::new(plugin, today, &prices).policy(&operator.config().policy))?;
+    let planned =
+        plan::plan(&spec, &dataset, Context::new(plugin, today, &prices).policy(&operator.config().policy))?;
     if let Some(stored) = &args.verify {
         return verified(&verify::verify(stored, &planned)?, stored, args.json, output);
     }
@@ -142,7 +143,8 @@ fn dataset_path(spec: &Spec, args: &Args, operator: &Operator) -> Result<PathBuf
     }
 }
 
-fn price_table(path: Option<&Path>) -> Result<PriceTable, Error> {
+/// The price table of a file, or the built-in one.
+pub(super) fn price_table(path: Option<&Path>) -> Result<PriceTable, Error> {
     let Some(path) = path else { return Ok(PriceTable::built_in()) };
     let invalid = |reason: &dyn std::fmt::Display| {
         Error::new(Kind::Invalid, format!("the price table {}: {reason}", path.display()))
@@ -151,7 +153,8 @@ fn price_table(path: Option<&Path>) -> Result<PriceTable, Error> {
     PriceTable::parse(&text).map_err(|error| invalid(&error))
 }
 
-fn today() -> Result<Date, Error> {
+/// The day, by this machine's clock.
+pub(super) fn today() -> Result<Date, Error> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).ok();
     since.and_then(|since| Date::from_unix_seconds(since.as_secs())).ok_or_else(|| {
         Error::new(Kind::Failed, "this machine's clock shows no date of the calendar")

@@ -13,6 +13,7 @@ mod openai;
 
 pub use error::PlanError;
 pub use local::LocalPlan;
+pub use obey::breaches;
 pub use ollama::{ModelfileArtifact, OllamaPlan};
 pub use openai::{OpenAiPlan, TrainingFile};
 
