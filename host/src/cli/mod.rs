@@ -53,7 +53,7 @@ enum Command {
     /// List the methods, or show one with its settings
     #[command(subcommand)]
     Methods(methods::Command),
-    /// Check, look at, convert and split datasets
+    /// Check, look at, convert, split and transform datasets
     #[command(subcommand)]
     Dataset(dataset::Command),
     /// Judge a job, its dataset and its plugins before anyone runs them
@@ -120,7 +120,7 @@ fn run(cli: &Cli, output: &mut Output) -> Result<(), Error> {
     match &cli.command {
         Command::Plan(args) => plan::run(args, &operator(output)?, output),
         Command::Methods(command) => methods::run(command, &operator(output)?, output),
-        Command::Dataset(command) => dataset::run(command, Some(operator(output)?.cache()), output),
+        Command::Dataset(command) => dataset::run(command, &operator(output)?, output),
         Command::Evaluate(args) => evaluate::run(args, &operator(output)?, output),
         Command::Schema(args) => schema::run(args, &operator(output)?, output),
         Command::Emulate(args) => emulate::run(args),

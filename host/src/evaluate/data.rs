@@ -30,6 +30,8 @@ pub(super) struct Data {
     pub path: PathBuf,
     /// As the job names it.
     pub shown: String,
+    /// The validation file, where the job names one.
+    pub validation: Option<(File, PathBuf)>,
     /// What was read.
     pub dataset: Dataset,
     screened: u64,
@@ -54,11 +56,21 @@ impl Judge<'_> {
             }
         };
         let file = self.opened(&format!("{}: {shown}", self.request.job.display()), &from, file);
+        let validation = match &spec.validation {
+            None => None,
+            Some(path) => {
+                let place = format!("{}: validation", self.request.job.display());
+                let file = self.below(path);
+                let file = self.opened(&place, path, file)?;
+                let path = confine::path_of(&file);
+                Some((file, path))
+            }
+        };
         let file = file?;
         let path = confine::path_of(&file);
         let dataset = self.read(spec, &from, &path)?;
         let screened = self.screen_rows(spec, &from, &dataset);
-        Some(Data { _file: file, path, shown: from, dataset, screened })
+        Some(Data { _file: file, path, shown: from, validation, dataset, screened })
     }
 
     /// Opens what a job names by a path, which starts at the job's folder and must not
@@ -137,12 +149,14 @@ impl Judge<'_> {
     }
 
     fn read(&mut self, spec: &Spec, shown: &str, path: &Path) -> Option<Dataset> {
-        let basic = plan::dataset_options(spec);
+        let (rules, tokenizer) = plan::dataset_rules(spec);
         let options = Options {
+            rules,
+            tokenizer,
             temporary: Some(self.request.cache.to_owned()),
             cache: Some(self.request.cache.join("datasets")),
             most_unpacked: Some(self.most_bytes()),
-            ..basic
+            ..Options::default()
         };
         let dataset = match Dataset::open(path, &options) {
             Ok(dataset) => dataset,

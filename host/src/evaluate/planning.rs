@@ -5,8 +5,9 @@ use super::plugins::Method;
 use super::report::{Evaluation, PlanFacts, ReceiptFacts};
 use super::{Judge, Rule};
 use crate::contract::Refusal;
+use crate::dataset::TransformError;
 use crate::error::Error;
-use crate::job::plan::{self, Context, PlanError};
+use crate::job::plan::{self, BatchError, Context, PlanError};
 use crate::job::spec::Spec;
 use crate::plugin::{CallError, Plugin, Receipt, Source, Stopped};
 
@@ -26,7 +27,11 @@ impl Judge<'_> {
             // It was reported, and a plan would say it again.
             return Ok(());
         }
-        let context = Context::new(&method.plugin, self.request.today, self.request.prices);
+        let context = Context::new(&method.plugin, self.request.today, self.request.prices)
+            .transform(method.transform.as_deref())
+            .validation(data.validation.as_ref().map(|(_, path)| path.as_path()))
+            .cache(Some(self.request.cache))
+            .temporary(Some(self.request.cache));
         let planned = match plan::plan(spec, &data.path, context) {
             Ok(planned) => planned,
             Err(error) => return self.failed(spec, data, method, error, evaluation),
@@ -34,6 +39,9 @@ impl Judge<'_> {
         let receipt = Receipt { measured: planned.sidecar.measured, ..planned.plan.receipt.clone() };
         self.near_limits(&method.plugin, &receipt);
         evaluation.receipts.push(ReceiptFacts::of(&receipt));
+        if let (Some(transform), Some(run)) = (&planned.plan.transform, &planned.sidecar.transform) {
+            evaluation.receipts.push(ReceiptFacts::of_transform(transform, run));
+        }
         let policy = self.request.policy;
         let place = format!("the config of {}", method.plugin.id());
         for breach in plan::breaches(policy, &planned.plan.config) {
@@ -89,7 +97,7 @@ impl Judge<'_> {
                     self.findings.add(Rule::BaseModelName, &place, &words);
                 }
             }
-            PlanError::NotSupported { .. } | PlanError::Transform { .. } => {
+            PlanError::NotSupported { .. } | PlanError::CannotTransform { .. } => {
                 self.findings.add(Rule::MethodUnsupported, &spec.method_place, &words);
             }
             PlanError::Dataset(error) => self.unread(shown, &data.path, &error),
@@ -109,9 +117,49 @@ impl Judge<'_> {
                 }
             }
             PlanError::Policy(breach) => self.obey(shown, Err(*breach)),
-            PlanError::Unconverted { .. } => self.findings.add(Rule::DatasetInvalid, shown, &words),
-            // The dataset was checked before, and a plan is always JSON.
-            other @ (PlanError::DatasetErrors { .. } | PlanError::Encoding(_)) => return Err(other.into()),
+            PlanError::DatasetErrors { .. }
+            | PlanError::Convert(_)
+            | PlanError::Unconvertible { .. }
+            | PlanError::OtherFormat { .. }
+            | PlanError::NotPreference { .. } => self.findings.add(Rule::DatasetInvalid, shown, &words),
+            PlanError::Transforming { error, .. } => {
+                self.transforming(data, method, &words, *error, evaluation)?;
+            }
+            // The job's plugins and files were given, and a plan is always JSON.
+            other @ (PlanError::NoTransform { .. }
+            | PlanError::NoCache
+            | PlanError::NoValidation
+            | PlanError::Encoding(_)) => return Err(other.into()),
+        }
+        Ok(())
+    }
+
+    /// Why the dataset could not be transformed.
+    fn transforming(
+        &mut self,
+        data: &Data,
+        method: &Method,
+        words: &str,
+        error: TransformError<BatchError>,
+        evaluation: &mut Evaluation,
+    ) -> Result<(), Error> {
+        let id = method.transform.as_ref().map_or("", |plugin| plugin.id());
+        let place = format!("plugin {id}");
+        match error {
+            TransformError::Failed { source: BatchError::Call(error), .. } => {
+                self.stopped(&place, error, evaluation)?;
+            }
+            TransformError::Failed { source: BatchError::Refused(_), .. } => {
+                self.findings.add(Rule::MethodRefuses, &place, words);
+            }
+            TransformError::Broken { .. } => self.findings.add(Rule::PluginBreaksRules, &place, words),
+            TransformError::Dataset(error) => self.unread(&data.shown, &data.path, &error),
+            TransformError::Untyped { .. }
+            | TransformError::Invalid { .. }
+            | TransformError::NothingLeft { .. } => {
+                self.findings.add(Rule::DatasetInvalid, &data.shown, words);
+            }
+            TransformError::Write(error) => return Err(error.into()),
         }
         Ok(())
     }

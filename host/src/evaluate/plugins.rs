@@ -27,6 +27,8 @@ impl Plugins {
 pub(super) struct Method {
     /// The method.
     pub plugin: Arc<Plugin>,
+    /// The plugin that transforms the dataset first.
+    pub transform: Option<Arc<Plugin>>,
 }
 
 impl Judge<'_> {
@@ -40,8 +42,11 @@ impl Judge<'_> {
             Error::new(Kind::Internal, format!("the sandbox could not be set up: {error}"))
         })?;
         let engine = Arc::new(engine);
-        let used =
-            |id: &str| spec.is_some_and(|spec| spec.method == id || spec.transform.as_deref() == Some(id));
+        let used = |id: &str| {
+            spec.is_some_and(|spec| {
+                spec.method == id || spec.transform.as_ref().is_some_and(|transform| transform.method == id)
+            })
+        };
         let mut plugins = Plugins { by_id: BTreeMap::new(), facts: Vec::new() };
         if self.request.built_ins.iter().any(|built_in| used(built_in.id)) {
             let built_ins = self.request.built_ins.iter().filter(|built_in| used(built_in.id));
@@ -152,16 +157,17 @@ impl Judge<'_> {
     /// The plugins that the job uses; none where one is not there or cannot do it.
     pub(super) fn method(&mut self, spec: &Spec, plugins: &Plugins) -> Option<Method> {
         let plugin = self.find(&spec.method_place, &spec.method, plugins);
-        if let Some(transform) = &spec.transform {
-            self.find(&format!("{}: transform", self.request.job.display()), transform, plugins)?;
-        }
+        let transform = match &spec.transform {
+            None => None,
+            Some(transform) => Some(self.find(&transform.place, &transform.method, plugins)?),
+        };
         let plugin = plugin?;
         if !plugin.can(plan::ability(spec.provider)) {
             let what = format!("method {} does not support {}", quoted(plugin.id()), spec.provider);
             self.findings.add(Rule::MethodUnsupported, &spec.method_place, &what);
             return None;
         }
-        Some(Method { plugin })
+        Some(Method { plugin, transform })
     }
 
     fn find(&mut self, place: &str, id: &str, plugins: &Plugins) -> Option<Arc<Plugin>> {

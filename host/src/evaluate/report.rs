@@ -2,7 +2,7 @@
 //! somebody else wrote is on one line and holds nothing that a terminal obeys.
 
 use super::finding::{Finding, Verdict};
-use crate::job::plan::{Config, Planned};
+use crate::job::plan::{Config, Planned, TransformFacts, TransformRun};
 use crate::plugin::{Ability, Measured, Plugin, Receipt, Rejection, Tier};
 use crate::provider::Provider;
 use crate::provider::text::excerpt;
@@ -208,6 +208,22 @@ impl PlanFacts {
 }
 
 impl ReceiptFacts {
+    /// All batches of a transform together; nothing, where its result was in the cache.
+    pub(super) fn of_transform(facts: &TransformFacts, run: &TransformRun) -> Self {
+        Self {
+            plugin: name(&facts.method.id),
+            sha256: facts.method.sha256.clone(),
+            call: "transform.apply".to_owned(),
+            fuel: None,
+            measured: Measured {
+                wall: run.wall,
+                peak_memory: run.peak_memory,
+                rows: facts.rows,
+                ..Measured::default()
+            },
+        }
+    }
+
     pub(super) fn of(receipt: &Receipt) -> Self {
         Self {
             plugin: name(&receipt.plugin),
