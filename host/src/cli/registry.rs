@@ -34,9 +34,11 @@ impl PluginArgs {
                 .map(|method| BuiltIn { id: method.id, wasm: method.wasm })
                 .collect(),
             directory: self.plugins.clone(),
+            directory_may_be_missing: false,
             override_built_ins: false,
             cache: cache_directory(),
             worker,
+            golden: None,
             on_event: Arc::new(move |event| progress.say(&event_text(event))),
         })?;
         for rejection in registry.snapshot().rejections() {
