@@ -199,7 +199,7 @@ impl Client {
                     Err(_) if refused => break,
                     Err(mut error) => {
                         error.status = Some(status);
-                        error.request_id = about.request_id;
+                        error.request_id = about.request_id.take();
                         error.sent = Sent::Maybe;
                         return Err(error);
                     }

@@ -292,7 +292,7 @@ impl Client {
     fn unreadable(&self, operation: Operation, file: &TrainingFile, error: ApiError) -> ApiError {
         let why = match Stamp::of(&file.file) {
             Ok(stamp) if stamp != file.stamp => changed().to_string(),
-            _ => error.cause.unwrap_or_default(),
+            _ => error.cause.clone().unwrap_or_default(),
         };
         let mut local = ApiError::new(operation, &self.0.endpoint, ErrorKind::Local)
             .because(format!("{}: {why}", file.path.display()));
