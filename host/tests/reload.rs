@@ -160,7 +160,8 @@ fn a_partial_or_slow_write_costs_nothing_but_time() {
     let snapshot = followed.until_serves("describes", &bytes);
     assert!(snapshot.rejections().is_empty(), "{:?}", snapshot.rejections());
 
-    // Cut off for good: what works goes on.
+    // Cut off for good: what works goes on. What was said of the parts is past.
+    followed.said();
     fs::write(followed.path("method.wasm"), &bytes[..bytes.len() / 2]).unwrap();
     let change = followed.next("rejected");
     let What::Rejected { still_serving, .. } = change.what else { panic!("{change}") };
@@ -171,7 +172,9 @@ fn a_partial_or_slow_write_costs_nothing_but_time() {
 fn a_rejected_file_never_displaces_a_working_one() {
     let followed = Followed::serving("v=1");
     let before = get(&followed.registry, "describes");
-    for (bad, rule) in [(good("bad-id"), "descriptor"), (good("ability-traps"), "trap"), (b"no".to_vec(), "not-wasm")] {
+    for (bad, rule) in
+        [(good("bad-id"), "descriptor"), (good("ability-traps"), "trap"), (b"no".to_vec(), "not-wasm")]
+    {
         followed.rename_into("method.wasm", &bad);
         let change = followed.next("rejected");
         let What::Rejected { reason, still_serving } = &change.what else { panic!("{change}") };
@@ -220,7 +223,8 @@ fn a_file_that_is_removed_and_created_in_between_serves_all_the_time() {
     place.put("method.wasm", &good("v=1"));
     let options = place.options();
     // The grace is longer than a busy machine may pause here.
-    let followed = Followed::with(place, options, WatchOptions { grace: PATIENCE, ..WatchOptions::default() });
+    let followed =
+        Followed::with(place, options, WatchOptions { grace: PATIENCE, ..WatchOptions::default() });
     fs::remove_file(followed.path("method.wasm")).unwrap();
     for _ in 0..50 {
         assert!(followed.registry.snapshot().get("describes").is_some());
@@ -510,8 +514,10 @@ fn start_up_is_the_same_path() {
     followed.rename_into("other.wasm", guest("well_behaved"));
     fs::create_dir(followed.path("directory.wasm")).unwrap();
     let state = |snapshot: &Snapshot| {
-        let methods: Vec<_> =
-            snapshot.methods().map(|plugin| (plugin.id().to_owned(), plugin.digest(), plugin.source().clone())).collect();
+        let methods: Vec<_> = snapshot
+            .methods()
+            .map(|plugin| (plugin.id().to_owned(), plugin.digest(), plugin.source().clone()))
+            .collect();
         let rejections: Vec<_> = snapshot.rejections().iter().map(ToString::to_string).collect();
         (methods, rejections)
     };

@@ -81,18 +81,17 @@ impl CodeStore {
             None => None,
             Some(dir) => match private(dir) {
                 Ok(()) => {
-                    return Ok((Self { dir: dir.into(), most, total: Mutex::default(), _temporary: None }, None));
+                    return Ok((
+                        Self { dir: dir.into(), most, total: Mutex::default(), _temporary: None },
+                        None,
+                    ));
                 }
                 Err(reason) => Some(Unusable { dir: dir.into(), reason }),
             },
         };
         let temporary = tempfile::Builder::new().prefix("tunesmith-").tempdir()?;
-        let store = Self {
-            dir: temporary.path().into(),
-            most,
-            total: Mutex::default(),
-            _temporary: Some(temporary),
-        };
+        let store =
+            Self { dir: temporary.path().into(), most, total: Mutex::default(), _temporary: Some(temporary) };
         Ok((store, unusable))
     }
 

@@ -1,7 +1,7 @@
 //! Why a call to a plugin did not give an answer.
 
-use super::{Quarantine, Receipt};
 use super::words::{count, size, time};
+use super::{Quarantine, Receipt};
 use crate::error::{Error, Kind};
 use std::fmt;
 use std::time::Duration;

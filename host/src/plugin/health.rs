@@ -27,7 +27,13 @@ pub struct Quarantine {
 
 impl fmt::Display for Quarantine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "failed {} times in a row within {}; the last time, it {}", self.failures, time(self.within), self.last)
+        write!(
+            f,
+            "failed {} times in a row within {}; the last time, it {}",
+            self.failures,
+            time(self.within),
+            self.last
+        )
     }
 }
 

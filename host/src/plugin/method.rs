@@ -358,12 +358,10 @@ impl Plugin {
             Source::BuiltIn => Trust::BuiltIn,
             Source::File(_) => Trust::Foreign,
         };
-        let linked = self
-            .compiler
-            .linked(bytes, self.digest(), Flavour::Timed, trust, &|| {}, &self.cancel)
-            .map_err(|reason| {
-                Stopped::Host(format!("its code for transforming ({}) {reason}", size(self.size)))
-            })?;
+        let linked =
+            self.compiler.linked(bytes, self.digest(), Flavour::Timed, trust, &|| {}, &self.cancel).map_err(
+                |reason| Stopped::Host(format!("its code for transforming ({}) {reason}", size(self.size))),
+            )?;
         Ok(Arc::clone(self.timed.get_or_init(|| linked.code)))
     }
 }

@@ -122,7 +122,11 @@ impl Registry {
 enum Message {
     Hint(Hint),
     /// A look ended; whether it has to be repeated.
-    Looked { path: PathBuf, number: u64, again: bool },
+    Looked {
+        path: PathBuf,
+        number: u64,
+        again: bool,
+    },
     Stop,
 }
 
@@ -205,7 +209,12 @@ struct Follower {
 }
 
 impl Follower {
-    fn new(registry: Arc<Registry>, directory: PathBuf, options: WatchOptions, sender: Sender<Message>) -> Self {
+    fn new(
+        registry: Arc<Registry>,
+        directory: PathBuf,
+        options: WatchOptions,
+        sender: Sender<Message>,
+    ) -> Self {
         let polls = options.poll.is_some();
         Self {
             registry,
@@ -291,9 +300,7 @@ impl Follower {
         let stamp = self.running.remove(path).and_then(|running| running.stamp);
         if again {
             let since = Instant::now();
-            self.pending
-                .entry(path.to_owned())
-                .or_insert_with(|| Pending { stamp, since, done: false });
+            self.pending.entry(path.to_owned()).or_insert_with(|| Pending { stamp, since, done: false });
         }
         // From this thread, since it ends with the one that started it.
         self.registry.prepare();
@@ -389,8 +396,7 @@ impl Follower {
 
     /// The directory is gone. What was loaded from it stays.
     fn lose(&mut self) {
-        let had = !self.seen.is_empty() || !self.running.is_empty();
-        if had && !std::mem::replace(&mut self.lost, true) {
+        if self.registry.has_files() && !std::mem::replace(&mut self.lost, true) {
             self.registry.tell(Change::of_directory(&self.directory, What::DirectoryGone));
         }
         self.next_compare = Instant::now() + self.options.heartbeat.min(POLL);
@@ -441,7 +447,8 @@ impl Follower {
         let look = self.registry.begin(&path);
         let cancel = Cancel::default();
         let running = Running { number: look.number, stamp, cancel: cancel.clone() };
-        let looking = Looking { registry: Arc::clone(&self.registry), look, cancel, sender: self.sender.clone() };
+        let looking =
+            Looking { registry: Arc::clone(&self.registry), look, cancel, sender: self.sender.clone() };
         let thread = std::thread::Builder::new().name("plugin reload".into());
         if thread.spawn(move || looking.run()).is_err() {
             // Another try when there may be room for a thread.

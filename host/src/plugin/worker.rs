@@ -64,9 +64,8 @@ fn run(mut arguments: impl Iterator<Item = String>) -> Result<(), (i32, String)>
     let limits = Limits { stack: usize::try_from(stack).map_err(|_| misused())?, ..Limits::default() };
     let engine = wasmtime::Engine::new(&config(flavour, &limits))
         .map_err(|error| (MISUSED, format!("no engine: {error:#}")))?;
-    let bytes = input().map_err(|_| {
-        (MISUSED, "the file was cut off on its way to the compile worker".into())
-    })?;
+    let bytes =
+        input().map_err(|_| (MISUSED, "the file was cut off on its way to the compile worker".into()))?;
     let compiled = compile(&bytes, &engine).map_err(|failure| match failure {
         Failure::Encode(words) => (CANNOT_ENCODE, words),
         Failure::Compile(words) if is_async(&words) => (ASYNC, words),

@@ -282,6 +282,11 @@ impl Registry {
         next
     }
 
+    /// Whether anything is known of any file.
+    pub(super) fn has_files(&self) -> bool {
+        !self.files().known.is_empty()
+    }
+
     /// Begins a look at a file; what an earlier one finds does not count any more.
     pub(super) fn begin(&self, path: &Path) -> Look {
         self.files().begin(path)

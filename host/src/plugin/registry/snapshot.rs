@@ -84,7 +84,8 @@ pub(super) fn assemble(parts: Parts<'_>, files: &mut BTreeMap<PathBuf, Known>) -
         }
     };
     // Within each group the order is that of the names.
-    let mut in_turn: Vec<_> = files.iter_mut().map(|(path, known)| (turn(path, known), path, known)).collect();
+    let mut in_turn: Vec<_> =
+        files.iter_mut().map(|(path, known)| (turn(path, known), path, known)).collect();
     in_turn.sort_by(|(a, ..), (b, ..)| a.cmp(b));
     for (turn, path, known) in in_turn {
         let mut place = |plugin: &Arc<Plugin>| place(&mut methods, plugin, override_built_ins);
@@ -97,7 +98,8 @@ pub(super) fn assemble(parts: Parts<'_>, files: &mut BTreeMap<PathBuf, Known>) -
             }
         });
         // The generation before, if it is another one, keeps its own id.
-        let older = |place: &mut dyn FnMut(&Arc<Plugin>) -> bool| known.serving.clone().filter(|older| place(older));
+        let older =
+            |place: &mut dyn FnMut(&Arc<Plugin>) -> bool| known.serving.clone().filter(|older| place(older));
         known.serving = newest.or_else(|| older(&mut |plugin| place(plugin).is_ok()));
         if turn == Turn::Gone {
             continue;
