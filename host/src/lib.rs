@@ -12,6 +12,7 @@ pub mod emulator;
 pub mod error;
 pub mod job;
 pub mod plugin;
+pub mod policy;
 pub mod provider;
 pub mod secret;
 pub mod store;

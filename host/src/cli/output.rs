@@ -97,6 +97,9 @@ impl Output {
 
     /// Shows an error: for people on stderr; for programs also on stdout as an object.
     pub fn error(&mut self, error: &Error, json: bool) {
+        if error.is_silent() {
+            return;
+        }
         if json {
             self.json(&serde_json::json!({ "error": {
                 "code": error.kind.exit_code(), "message": error.message, "hints": error.hints,

@@ -34,6 +34,7 @@ pub mod worker;
 
 pub use answer::{Answer, Measured, Receipt};
 pub use change::{Change, What, Widening};
+pub use code::private as private_directory;
 pub use engine::Engine;
 pub use error::{CallError, Stopped};
 pub use file::Stamp;
@@ -42,5 +43,9 @@ pub use limits::{CompileLimits, DescriptorLimits, Limits, ResultLimits, Structur
 pub use method::{Ability, Digest, Plugin, Source};
 pub use registry::{BuiltIn, Event, Golden, Options, Registry, RegistryError, Snapshot};
 pub use rejection::{Reason, Rejection};
+<<<<<<< HEAD
 pub use tier::Tier;
 pub use watch::{Watch, WatchOptions};
+=======
+pub use tier::{Tier, UnknownTier};
+>>>>>>> main

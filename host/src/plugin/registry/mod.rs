@@ -194,6 +194,11 @@ impl Registry {
         Ok(registry)
     }
 
+    /// The engine that its plugins run in, with the limits.
+    pub fn engine(&self) -> &Engine {
+        &self.options.engine
+    }
+
     /// The plugins of this moment. Never waits for a reload.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))

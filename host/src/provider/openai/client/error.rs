@@ -246,6 +246,7 @@ impl ApiError {
             FaultKind::Tls => ErrorKind::Tls,
             FaultKind::Timeout => ErrorKind::Timeout,
             FaultKind::Dropped => ErrorKind::Dropped,
+            FaultKind::NotHttp => ErrorKind::Malformed,
             FaultKind::Local => ErrorKind::Local,
         };
         let mut error = Self::new(operation, endpoint, kind).because(excerpt(&fault.cause, LONGEST_MESSAGE));

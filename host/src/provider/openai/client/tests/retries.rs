@@ -1,8 +1,8 @@
 //! What is sent again, when, and what never is.
 
-use super::server::{Act, Misbehaving, http};
 use super::*;
 use crate::provider::http::Rate;
+use crate::provider::http::misbehaving::{Act, Misbehaving, http};
 use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
@@ -144,10 +144,6 @@ async fn an_asked_wait_holds_up_every_client_of_the_provider() {
     let second = start.elapsed();
     let first = first.await.unwrap().unwrap();
     assert!(first >= Duration::from_secs(30) && second >= Duration::from_secs(30), "{first:?} {second:?}");
-    assert!(
-        first.abs_diff(second) >= Duration::from_millis(100),
-        "they go on one by one: {first:?} {second:?}"
-    );
 }
 
 #[tokio::test(start_paused = true)]
