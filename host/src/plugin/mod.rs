@@ -43,9 +43,5 @@ pub use limits::{CompileLimits, DescriptorLimits, Limits, ResultLimits, Structur
 pub use method::{Ability, Digest, Plugin, Source};
 pub use registry::{BuiltIn, Event, Golden, Options, Registry, RegistryError, Snapshot};
 pub use rejection::{Reason, Rejection};
-<<<<<<< HEAD
-pub use tier::Tier;
-pub use watch::{Watch, WatchOptions};
-=======
 pub use tier::{Tier, UnknownTier};
->>>>>>> main
+pub use watch::{Watch, WatchOptions};
