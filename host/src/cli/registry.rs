@@ -45,9 +45,11 @@ impl PluginArgs {
             engine: Arc::new(engine),
             built_ins: built_ins(),
             directory: self.directory(operator),
+            directory_may_be_missing: false,
             override_built_ins: operator.config().policy.overrides_built_ins(),
             cache: Some(operator.code_cache()),
             worker,
+            golden: None,
             on_event: Arc::new(move |event| progress.say(&event_text(event))),
         })
     }

@@ -82,9 +82,13 @@ impl Judge<'_> {
             engine: Arc::clone(engine),
             built_ins: Vec::new(),
             directory: None,
+            directory_may_be_missing: false,
+            // Never under evaluate, whatever the policy says.
             override_built_ins: false,
             cache: Some(self.request.cache.join("code")),
             worker: self.request.worker.clone(),
+            // What lies beside a file that nobody vouches for is not looked at.
+            golden: None,
             on_event: Arc::clone(&self.request.on_event),
         }
     }
@@ -119,7 +123,7 @@ impl Judge<'_> {
     fn rejected(&mut self, file: &str, rejection: &Rejection) -> Result<(), Error> {
         let reason = &rejection.reason;
         let rule = match reason {
-            Reason::Unreadable(_) | Reason::NotAFile(_) => Rule::PluginUnreadable,
+            Reason::Unreadable(_) | Reason::NotAFile(_) | Reason::Changing => Rule::PluginUnreadable,
             Reason::Import { .. } => Rule::PluginImports,
             Reason::TooBig { .. }
             | Reason::Structure { .. }
