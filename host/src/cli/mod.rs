@@ -6,6 +6,7 @@ mod config;
 mod dataset;
 mod doctor;
 mod emulate;
+mod evaluate;
 mod jobs;
 mod methods;
 mod models;
@@ -56,9 +57,11 @@ enum Command {
     /// List the methods, or show one with its settings
     #[command(subcommand)]
     Methods(methods::Command),
-    /// Check, look at, convert and split datasets
+    /// Check, look at, convert, split and transform datasets
     #[command(subcommand)]
     Dataset(dataset::Command),
+    /// Judge a job, its dataset and its plugins before anyone runs them
+    Evaluate(evaluate::Args),
     /// Print the JSON Schema of a job file
     Schema(schema::Args),
     /// Run stand-ins for Ollama and OpenAI on this machine, for trying things out
@@ -90,6 +93,7 @@ impl Command {
             Self::Plan(args) => args.json,
             Self::Methods(command) => command.json(),
             Self::Dataset(command) => command.json(),
+            Self::Evaluate(args) => args.json,
             Self::Schema(_) => false,
             Self::Emulate(_) => false,
             Self::Jobs(command) => command.json(),
@@ -130,7 +134,8 @@ fn run(cli: &Cli, output: &mut Output) -> Result<(), Error> {
         Command::Runner(args) => run::runner::run(args, &operator(output)?, output),
         Command::Plan(args) => plan::run(args, &operator(output)?, output),
         Command::Methods(command) => methods::run(command, &operator(output)?, output),
-        Command::Dataset(command) => dataset::run(command, Some(operator(output)?.cache()), output),
+        Command::Dataset(command) => dataset::run(command, &operator(output)?, output),
+        Command::Evaluate(args) => evaluate::run(args, &operator(output)?, output),
         Command::Schema(args) => schema::run(args, &operator(output)?, output),
         Command::Emulate(args) => emulate::run(args),
         Command::Jobs(command) => jobs::run(command, &operator(output)?, output),

@@ -4,6 +4,7 @@
 use super::{Operator, Output};
 use crate::error::{Error, Kind};
 use crate::job::nearest;
+use crate::job::spec::Spec;
 use crate::plugin::{BuiltIn, Engine, Event, Options, Plugin, Registry, Snapshot};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -38,31 +39,43 @@ impl PluginArgs {
         };
         let engine = Engine::new(operator.limits())
             .map_err(|error| internal("the sandbox could not be set up", &error))?;
-        let worker = std::env::current_exe()
-            .map_err(|error| internal("the program's own path could not be found", &error))?;
+        let worker = program()?;
         let progress = output.progress_handle();
         Ok(Options {
             engine: Arc::new(engine),
-            built_ins: tunesmith_builtin::METHODS
-                .iter()
-                .map(|method| BuiltIn { id: method.id, wasm: method.wasm })
-                .collect(),
+            built_ins: built_ins(),
             directory: self.directory(operator),
+            directory_may_be_missing: false,
             override_built_ins: operator.config().policy.overrides_built_ins(),
             cache: Some(operator.code_cache()),
             worker,
+            golden: None,
             on_event: Arc::new(move |event| progress.say(&event_text(event))),
         })
     }
 }
 
-fn event_text(event: &Event) -> String {
+/// The methods that are part of the program.
+pub(super) fn built_ins() -> Vec<BuiltIn> {
+    tunesmith_builtin::METHODS.iter().map(|method| BuiltIn { id: method.id, wasm: method.wasm }).collect()
+}
+
+/// The program itself, which compiles foreign files.
+pub(super) fn program() -> Result<PathBuf, Error> {
+    std::env::current_exe().map_err(|error| {
+        Error::new(Kind::Internal, format!("the program's own path could not be found: {error}"))
+    })
+}
+
+/// What the user may be waiting for, in words that are safe to show.
+pub(super) fn event_text(event: &Event) -> String {
     match event {
         Event::CompilingBuiltIns { count } => {
             format!("compiling {count} built-in methods (the first run of this version)")
         }
         Event::Compiling { path, size } => {
-            format!("compiling {} ({} KiB)", path.display(), size.div_ceil(1024))
+            let path = path.display().to_string();
+            format!("compiling {} ({} KiB)", crate::provider::text::visible(&path), size.div_ceil(1024))
         }
         Event::CacheUnusable { dir, reason } => format!(
             "{} cannot hold compiled code ({reason}), so it is compiled on every run; \
@@ -83,6 +96,16 @@ pub fn method<'a>(snapshot: &'a Snapshot, spec: &crate::job::spec::Spec) -> Resu
         error.message = format!("{}: method: {}", spec.method_place, error.message);
         error
     })
+}
+
+/// The plugin that a job names as its transform, if it names one.
+pub fn transform<'a>(spec: &Spec, snapshot: &'a Snapshot) -> Result<Option<&'a Plugin>, Error> {
+    let Some(asked) = &spec.transform else { return Ok(None) };
+    let found = find(snapshot, &asked.method).map_err(|mut error| {
+        error.message = format!("{}: transform: {}", asked.place, error.message);
+        error
+    })?;
+    Ok(Some(found))
 }
 
 /// The error for a method that is not there.
