@@ -27,7 +27,7 @@ pub use behaviour::{
 pub use clock::Pace;
 pub use disk::Running;
 pub use faults::{Action, Armed, Counts, Fault, FaultError, Faults};
-pub use ollama::DEFAULT_MODELS;
+pub use ollama::{ANY_MODEL, DEFAULT_MODELS};
 
 use clock::Clock;
 use disk::{StateDir, Taken};

@@ -6,6 +6,7 @@ pub mod lock;
 mod place;
 pub mod plan;
 pub mod schema;
+pub mod services;
 pub mod settings;
 pub mod spec;
 pub mod verify;

@@ -1,13 +1,17 @@
 //! `tunesmith plan`: what a job would do; touches nothing.
 
+mod difference;
 mod text;
+mod watch;
 
-use super::{Output, registry};
+use super::watch::Paths;
+use super::{Operator, Output, registry};
 use crate::error::{Error, Kind};
-use crate::job::plan::{self, Context};
+use crate::job::plan::{self, Context, Planned};
 use crate::job::spec::{DatasetRef, MAX_NAME_CHARS, Overrides, Spec, SpecError};
 use crate::job::verify::{self, Verified};
 use crate::job::{artifacts, lock, nearest};
+use crate::plugin::Registry;
 use crate::provider::openai::PriceTable;
 use crate::provider::{Date, Provider};
 use serde_json::json;
@@ -56,9 +60,19 @@ pub struct Args {
     #[arg(long, value_name = "PLAN", conflicts_with = "out")]
     verify: Option<PathBuf>,
 
-    /// Print one JSON object
+    /// Print one JSON object; with --watch, one a line
     #[arg(long)]
     pub(super) json: bool,
+
+    /// Plan again whenever the job, its dataset or a plugin changes, and show what that
+    /// changed, until Ctrl-C
+    #[arg(long, conflicts_with_all = ["lock", "verify"])]
+    watch: bool,
+
+    /// Look at the plugin directory from time to time in place of waiting to be told: for
+    /// network and container mounts
+    #[arg(long, requires = "watch")]
+    poll: bool,
 
     /// The day of planning, which decides the notes on closing dates
     #[arg(long, value_name = "YYYY-MM-DD", hide = true)]
@@ -69,35 +83,15 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, output: &mut Output) -> Result<(), Error> {
-    let overrides = Overrides { provider: args.provider, settings: args.set.clone() };
-    let spec = Spec::load(&args.job, &overrides)?;
-    let dataset = dataset_path(&spec, args)?;
-    let prices = price_table(args.prices.as_deref())?;
-    let registry = args.registry.load(output)?;
-    let snapshot = registry.snapshot();
-    let plugin = snapshot.get(&spec.method).ok_or_else(|| {
-        let mut error = registry::unknown(&spec.method, snapshot.methods().map(|plugin| plugin.id()));
-        error.message = format!("{}: method: {}", spec.method_place, error.message);
-        error
-    })?;
-    let engine = registry.engine();
-    let parts = lock::Parts { plugin, transform: None, limits: engine.limits(), prices: &prices };
-    if args.locked {
-        lock::require(&args.job, &parts)?;
+pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Error> {
+    if args.watch {
+        return watch::run(args, operator, output);
     }
-    let today = args.today.map_or_else(today, Ok)?;
-    let planned = plan::plan(&spec, &dataset, Context::new(plugin, today, &prices))?;
+    let inputs = Inputs::of(args, operator, &mut Paths::default())?;
+    let registry = args.registry.load(operator, output)?;
+    let Attempt { planned, written } = attempt(args, operator, &inputs, &registry)?;
     if let Some(stored) = &args.verify {
         return verified(&verify::verify(stored, &planned)?, stored, args.json, output);
-    }
-    let mut written = match &args.out {
-        None => Vec::new(),
-        Some(folder) => artifacts::write(folder, &planned.artifacts())
-            .map_err(|error| Error::new(Kind::Failed, error.to_string()))?,
-    };
-    if args.lock {
-        written.push(lock::write(&args.job, &parts)?);
     }
     if args.json {
         output.json(&json!({
@@ -112,6 +106,64 @@ pub fn run(args: &Args, output: &mut Output) -> Result<(), Error> {
     Ok(())
 }
 
+/// What a plan is made from, besides methods.
+struct Inputs {
+    spec: Spec,
+    dataset: PathBuf,
+    prices: PriceTable,
+}
+
+impl Inputs {
+    /// Reads job and prices. `files` gets those that decide the plan, as far as they are
+    /// known when something is wrong.
+    fn of(args: &Args, operator: &Operator, files: &mut Paths) -> Result<Self, Error> {
+        files.follow(&args.job);
+        if let Some(prices) = &args.prices {
+            files.follow(prices);
+        }
+        let overrides = Overrides { provider: args.provider, settings: args.set.clone() };
+        let spec = Spec::load(&args.job, &overrides)?;
+        let dataset = dataset_path(&spec, args, operator)?;
+        files.follow(&dataset);
+        let prices = price_table(args.prices.as_deref())?;
+        Ok(Self { spec, dataset, prices })
+    }
+}
+
+/// A plan, and the files that it was written to.
+struct Attempt {
+    planned: Planned,
+    written: Vec<PathBuf>,
+}
+
+/// Plans once, by the methods of this moment.
+fn attempt(args: &Args, operator: &Operator, inputs: &Inputs, registry: &Registry) -> Result<Attempt, Error> {
+    let Inputs { spec, dataset, prices } = inputs;
+    let snapshot = registry.snapshot();
+    let plugin = snapshot.get(&spec.method).ok_or_else(|| {
+        let mut error = registry::unknown(&spec.method, snapshot.methods().map(|plugin| plugin.id()));
+        error.message = format!("{}: method: {}", spec.method_place, error.message);
+        error
+    })?;
+    let engine = registry.engine();
+    let parts = lock::Parts { plugin, transform: None, limits: engine.limits(), prices };
+    if args.locked {
+        lock::require(&args.job, &parts)?;
+    }
+    let today = args.today.map_or_else(today, Ok)?;
+    let planned =
+        plan::plan(spec, dataset, Context::new(plugin, today, prices).policy(&operator.config().policy))?;
+    let mut written = match &args.out {
+        None => Vec::new(),
+        Some(folder) => artifacts::write(folder, &planned.artifacts())
+            .map_err(|error| Error::new(Kind::Failed, error.to_string()))?,
+    };
+    if args.lock {
+        written.push(lock::write(&args.job, &parts)?);
+    }
+    Ok(Attempt { planned, written })
+}
+
 /// Shows what came of comparing; a plan that differs is a failure.
 fn verified(verified: &Verified, stored: &Path, json: bool, output: &mut Output) -> Result<(), Error> {
     if json {
@@ -122,16 +174,20 @@ fn verified(verified: &Verified, stored: &Path, json: bool, output: &mut Output)
     if verified.same { Ok(()) } else { Err(Error::silent(Kind::Failed)) }
 }
 
-fn dataset_path(spec: &Spec, args: &Args) -> Result<PathBuf, Error> {
+fn dataset_path(spec: &Spec, args: &Args, operator: &Operator) -> Result<PathBuf, Error> {
     match &spec.dataset {
         DatasetRef::Path(path) => Ok(args.job.parent().unwrap_or(Path::new("")).join(path)),
         DatasetRef::Id(id) => {
-            let known = args.datasets.iter().find(|(known, _)| known == id);
-            known.map(|(_, path)| path.clone()).ok_or_else(|| {
+            let given = args.datasets.iter().find(|(known, _)| known == id);
+            given.map(|(_, path)| path.clone()).or_else(|| operator.dataset(id)).ok_or_else(|| {
+                let file = operator.datasets().join(format!("{id}.jsonl"));
                 let error = Error::new(Kind::Invalid, format!("dataset {id:?} is not known"));
                 match nearest(args.datasets.iter().map(|(known, _)| known.as_str()), id) {
                     Some(near) => error.hint(format!("did you mean {near:?}?")),
-                    None => error.hint(format!("say where it is: --dataset {id}=PATH")),
+                    None => error.hint(format!(
+                        "say where it is: --dataset {id}=PATH; or put it at {}",
+                        file.display()
+                    )),
                 }
             })
         }
