@@ -66,7 +66,7 @@ mod tests {
         assert!(paths.changed().is_empty(), "it may go on");
         std::fs::write(&file, "123").unwrap();
         assert!(paths.changed().is_empty(), "it went on");
-        assert_eq!(paths.changed(), [file.clone()]);
+        assert_eq!(paths.changed(), std::slice::from_ref(&file));
         assert!(paths.changed().is_empty());
         // One that was not there, and one that is gone.
         std::fs::write(&other, "1").unwrap();
