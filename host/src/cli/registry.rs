@@ -20,7 +20,30 @@ pub struct PluginArgs {
 impl PluginArgs {
     /// Loads the methods.
     pub fn load(&self, operator: &Operator, output: &mut Output) -> Result<Registry, Error> {
+        let registry = self.load_quietly(operator, output)?;
+        for rejection in registry.snapshot().rejections() {
+            output.warning(&rejection.to_string());
+        }
+        Ok(registry)
+    }
+
+    /// Loads the methods without warning of files that are not used.
+    pub fn load_quietly(&self, operator: &Operator, output: &mut Output) -> Result<Registry, Error> {
         let registry = Registry::load(self.options(operator, output)?)?;
+        warn_of_overrides(&registry, output);
+        Ok(registry)
+    }
+
+    /// Loads the methods of a directory that is to be followed: the one given, or the
+    /// configured one, also where that is not there yet.
+    pub fn load_to_follow(&self, operator: &Operator, output: &mut Output) -> Result<Registry, Error> {
+        let given = self.directory(operator);
+        let registry = Registry::load(Options {
+            directory_may_be_missing: self.plugins.is_none(),
+            directory: Some(given.unwrap_or_else(|| operator.default_plugins().to_owned())),
+            ..self.options(operator, output)?
+        })?;
+        warn_of_overrides(&registry, output);
         for rejection in registry.snapshot().rejections() {
             output.warning(&rejection.to_string());
         }
@@ -65,6 +88,19 @@ pub(super) fn program() -> Result<PathBuf, Error> {
     std::env::current_exe().map_err(|error| {
         Error::new(Kind::Internal, format!("the program's own path could not be found: {error}"))
     })
+}
+
+/// A file in place of a built-in method is never used silently.
+fn warn_of_overrides(registry: &Registry, output: &mut Output) {
+    let snapshot = registry.snapshot();
+    for plugin in snapshot.methods().filter(|plugin| snapshot.overrides_built_in(plugin.id())) {
+        let file = plugin.source().path().map(|path| path.display().to_string()).unwrap_or_default();
+        output.warning(&format!(
+            "{} takes the place of the built-in method {}, as the policy allows",
+            crate::provider::text::visible(&file),
+            plugin.id()
+        ));
+    }
 }
 
 /// What the user may be waiting for, in words that are safe to show.
