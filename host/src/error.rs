@@ -56,6 +56,16 @@ impl Error {
         Self { kind, message: message.into(), hints: Vec::new() }
     }
 
+    /// Only an exit code: the result, which was shown, says all there is to say.
+    pub fn silent(kind: Kind) -> Self {
+        Self::new(kind, "")
+    }
+
+    /// Whether there is nothing to show.
+    pub fn is_silent(&self) -> bool {
+        self.message.is_empty()
+    }
+
     /// Adds what to do next.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -11,6 +11,7 @@ pub mod dataset;
 pub mod emulator;
 pub mod error;
 pub mod job;
+pub mod kit;
 pub mod plugin;
 pub mod provider;
 pub mod secret;

@@ -148,7 +148,7 @@ fn show(args: &ShowArgs, output: &mut Output) -> Result<(), Error> {
     Ok(())
 }
 
-fn settings_table(text: &mut String, settings: &[SettingDoc]) {
+pub(super) fn settings_table(text: &mut String, settings: &[SettingDoc]) {
     for own in settings {
         let default = match &own.default {
             Some(value) => format!(", default {value}"),

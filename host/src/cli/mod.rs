@@ -5,6 +5,7 @@ mod emulate;
 mod methods;
 mod output;
 mod plan;
+mod plugin;
 mod registry;
 mod schema;
 mod style;
@@ -39,6 +40,9 @@ enum Command {
     /// List the methods, or show one with its settings
     #[command(subcommand)]
     Methods(methods::Command),
+    /// Make, check, test and look at method plugins
+    #[command(subcommand)]
+    Plugin(plugin::Command),
     /// Check, look at, convert and split datasets
     #[command(subcommand)]
     Dataset(dataset::Command),
@@ -54,6 +58,7 @@ impl Command {
         match self {
             Self::Plan(args) => args.json,
             Self::Methods(command) => command.json(),
+            Self::Plugin(command) => command.json(),
             Self::Dataset(command) => command.json(),
             Self::Schema(_) => false,
             Self::Emulate(_) => false,
@@ -77,6 +82,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Plan(args) => plan::run(&args, &mut output),
         Command::Methods(command) => methods::run(&command, &mut output),
+        Command::Plugin(command) => plugin::run(&command, &mut output),
         Command::Dataset(command) => dataset::run(&command, registry::cache_base().as_deref(), &mut output),
         Command::Schema(args) => schema::run(&args, &mut output),
         Command::Emulate(args) => emulate::run(&args),

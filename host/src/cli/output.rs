@@ -72,6 +72,18 @@ impl Output {
         }
     }
 
+    /// Writes out what there is so far, where a person waits for it.
+    pub fn flush(&mut self) {
+        if let Err(error) = self.stdout.flush() {
+            self.failed.get_or_insert(error);
+        }
+    }
+
+    /// Whether the reader went away, so that further output is of no use.
+    pub fn is_closed(&self) -> bool {
+        self.failed.is_some()
+    }
+
     /// For saying what is going on, on stderr, from any thread.
     pub fn progress_handle(&self) -> Progress {
         Progress { choice: self.choice }
@@ -97,6 +109,9 @@ impl Output {
 
     /// Shows an error: for people on stderr; for programs also on stdout as an object.
     pub fn error(&mut self, error: &Error, json: bool) {
+        if error.is_silent() {
+            return;
+        }
         if json {
             self.json(&serde_json::json!({ "error": {
                 "code": error.kind.exit_code(), "message": error.message, "hints": error.hints,

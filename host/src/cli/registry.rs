@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Options that say which methods there are.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub struct PluginArgs {
     /// Also load the method plugins (.wasm files) of this folder
     #[arg(long, value_name = "DIR")]
@@ -19,6 +19,15 @@ pub struct PluginArgs {
 impl PluginArgs {
     /// Loads the methods.
     pub fn load(&self, output: &mut Output) -> Result<Registry, Error> {
+        let registry = Registry::load(self.options(output)?)?;
+        for rejection in registry.snapshot().rejections() {
+            output.warning(&rejection.to_string());
+        }
+        Ok(registry)
+    }
+
+    /// What a registry is made from, saying on stderr what the user waits for.
+    pub fn options(&self, output: &Output) -> Result<Options, Error> {
         let internal = |what: &str, error: &dyn std::fmt::Display| {
             Error::new(Kind::Internal, format!("{what}: {error}"))
         };
@@ -27,7 +36,7 @@ impl PluginArgs {
         let worker = std::env::current_exe()
             .map_err(|error| internal("the program's own path could not be found", &error))?;
         let progress = output.progress_handle();
-        let registry = Registry::load(Options {
+        Ok(Options {
             engine: Arc::new(engine),
             built_ins: tunesmith_builtin::METHODS
                 .iter()
@@ -38,11 +47,7 @@ impl PluginArgs {
             cache: cache_directory(),
             worker,
             on_event: Arc::new(move |event| progress.say(&event_text(event))),
-        })?;
-        for rejection in registry.snapshot().rejections() {
-            output.warning(&rejection.to_string());
-        }
-        Ok(registry)
+        })
     }
 }
 

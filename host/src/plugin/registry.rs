@@ -196,6 +196,11 @@ impl Registry {
         Ok(registry)
     }
 
+    /// The limits that hold for its plugins.
+    pub fn limits(&self) -> &super::Limits {
+        self.options.engine.limits()
+    }
+
     /// The plugins of this moment. Never waits for a reload.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))

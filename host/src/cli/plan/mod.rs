@@ -122,7 +122,7 @@ fn today() -> Result<Date, Error> {
 }
 
 /// Parses `NAME=VALUE`: the value is JSON where it reads as JSON, otherwise a text.
-fn setting(text: &str) -> Result<(String, serde_json::Value), String> {
+pub(super) fn setting(text: &str) -> Result<(String, serde_json::Value), String> {
     let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE, such as n_epochs=3")?;
     if name.is_empty() || name.chars().count() > MAX_NAME_CHARS {
         return Err("the name before = is missing or too long".into());

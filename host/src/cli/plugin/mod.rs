@@ -1,0 +1,55 @@
+//! `tunesmith plugin`: what authors of methods work with.
+
+mod call;
+mod check;
+mod dev;
+mod file;
+mod inspect;
+mod new;
+mod test;
+
+use super::Output;
+use crate::error::Error;
+
+/// What to do.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Make a project for a new method: rust, js or python
+    New(new::Args),
+    /// Check a plugin: limits, hostile inputs, determinism, documentation
+    Check(check::Args),
+    /// Hold a plugin against its golden cases
+    Test(test::Args),
+    /// Show what a plugin is, what it offers and what it may reach
+    Inspect(inspect::Args),
+    /// Call one function of a plugin and show the answer with its receipt
+    Call(call::Args),
+    /// Build, check, test and reload a project whenever it is saved
+    Dev(dev::Args),
+}
+
+impl Command {
+    /// Whether `--json` was given.
+    pub fn json(&self) -> bool {
+        match self {
+            Self::New(args) => args.json,
+            Self::Check(args) => args.json,
+            Self::Test(args) => args.json,
+            Self::Inspect(args) => args.json,
+            Self::Call(args) => args.json,
+            Self::Dev(args) => args.json,
+        }
+    }
+}
+
+/// Runs the command.
+pub fn run(command: &Command, output: &mut Output) -> Result<(), Error> {
+    match command {
+        Command::New(args) => new::run(args, output),
+        Command::Check(args) => check::run(args, output),
+        Command::Test(args) => test::run(args, output),
+        Command::Inspect(args) => inspect::run(args, output),
+        Command::Call(args) => call::run(args, output),
+        Command::Dev(args) => dev::run(args, output),
+    }
+}
