@@ -13,6 +13,7 @@ pub mod error;
 pub mod job;
 pub mod kit;
 pub mod plugin;
+pub mod policy;
 pub mod provider;
 pub mod secret;
 pub mod store;

@@ -50,6 +50,24 @@ pub enum Kind {
     },
     /// True or false.
     Flag,
+    /// A list of texts.
+    List {
+        /// What each of them is.
+        of: Item,
+    },
+}
+
+/// What the texts of a list are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Item {
+    /// Names of providers.
+    Provider,
+    /// Patterns of model names.
+    Pattern,
+    /// Tiers of plugins.
+    Tier,
+    /// SHA-256 of plugin files.
+    Digest,
 }
 
 /// A key's value when nobody sets it.
@@ -107,6 +125,10 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ),
     ("ollama", "Ollama."),
     ("limits", "What a method plugin may use. Absent keys leave the built-in limits."),
+    (
+        "policy",
+        "What jobs may use, whoever wrote them. Absent keys allow everything; an empty list allows nothing.\nplan, run and evaluate refuse what is not allowed (exit code 4).",
+    ),
 ];
 
 /// A wait is at most an hour: whatever takes longer has stalled.
@@ -114,6 +136,7 @@ const SECONDS: Kind = Kind::Seconds { most: 3600 };
 /// Directories and files.
 const PATH: Kind = Kind::Path;
 const BUILT_IN: DefaultValue = DefaultValue::Absent("the built-in limit");
+const ANY: DefaultValue = DefaultValue::Absent("any");
 
 const fn key(
     name: &'static str,
@@ -301,6 +324,76 @@ pub const KEYS: &[Key] = &[
         BUILT_IN,
         "\"1 GiB\"",
         "Size of the store of compiled plugins; the oldest go first.",
+    ),
+    key(
+        "policy.providers",
+        Kind::List { of: Item::Provider },
+        ANY,
+        "[\"ollama\", \"local\"]",
+        "Providers that jobs may use: ollama, openai, local.",
+    ),
+    key(
+        "policy.base_models",
+        Kind::List { of: Item::Pattern },
+        ANY,
+        "[\"llama3*\", \"gpt-4.1-*\"]",
+        "Base models that jobs may use: names, or patterns with * for any text and ? for one character.",
+    ),
+    key(
+        "policy.tiers",
+        Kind::List { of: Item::Tier },
+        ANY,
+        "[\"pure\"]",
+        "Tiers that a plugin file may have: pure imports only the contract, std also its language's runtime.",
+    ),
+    key(
+        "policy.plugin_digests",
+        Kind::List { of: Item::Digest },
+        ANY,
+        "[\"sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"]",
+        "SHA-256 of the plugin files that jobs may use; built-in methods are always allowed.",
+    ),
+    key(
+        "policy.override_built_ins",
+        Kind::Flag,
+        DefaultValue::Flag(false),
+        "false",
+        "Whether a plugin file may take the place of a built-in method; never under evaluate.",
+    ),
+    key(
+        "policy.largest_dataset",
+        Kind::Bytes { least: 1, most: 1024 * GIB },
+        ANY,
+        "\"256 MiB\"",
+        "Size of a dataset, without compression.",
+    ),
+    key(
+        "policy.most_rows",
+        Kind::Count { least: 1, most: u32::MAX as u64 },
+        ANY,
+        "100_000",
+        "Rows of a dataset.",
+    ),
+    key(
+        "policy.highest_cost",
+        Kind::Number { least: 0.0, most: 1_000_000.0 },
+        ANY,
+        "25.0",
+        "What a job may cost in US dollars, at the most that its estimate allows.\nA job whose price is not known is refused.",
+    ),
+    key(
+        "policy.largest_context",
+        Kind::Count { least: 256, most: 16_777_216 },
+        ANY,
+        "32_768",
+        "Tokens of context that a config may set on Ollama (num_ctx).",
+    ),
+    key(
+        "policy.longest_answer",
+        Kind::Count { least: 1, most: 16_777_216 },
+        ANY,
+        "4_096",
+        "Tokens that a config may let an answer have on Ollama (num_predict).",
     ),
 ];
 

@@ -18,7 +18,9 @@ pub use keys::{KEYS, Key};
 pub use show::{Effective, default_text};
 pub use value::Value;
 
+use crate::policy::{self, Policy, Rule};
 use crate::provider::http::{Endpoint, Rate, Timeouts};
+use crate::provider::openai::Money;
 use crate::secret::{self, Found, SecretError};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -81,6 +83,8 @@ pub struct Config {
     pub ollama: Ollama,
     /// The operator's changes to a plugin's limits.
     pub limits: LimitOverrides,
+    /// What jobs may use.
+    pub policy: Policy,
     /// What is odd but no error, such as an unknown variable.
     pub warnings: Vec<String>,
     values: BTreeMap<&'static str, (Value, Origin)>,
@@ -288,6 +292,7 @@ impl Config {
                 compile_deadline: read.seconds("limits.compile_deadline"),
                 code_store: read.integer("limits.code_store"),
             },
+            policy: read.policy(),
             path,
             exists,
             warnings,
@@ -409,6 +414,36 @@ impl Reader<'_> {
         match self.value(name)? {
             Value::Number(number) => Some(*number),
             _ => None,
+        }
+    }
+
+    /// A rule of the policy, with where it is written.
+    fn rule<T>(&self, name: policy::Name, allows: impl FnOnce(&Value) -> Option<T>) -> Option<Rule<T>> {
+        let (value, origin) = self.values.get(name.key())?;
+        Some(Rule { allows: allows(value)?, place: origin.to_string() })
+    }
+
+    fn policy(&self) -> Policy {
+        let count = |value: &Value| match value {
+            Value::Integer(number) => Some(*number),
+            _ => None,
+        };
+        let tokens = |value: &Value| count(value).and_then(|number| u32::try_from(number).ok());
+        Policy {
+            providers: self.rule(policy::Name::Providers, |value| value.each(|text| text.parse().ok())),
+            base_models: self
+                .rule(policy::Name::BaseModels, |value| value.each(|text| Some(policy::Pattern::new(text)))),
+            tiers: self.rule(policy::Name::Tiers, |value| value.each(|text| text.parse().ok())),
+            plugin_digests: self.rule(policy::Name::PluginDigests, |value| value.each(value::digest)),
+            override_built_ins: self.flag("policy.override_built_ins"),
+            largest_dataset: self.rule(policy::Name::LargestDataset, count),
+            most_rows: self.rule(policy::Name::MostRows, count),
+            highest_cost: self.rule(policy::Name::HighestCost, |value| match value {
+                Value::Number(dollars) => Money::from_dollars(*dollars),
+                _ => None,
+            }),
+            largest_context: self.rule(policy::Name::LargestContext, tokens),
+            longest_answer: self.rule(policy::Name::LongestAnswer, tokens),
         }
     }
 

@@ -1,4 +1,6 @@
+use super::keys::find;
 use super::*;
+use crate::provider::Provider;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -266,6 +268,54 @@ fn a_named_file_must_be_there_and_a_file_open_to_anyone_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let error = Config::load(&home.environment(&[]), Some(dir.path()), &[]).unwrap_err();
     assert!(error.to_string().ends_with("is a directory, not a regular file"), "{error}");
+}
+
+#[test]
+fn a_rule_of_the_policy_remembers_its_line_and_none_is_lost() {
+    let home = Home::with(
+        "[policy]\nproviders = [\"ollama\"]\nbase_models = [\"llama3*\"]\ntiers = [\"pure\"]\n\
+         plugin_digests = [\"sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"]\n\
+         largest_dataset = \"1 MiB\"\nmost_rows = 10\nhighest_cost = 5\nlargest_context = 8_192\n\
+         longest_answer = 512\noverride_built_ins = true\n",
+    );
+    let config = home.load(&[], &[]).unwrap();
+    let policy = &config.policy;
+    let places = [
+        policy.providers.as_ref().map(|rule| &rule.place),
+        policy.base_models.as_ref().map(|rule| &rule.place),
+        policy.tiers.as_ref().map(|rule| &rule.place),
+        policy.plugin_digests.as_ref().map(|rule| &rule.place),
+        policy.largest_dataset.as_ref().map(|rule| &rule.place),
+        policy.most_rows.as_ref().map(|rule| &rule.place),
+        policy.highest_cost.as_ref().map(|rule| &rule.place),
+        policy.largest_context.as_ref().map(|rule| &rule.place),
+        policy.longest_answer.as_ref().map(|rule| &rule.place),
+    ];
+    assert_eq!(places.len(), policy::Name::ALL.len());
+    for (line, place) in places.into_iter().enumerate() {
+        let place = home.neutral(place.unwrap());
+        assert_eq!(place, format!("HOME/.config/tunesmith/config.toml:{}", line + 2));
+    }
+    assert!(policy.overrides_built_ins());
+    for name in policy::Name::ALL {
+        assert!(find(name.key()).is_some(), "{}", name.key());
+    }
+    let none = Home::new().load(&[], &[]).unwrap();
+    assert_eq!(none.policy, Policy::default());
+    let from_variable = home.load(&[("TUNESMITH_POLICY_PROVIDERS", "openai, local")], &[]).unwrap();
+    let rule = from_variable.policy.providers.unwrap();
+    assert_eq!(rule.allows, [Provider::OpenAi, Provider::Local]);
+    assert_eq!(rule.place, "$TUNESMITH_POLICY_PROVIDERS");
+}
+
+#[test]
+fn what_a_rule_of_the_policy_cannot_be_is_refused() {
+    let said = Home::with(
+        "[policy]\nproviders = [\"olama\"]\nbase_models = [\"\"]\ntiers = \"pure\"\nplugin_digests = [\"sha256:12\"]\n\
+         most_rows = 0\nhighest_cost = -1\nlargest_context = \"8k\"\nlongest_anser = 5\n",
+    )
+    .said(&[]);
+    insta::assert_snapshot!(said);
 }
 
 #[test]

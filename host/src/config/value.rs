@@ -1,7 +1,10 @@
 //! Values: read from TOML, a variable or a flag, and checked against the key's range.
 
 use super::error::Problem;
-use super::keys::{Key, Kind};
+use super::keys::{Item, Key, Kind};
+use crate::plugin::{Digest, Tier};
+use crate::provider::Provider;
+use crate::provider::text::quoted;
 use crate::secret::looks_like_key;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -20,6 +23,8 @@ pub enum Value {
     Number(f64),
     /// True or false.
     Flag(bool),
+    /// A list of texts.
+    List(Vec<String>),
 }
 
 impl fmt::Display for Value {
@@ -30,13 +35,30 @@ impl fmt::Display for Value {
             Self::Integer(number) => write!(f, "{number}"),
             Self::Number(number) => write!(f, "{number}"),
             Self::Flag(flag) => write!(f, "{flag}"),
+            Self::List(texts) if texts.is_empty() => f.write_str("nothing"),
+            Self::List(texts) => f.write_str(&texts.join(", ")),
         }
     }
 }
 
+/// A list has at most this many texts: each of them is compared with every job.
+const MOST_TEXTS: usize = 1_000;
+
+/// A pattern is at most this long: as long as a model's name.
+const LONGEST_PATTERN: usize = 350;
+
 const UNITS: &[(&str, u64)] = &[("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("B", 1)];
 
 impl Value {
+    /// Every text of a list, made into something; none where one cannot be, which
+    /// reading has made sure of.
+    pub(super) fn each<T>(&self, make: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
+        match self {
+            Self::List(texts) => texts.iter().map(|text| make(text)).collect(),
+            _ => None,
+        }
+    }
+
     /// Reads a variable's or a flag's text.
     pub(super) fn from_text(key: &Key, text: &str) -> Result<Self, Problem> {
         let trimmed = text.trim();
@@ -53,6 +75,10 @@ impl Value {
             },
             Kind::Number { .. } => Self::number(key, trimmed.parse().map_err(|_| wrong())?),
             Kind::Bytes { .. } => Self::integer(key, bytes(trimmed).ok_or_else(wrong)?),
+            Kind::List { of } => {
+                let texts = trimmed.split(',').map(str::trim).filter(|text| !text.is_empty());
+                Self::list(key, of, texts.map(str::to_owned))
+            }
             Kind::Seconds { .. } | Kind::Count { .. } => {
                 let digits = trimmed.replace('_', "");
                 Self::integer(key, digits.parse().map_err(|_| wrong())?)
@@ -82,6 +108,11 @@ impl Value {
             (Kind::Path, DeValue::String(text)) => path(key, text, directory, home),
             (Kind::Text { .. }, DeValue::String(text)) => Self::text(key, text.trim()),
             (Kind::Flag, DeValue::Boolean(flag)) => Ok(Self::Flag(*flag)),
+            (Kind::List { of }, DeValue::Array(items)) => {
+                let texts: Option<Vec<String>> =
+                    items.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect();
+                Self::list(key, of, texts.ok_or_else(another)?.into_iter())
+            }
             (Kind::Bytes { .. }, DeValue::String(text)) => {
                 Self::integer(key, bytes(text).ok_or_else(another)?)
             }
@@ -118,6 +149,21 @@ impl Value {
         Ok(Self::Text(text.to_owned()))
     }
 
+    fn list(key: &Key, of: Item, texts: impl Iterator<Item = String>) -> Result<Self, Problem> {
+        let texts: Vec<String> = texts.collect();
+        if texts.len() > MOST_TEXTS {
+            return Err(Problem::Text { key: key.name, what: format!("has more than {MOST_TEXTS} texts") });
+        }
+        for text in &texts {
+            refuse_secret(key, text)?;
+            if !of.takes(text) {
+                let what = format!("has {}, which is not {}", quoted(text), of.words());
+                return Err(Problem::Text { key: key.name, what });
+            }
+        }
+        Ok(Self::List(texts))
+    }
+
     fn integer(key: &Key, number: u64) -> Result<Self, Problem> {
         let (least, most) = match key.kind {
             Kind::Seconds { most } => (1, most),
@@ -138,6 +184,35 @@ impl Value {
         }
         Ok(Self::Number(number))
     }
+}
+
+impl Item {
+    fn takes(self, text: &str) -> bool {
+        match self {
+            Self::Provider => text.parse::<Provider>().is_ok(),
+            Self::Tier => text.parse::<Tier>().is_ok(),
+            Self::Digest => digest(text).is_some(),
+            Self::Pattern => {
+                !text.is_empty()
+                    && text.len() <= LONGEST_PATTERN
+                    && text.bytes().all(|byte| byte.is_ascii_graphic())
+            }
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::Provider => "a provider: ollama, openai or local",
+            Self::Tier => "a tier: pure or std",
+            Self::Digest => "a digest: sha256: and 64 lower-case hexadecimal digits",
+            Self::Pattern => "a pattern: a model's name, with * and ? for what may vary",
+        }
+    }
+}
+
+/// A plugin's digest as it is written, with or without `sha256:`.
+pub(super) fn digest(text: &str) -> Option<Digest> {
+    text.strip_prefix("sha256:").unwrap_or(text).parse().ok()
 }
 
 fn refuse_secret(key: &Key, text: &str) -> Result<(), Problem> {
@@ -183,7 +258,7 @@ fn range(kind: Kind) -> String {
         Kind::Count { least, most } => format!("{least} to {most}"),
         Kind::Bytes { least, most } => format!("{} to {}", size(least), size(most)),
         Kind::Number { least, most } => format!("{least} to {most}"),
-        Kind::Path | Kind::Text { .. } | Kind::Flag => expected(kind).to_owned(),
+        Kind::Path | Kind::Text { .. } | Kind::Flag | Kind::List { .. } => expected(kind).to_owned(),
     }
 }
 
@@ -196,6 +271,7 @@ fn expected(kind: Kind) -> &'static str {
         Kind::Bytes { .. } => "a number of bytes or a text such as \"64 MiB\"",
         Kind::Number { .. } => "a number",
         Kind::Flag => "true or false",
+        Kind::List { .. } => "a list of texts, such as [\"a\", \"b\"]",
     }
 }
 

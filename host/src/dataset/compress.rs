@@ -69,7 +69,8 @@ impl Compression {
         };
         let unwritten = |error| DatasetError::Spool { path: source.path().to_owned(), source: error };
         let mut file = file.map_err(unwritten)?;
-        let mut bounded = Bounded { unpacked: 0, most: most_unpacked(source.bytes()), file: &mut file };
+        let most = most_unpacked(source.bytes()).min(source.most_unpacked());
+        let mut bounded = Bounded { unpacked: 0, most, file: &mut file };
         let input = BufReader::with_capacity(128 << 10, source.packed_reader());
         let copied = match self {
             Self::Gzip => copy(&mut flate2::bufread::MultiGzDecoder::new(input), &mut bounded),
@@ -115,7 +116,8 @@ fn copy(input: &mut impl Read, output: &mut Bounded<'_>) -> Result<(), Copy> {
         output.unpacked += count as u64;
         if output.unpacked > output.most {
             let what = format!(
-                "unpacks to more than {} bytes, {MAX_UNPACKED_RATIO} times its size or {MAX_UNPACKED_BYTES} at most",
+                "unpacks to more than the {} bytes that are read: {MAX_UNPACKED_RATIO} times its size, or a limit on \
+                 the whole",
                 output.most
             );
             return Err(Copy::Read(io::Error::other(Bomb(what))));

@@ -92,6 +92,9 @@ pub struct Options {
     pub format: Option<Format>,
     /// Where compressed files are unpacked; where temporary files are, if absent.
     pub temporary: Option<PathBuf>,
+    /// The most bytes that a compressed file may unpack to; [`MAX_UNPACKED_BYTES`]
+    /// where absent, which holds in any case.
+    pub most_unpacked: Option<u64>,
     /// Where results are kept by digest; nowhere if absent.
     pub cache: Option<PathBuf>,
     /// Is told how far reading is.
@@ -109,6 +112,7 @@ impl Default for Options {
             threads: None,
             format: None,
             temporary: None,
+            most_unpacked: None,
             cache: None,
             progress: None,
             cancel: None,
@@ -147,7 +151,8 @@ impl Dataset {
     /// Reads and checks a file. Its rows may have errors: see
     /// [`verdict`](Self::verdict).
     pub fn open(path: &Path, options: &Options) -> Result<Self, DatasetError> {
-        let source = Source::open(path, options.temporary.as_deref())?;
+        let source =
+            Source::open(path, options.temporary.as_deref())?.unpacking_at_most(options.most_unpacked);
         let Some(directory) = &options.cache else {
             return Ok(Self { inner: Arc::new(Inner::read(source, options)?) });
         };

@@ -1,7 +1,7 @@
 //! Opens a dataset's file, and only a regular file, unpacks it where it is compressed,
 //! and notices when it changes.
 
-use super::compress::Compression;
+use super::compress::{Compression, MAX_UNPACKED_BYTES};
 use super::error::DatasetError;
 use sha2::{Digest, Sha256};
 use std::fs::{File, OpenOptions};
@@ -28,6 +28,7 @@ pub(super) struct Source {
     identity: Identity,
     compression: Option<Compression>,
     temporary: Option<PathBuf>,
+    most_unpacked: u64,
     unpacked: OnceLock<(File, u64)>,
 }
 
@@ -71,8 +72,19 @@ impl Source {
             identity,
             compression: Compression::of(start),
             temporary: temporary.map(Path::to_owned),
+            most_unpacked: MAX_UNPACKED_BYTES,
             unpacked: OnceLock::new(),
         })
+    }
+
+    /// The same, where no more than so many bytes may come of unpacking it.
+    pub fn unpacking_at_most(self, most: Option<u64>) -> Self {
+        Self { most_unpacked: most.unwrap_or(MAX_UNPACKED_BYTES), ..self }
+    }
+
+    /// The most bytes that may come of unpacking it.
+    pub fn most_unpacked(&self) -> u64 {
+        self.most_unpacked
     }
 
     /// The path that it was opened by.

@@ -43,7 +43,7 @@ impl Generation {
 pub struct OllamaBehaviour {
     /// Which generation it is.
     pub generation: Generation,
-    /// The models that a pull finds; it contacts no registry.
+    /// The models that a pull finds (`*`: any); it contacts no registry.
     pub registry: Vec<String>,
     /// A pause before each status line, in milliseconds, as work would take.
     pub step_ms: u64,

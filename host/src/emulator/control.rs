@@ -45,6 +45,7 @@ pub(super) async fn reply(shared: &Shared, path: &str, request: Request<Body>) -
         (Method::GET, "" | "/") => Ok(json!({
             "emulator": "tunesmith",
             "version": env!("CARGO_PKG_VERSION"),
+            "pid": std::process::id(),
             "ollama_url": shared.ollama_url,
             "openai_url": shared.openai_url,
             "pace": shared.clock.pace(),

@@ -27,7 +27,7 @@ pub use behaviour::{
 pub use clock::Pace;
 pub use disk::Running;
 pub use faults::{Action, Armed, Counts, Fault, FaultError, Faults};
-pub use ollama::DEFAULT_MODELS;
+pub use ollama::{ANY_MODEL, DEFAULT_MODELS};
 
 use clock::Clock;
 use disk::{StateDir, Taken};
@@ -42,7 +42,7 @@ use std::thread::JoinHandle;
 use tokio::sync::{Semaphore, watch};
 
 /// The header that every reply of the emulator carries.
-pub const HEADER: &str = "x-tunesmith-emulator";
+pub const HEADER: &str = crate::provider::http::EMULATED;
 
 /// Connections that each service takes at once; more wait. Bounds memory and file
 /// descriptors (256 connections with an upload each need 512 descriptors, below the

@@ -1,11 +1,10 @@
 //! The job file: what a user asks for, read strictly.
 
+use super::bounded::{self, Fault};
 use super::place::{Object, Place};
 use crate::contract::MethodJob;
 use crate::provider::Provider;
 use serde_json::value::RawValue;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// A job file holds a page of settings. A larger one is a mistake (often a dataset
@@ -144,6 +143,17 @@ pub enum SpecError {
 }
 
 impl SpecError {
+    /// Why a job file could not be read; `shown` is its name for people.
+    pub(crate) fn of_file(fault: Fault, shown: &str) -> Self {
+        let path = shown.to_owned();
+        match fault {
+            Fault::Read(source) => Self::Read { path, source },
+            Fault::NotAFile => Self::NotAFile { path },
+            Fault::TooLarge => Self::TooLarge { path },
+            Fault::NotUtf8(offset) => Self::NotUtf8 { path, offset },
+        }
+    }
+
     /// What to do next.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -172,12 +182,8 @@ impl Spec {
     /// Reads a job file.
     pub fn load(path: &Path, overrides: &Overrides) -> Result<Self, SpecError> {
         let shown = path.display().to_string();
-        let bytes = read_bounded(path, &shown)?;
-        // Editors on some systems begin a file with a byte order mark, which JSON does not know.
-        let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
-        let text = std::str::from_utf8(bytes)
-            .map_err(|error| SpecError::NotUtf8 { path: shown.clone(), offset: error.valid_up_to() })?;
-        Self::parse(text, &shown, overrides)
+        let text = bounded::text(path, MAX_JOB_BYTES).map_err(|fault| SpecError::of_file(fault, &shown))?;
+        Self::parse(&text, &shown, overrides)
     }
 
     /// Parses the text of a job file; `path` is for messages.
@@ -274,23 +280,6 @@ impl Spec {
     pub fn method_job(&self, settings: Vec<crate::contract::JobSetting>, seed: u32) -> MethodJob {
         MethodJob { name: self.name.clone(), base_model: self.base_model.clone(), settings, seed }
     }
-}
-
-fn read_bounded(path: &Path, shown: &str) -> Result<Vec<u8>, SpecError> {
-    let read_error = |source| SpecError::Read { path: shown.to_owned(), source };
-    // Looked at before opening: opening a pipe that nobody writes to would hang.
-    let metadata = std::fs::metadata(path).map_err(read_error)?;
-    if !metadata.is_file() {
-        return Err(SpecError::NotAFile { path: shown.to_owned() });
-    }
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_JOB_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(read_error)?;
-    if bytes.len() as u64 > MAX_JOB_BYTES {
-        return Err(SpecError::TooLarge { path: shown.to_owned() });
-    }
-    Ok(bytes)
 }
 
 fn field<'a>(object: &Object<'a>, name: &str) -> Option<&'a RawValue> {

@@ -192,7 +192,11 @@ impl CodeStore {
 }
 
 /// Makes a directory private, or says why it is not.
-fn private(dir: &Path) -> Result<(), String> {
+///
+/// # Errors
+/// It cannot be made or written to, is a link, belongs to another user, or others may
+/// use it; in words.
+pub fn private(dir: &Path) -> Result<(), String> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| error.to_string())?;
     let metadata = fs::symlink_metadata(dir).map_err(|error| error.to_string())?;
     if !metadata.is_dir() {

@@ -2,8 +2,9 @@
 
 use super::sandbox::State;
 use super::slots::Slots;
-use super::{Limits, Tier, wasi};
+use super::{Limits, Stopped, Tier, wasi};
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use wasmtime::component::{HasSelf, Linker};
@@ -79,6 +80,37 @@ pub struct Engine {
     metered: Flavoured,
     timed: OnceLock<Flavoured>,
     pub(super) slots: Arc<Slots>,
+    pub(super) total: Total,
+}
+
+/// The time that all calls together have taken.
+#[derive(Debug)]
+pub(super) struct Total {
+    limit: Option<Duration>,
+    spent_micros: AtomicU64,
+}
+
+impl Total {
+    /// The deadline of the next call, which is shorter where little time is left.
+    pub(super) fn grant(&self, deadline: Duration) -> Duration {
+        let Some(limit) = self.limit else { return deadline };
+        let spent = Duration::from_micros(self.spent_micros.load(Ordering::Relaxed));
+        deadline.min(limit.saturating_sub(spent))
+    }
+
+    /// Notes what a call took.
+    pub(super) fn spend(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.spent_micros.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    /// What stopped a call whose deadline was this, where it would have had another.
+    pub(super) fn why(&self, granted: Duration, deadline: Duration) -> Stopped {
+        match self.limit {
+            Some(limit) if granted < deadline => Stopped::Total { limit },
+            _ => Stopped::Deadline { limit: granted },
+        }
+    }
 }
 
 impl std::fmt::Debug for Engine {
@@ -97,7 +129,8 @@ impl Engine {
     pub fn new(limits: Limits) -> Result<Self, wasmtime::Error> {
         let metered = Flavoured::new(Flavour::Metered, &limits)?;
         let slots = Arc::new(Slots::new(&limits));
-        Ok(Self { limits: Arc::new(limits), metered, timed: OnceLock::new(), slots })
+        let total = Total { limit: limits.total, spent_micros: AtomicU64::new(0) };
+        Ok(Self { limits: Arc::new(limits), metered, timed: OnceLock::new(), slots, total })
     }
 
     /// The limits that hold for every plugin.

@@ -42,6 +42,11 @@ pub enum Stopped {
         /// The limit.
         limit: Duration,
     },
+    /// Wall clock of all calls together.
+    Total {
+        /// The limit.
+        limit: Duration,
+    },
     /// Bytes copied to the host in one crossing.
     HostCallBytes {
         /// The limit in bytes.
@@ -122,6 +127,7 @@ impl Stopped {
             Self::Memory { .. } => "memory",
             Self::Fuel { .. } => "fuel",
             Self::Deadline { .. } => "deadline",
+            Self::Total { .. } => "total-time",
             Self::HostCallBytes { .. } => "host-call-bytes",
             Self::HostCalls { .. } => "host-calls",
             Self::Handles { .. } => "handles",
@@ -166,6 +172,11 @@ impl fmt::Display for CallError {
             Stopped::Deadline { limit } => {
                 write!(f, "exceeded its time limit of {} in {call}", time(*limit))
             }
+            Stopped::Total { limit } => write!(
+                f,
+                "exceeded the {} that all calls to plugins may take together, in {call}",
+                time(*limit)
+            ),
             Stopped::HostCallBytes { limit } => write!(
                 f,
                 "exceeded its limit of {} passed to the host at once, as a result or a note, in {call}",

@@ -24,6 +24,10 @@ pub struct Limits {
     /// Wall clock for one batch of `transform`. 10 s: a batch of 256 rows takes
     /// about a millisecond in Rust and a hundred times that in Python.
     pub transform_deadline: Duration,
+    /// Wall clock of all calls of one engine together. None: a program that goes on for
+    /// days makes calls without end. `evaluate` sets one, so that a plugin which keeps
+    /// just within each deadline is stopped as well.
+    pub total: Option<Duration>,
     /// How long after its deadline a call may still be inside a host function
     /// before the host stops waiting for its thread. 250 ms: several epoch ticks,
     /// also on a busy machine.
@@ -201,6 +205,7 @@ impl Default for Limits {
             describe_deadline: Duration::from_secs(2),
             plan_deadline: Duration::from_secs(10),
             transform_deadline: Duration::from_secs(10),
+            total: None,
             grace: Duration::from_millis(250),
             host_call_bytes: 4 * MIB,
             transform_call_bytes: 64 * MIB,

@@ -30,6 +30,7 @@ mod words;
 pub mod worker;
 
 pub use answer::{Answer, Measured, Receipt};
+pub use code::private as private_directory;
 pub use engine::Engine;
 pub use error::{CallError, Stopped};
 pub use inspect::{Inspection, Producer, inspect};
@@ -38,4 +39,4 @@ pub use loader::Loader;
 pub use method::{Ability, Digest, Plugin, Source};
 pub use registry::{BuiltIn, Event, Options, Registry, RegistryError, Snapshot};
 pub use rejection::{Reason, Rejection};
-pub use tier::Tier;
+pub use tier::{Tier, UnknownTier};

@@ -196,9 +196,9 @@ impl Registry {
         Ok(registry)
     }
 
-    /// The limits that hold for its plugins.
-    pub fn limits(&self) -> &super::Limits {
-        self.options.engine.limits()
+    /// The engine that its plugins run in, with the limits.
+    pub fn engine(&self) -> &Engine {
+        &self.options.engine
     }
 
     /// The plugins of this moment. Never waits for a reload.

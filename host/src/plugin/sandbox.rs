@@ -149,9 +149,8 @@ impl ResourceLimiter for State {
 /// The caller waits no longer than the deadline and a little; a thread that is
 /// still inside a host function then ends when that returns, and keeps its place
 /// until it does.
-pub(super) fn call<C: Call>(setup: Setup, call: C) -> Result<Answer<C::Output>, CallError> {
-    let limits = setup.engine.limits();
-    let wait = setup.deadline + limits.grace;
+pub(super) fn call<C: Call>(mut setup: Setup, call: C) -> Result<Answer<C::Output>, CallError> {
+    let engine = Arc::clone(&setup.engine);
     let identity = Arc::clone(&setup.identity);
     let failed = |stopped| CallError {
         plugin: identity.plugin.clone(),
@@ -160,8 +159,12 @@ pub(super) fn call<C: Call>(setup: Setup, call: C) -> Result<Answer<C::Output>, 
         output: String::new(),
         receipt: None,
     };
-    let slot = setup.engine.slots.take(&identity.plugin).map_err(failed)?;
-    let limit = setup.deadline;
+    let slot = engine.slots.take(&identity.plugin).map_err(failed)?;
+    let deadline = setup.deadline;
+    let granted = engine.total.grant(deadline);
+    setup.deadline = granted;
+    let wait = granted + engine.limits().grace;
+    let started = Instant::now();
     let (sender, receiver) = mpsc::sync_channel(1);
     std::thread::Builder::new()
         .name(format!("plugin {}", identity.plugin))
@@ -174,13 +177,20 @@ pub(super) fn call<C: Call>(setup: Setup, call: C) -> Result<Answer<C::Output>, 
             let _ = sender.send(answer);
         })
         .map_err(|error| failed(Stopped::Host(format!("no thread could be started: {error}"))))?;
-    receiver.recv_timeout(wait).unwrap_or_else(|error| {
+    let answer = receiver.recv_timeout(wait).unwrap_or_else(|error| {
         Err(failed(match error {
-            mpsc::RecvTimeoutError::Timeout => Stopped::Deadline { limit },
+            mpsc::RecvTimeoutError::Timeout => Stopped::Deadline { limit: granted },
             mpsc::RecvTimeoutError::Disconnected => {
                 Stopped::Host("a host function panicked; this is a fault of tunesmith".into())
             }
         }))
+    });
+    engine.total.spend(started.elapsed());
+    answer.map_err(|mut error| {
+        if let Stopped::Deadline { .. } = error.stopped {
+            error.stopped = engine.total.why(granted, deadline);
+        }
+        error
     })
 }
 

@@ -3,6 +3,7 @@
 use crate::contract::CONTRACT_VERSION;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::str::FromStr;
 
 /// The package that every plugin imports from.
 pub(super) const PACKAGE: &str = "tunesmith:method/";
@@ -39,6 +40,19 @@ impl fmt::Display for Tier {
         f.write_str(self.as_str())
     }
 }
+
+impl FromStr for Tier {
+    type Err = UnknownTier;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        [Self::Pure, Self::Std].into_iter().find(|tier| tier.as_str() == name).ok_or(UnknownTier)
+    }
+}
+
+/// A tier's name that is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a tier is pure or std")]
+pub struct UnknownTier;
 
 /// An import that no tier has.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,7 +6,8 @@ use super::{Output, registry};
 use crate::error::{Error, Kind};
 use crate::job::plan::{self, Context};
 use crate::job::spec::{DatasetRef, MAX_NAME_CHARS, Overrides, Spec, SpecError};
-use crate::job::{artifacts, nearest};
+use crate::job::verify::{self, Verified};
+use crate::job::{artifacts, lock, nearest};
 use crate::provider::openai::PriceTable;
 use crate::provider::{Date, Provider};
 use serde_json::json;
@@ -43,6 +44,18 @@ pub struct Args {
     #[arg(long)]
     full: bool,
 
+    /// Write JOB.lock: the plugins and host settings that the plan was made with
+    #[arg(long, conflicts_with = "locked")]
+    lock: bool,
+
+    /// Refuse other plugins and host settings than JOB.lock says
+    #[arg(long)]
+    locked: bool,
+
+    /// Plan anew and compare with this stored plan: plan.json, or the output of --json
+    #[arg(long, value_name = "PLAN", conflicts_with = "out")]
+    verify: Option<PathBuf>,
+
     /// Print one JSON object
     #[arg(long)]
     pub(super) json: bool,
@@ -68,13 +81,24 @@ pub fn run(args: &Args, output: &mut Output) -> Result<(), Error> {
         error.message = format!("{}: method: {}", spec.method_place, error.message);
         error
     })?;
+    let engine = registry.engine();
+    let parts = lock::Parts { plugin, transform: None, limits: engine.limits(), prices: &prices };
+    if args.locked {
+        lock::require(&args.job, &parts)?;
+    }
     let today = args.today.map_or_else(today, Ok)?;
-    let planned = plan::plan(&spec, &dataset, Context { plugin, today, prices: &prices })?;
-    let written = match &args.out {
+    let planned = plan::plan(&spec, &dataset, Context::new(plugin, today, &prices))?;
+    if let Some(stored) = &args.verify {
+        return verified(&verify::verify(stored, &planned)?, stored, args.json, output);
+    }
+    let mut written = match &args.out {
         None => Vec::new(),
         Some(folder) => artifacts::write(folder, &planned.artifacts())
             .map_err(|error| Error::new(Kind::Failed, error.to_string()))?,
     };
+    if args.lock {
+        written.push(lock::write(&args.job, &parts)?);
+    }
     if args.json {
         output.json(&json!({
             "plan": planned.plan,
@@ -86,6 +110,16 @@ pub fn run(args: &Args, output: &mut Output) -> Result<(), Error> {
         output.text(&text::plan(&planned, &written, args.full));
     }
     Ok(())
+}
+
+/// Shows what came of comparing; a plan that differs is a failure.
+fn verified(verified: &Verified, stored: &Path, json: bool, output: &mut Output) -> Result<(), Error> {
+    if json {
+        output.json(verified);
+    } else {
+        output.text(&text::verified(verified, &stored.display().to_string()));
+    }
+    if verified.same { Ok(()) } else { Err(Error::silent(Kind::Failed)) }
 }
 
 fn dataset_path(spec: &Spec, args: &Args) -> Result<PathBuf, Error> {

@@ -3,6 +3,7 @@
 use crate::cli::style::{FAINT, HEADING, WARNING, grouped};
 use crate::contract::{Level, Origin};
 use crate::job::plan::{Config, LocalPlan, OllamaPlan, OpenAiPlan, Plan, Planned};
+use crate::job::verify::Verified;
 use crate::provider::local::{Estimate, Technique};
 use crate::provider::text::{visible, visible_lines};
 use std::fmt::{self, Write};
@@ -59,6 +60,33 @@ fn write_plan(out: &mut String, planned: &Planned, written: &[PathBuf], full: bo
         writeln!(out, "  wrote        {}", visible(&path.display().to_string()))?;
     }
     Ok(())
+}
+
+/// Renders what came of comparing a stored plan with the job planned anew.
+pub fn verified(verified: &Verified, stored: &str) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _ = write_verified(&mut text, verified, stored);
+    text
+}
+
+fn write_verified(out: &mut String, verified: &Verified, stored: &str) -> fmt::Result {
+    let stored = visible(stored);
+    if verified.same {
+        return writeln!(out, "{stored} is the plan that the job gives: {}", verified.now);
+    }
+    writeln!(out, "{WARNING}{stored} is not the plan that the job gives{WARNING:#}")?;
+    fact(out, "stored", &verified.stored)?;
+    fact(out, "now", &verified.now)?;
+    for difference in &verified.differences {
+        writeln!(out, "\n  {}", difference.place)?;
+        fact(out, "stored", difference.stored.as_deref().unwrap_or("not there"))?;
+        fact(out, "now", difference.now.as_deref().unwrap_or("not there"))?;
+    }
+    match verified.more {
+        0 => Ok(()),
+        more => writeln!(out, "\n  and {more} more differences"),
+    }
 }
 
 fn heading(out: &mut String, title: &str) -> fmt::Result {

@@ -292,7 +292,7 @@ impl Session<'_> {
 
     fn check(&mut self, project: &Project, plugin: &Plugin) -> Result<(), Error> {
         let Some((_, registry)) = &self.registry else { return Ok(()) };
-        let limits = registry.limits();
+        let limits = registry.engine().limits();
         let inspection = plugin::inspect(&project.output, limits)?;
         let report = kit::check(plugin, &inspection, limits);
         let mut line = check::verdict(&report);

@@ -11,7 +11,10 @@ pub const DEFAULT_MODELS: &[&str] = &[
     "llama2",
     "llama3",
     "llama3.1",
+    "llama3.1:8b",
     "llama3.2",
+    "llama3.2:1b",
+    "llama3.2:3b",
     "mistral",
     "gemma2",
     "gemma3",
@@ -19,6 +22,9 @@ pub const DEFAULT_MODELS: &[&str] = &[
     "qwen2.5",
     "tinyllama",
 ];
+
+/// In the list of what a pull finds: every model that can be named.
+pub const ANY_MODEL: &str = "*";
 
 struct Kind {
     model: &'static str,

@@ -18,7 +18,7 @@ mod show;
 mod template;
 mod wire;
 
-pub use base::DEFAULT_MODELS;
+pub use base::{ANY_MODEL, DEFAULT_MODELS};
 
 use super::serve::Front;
 use super::{Shared, disk, routes};

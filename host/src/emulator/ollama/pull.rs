@@ -1,7 +1,7 @@
 //! `POST /api/pull`, from the list of models that the emulator holds.
 
 use super::Ollama;
-use super::base::Base;
+use super::base::{ANY_MODEL, Base};
 use super::name::Name;
 use super::progress::{self, Progress, Stop};
 use super::request::invalid_name;
@@ -37,8 +37,8 @@ pub(super) async fn pull(ollama: &Arc<Ollama>, name: &Name, progress: &Progress)
     progress.status("pulling manifest").await?;
     let held = {
         let behaviour = ollama.shared.behaviour();
-        let mut names = behaviour.ollama.registry.iter().filter_map(|held| Name::parse(held));
-        names.any(|held| held.key() == name.key())
+        let is_it = |held: &String| Name::parse(held).is_some_and(|held| held.key() == name.key());
+        behaviour.ollama.registry.iter().any(|held| held == ANY_MODEL || is_it(held))
     };
     if !held {
         return Err(Failure::internal("pull model manifest: file does not exist").into());

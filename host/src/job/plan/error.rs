@@ -5,6 +5,7 @@ use crate::dataset::{DatasetError, Severity, Verdict};
 use crate::error::{Error, Kind};
 use crate::job::settings::SettingError;
 use crate::plugin::CallError;
+use crate::policy::Breach;
 use crate::provider::text::{excerpt, visible};
 use crate::provider::{Provider, Violations};
 use std::fmt;
@@ -73,6 +74,8 @@ pub enum PlanError {
         /// The rules.
         violations: Box<Violations>,
     },
+    /// The operator's policy does not allow it.
+    Policy(Box<Breach>),
     /// The plan cannot be written as JSON.
     Encoding(serde_json::Error),
 }
@@ -141,6 +144,7 @@ impl fmt::Display for PlanError {
                     Ok(())
                 }
             }
+            Self::Policy(breach) => breach.fmt(f),
             Self::Encoding(error) => write!(f, "the plan cannot be written: {error}"),
         }
     }
@@ -183,6 +187,7 @@ impl From<PlanError> for Error {
             },
             PlanError::Lie { sha256, .. } => Self::new(Kind::Plugin, message)
                 .hint(format!("nothing was done with it; tell the plugin's author (sha256:{sha256})")),
+            PlanError::Policy(breach) => Self::new(Kind::Refused, message).hint(breach.hint()),
             PlanError::Encoding(_) => Self::new(Kind::Internal, message),
         }
     }

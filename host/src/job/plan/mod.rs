@@ -7,6 +7,7 @@
 
 mod error;
 mod local;
+mod obey;
 mod ollama;
 mod openai;
 
@@ -21,6 +22,7 @@ use super::spec::{DatasetRef, Spec};
 use crate::contract::{JobSetting, Level, MethodJob, Note, Value};
 use crate::dataset::{self, Counting, Dataset, Rules, Target, Verdict};
 use crate::plugin::{Ability, Measured, Plugin, Receipt, Tier};
+use crate::policy::Policy;
 use crate::provider::openai::PriceTable;
 use crate::provider::{Date, Provider, Warning, WarningCode};
 use crate::tokens::Tokenizer;
@@ -163,6 +165,21 @@ pub struct Context<'a> {
     pub today: Date,
     /// Training prices.
     pub prices: &'a PriceTable,
+    /// The operator's policy; without one everything is allowed.
+    pub policy: Option<&'a Policy>,
+}
+
+impl<'a> Context<'a> {
+    /// A plan by this method, on this day, at these prices.
+    pub fn new(plugin: &'a Plugin, today: Date, prices: &'a PriceTable) -> Self {
+        Self { plugin, today, prices, policy: None }
+    }
+
+    /// What the operator allows.
+    #[must_use]
+    pub fn policy(self, policy: &'a Policy) -> Self {
+        Self { policy: Some(policy), ..self }
+    }
 }
 
 /// The ability that a provider needs of a method.
@@ -188,10 +205,12 @@ pub fn dataset_options(spec: &Spec) -> dataset::Options {
 ///
 /// # Errors
 /// Whatever is wrong with settings, dataset, base model, plugin, or with what the
-/// plugin returned.
+/// plugin returned; and what the policy does not allow, before the plugin is called
+/// wherever that can be told by then.
 pub fn plan(spec: &Spec, dataset_path: &Path, context: Context<'_>) -> Result<Planned, PlanError> {
     let plugin = context.plugin;
     let provider = spec.provider;
+    obey::job(context, spec)?;
     if !plugin.can(ability(provider)) {
         return Err(PlanError::NotSupported { method: plugin.id().to_owned(), provider });
     }
@@ -204,7 +223,9 @@ pub fn plan(spec: &Spec, dataset_path: &Path, context: Context<'_>) -> Result<Pl
     if provider == Provider::Ollama {
         ollama::base(&spec.base_model)?;
     }
+    obey::file(context, dataset_path)?;
     let dataset = Dataset::open(dataset_path, &options).map_err(PlanError::Dataset)?;
+    obey::dataset(context, &dataset)?;
     if dataset.verdict().errors() > 0 {
         return Err(PlanError::DatasetErrors {
             path: dataset_path.to_owned(),
@@ -223,6 +244,7 @@ pub fn plan(spec: &Spec, dataset_path: &Path, context: Context<'_>) -> Result<Pl
     // A file that changed meanwhile explains any other failure better than itself.
     view.failure().map_or(Ok(()), Err).map_err(PlanError::Dataset)?;
     let made = made?;
+    obey::config(context, &made.config)?;
     let mut warnings = crate::provider::settings::warnings(provider, &job.settings);
     warnings.extend(made.warnings);
     warnings.extend(dataset_warnings(dataset.verdict()));

@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 /// Whether the request can have reached the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub enum FaultKind {
     Timeout,
     /// The connection broke before the answer was whole.
     Dropped,
+    /// What answers does not speak HTTP.
+    NotHttp,
     /// The request could not be made: a local cause.
     Local,
 }
@@ -46,11 +49,13 @@ impl Fault {
     pub fn of(error: &reqwest::Error) -> Self {
         let mut refused = false;
         let mut tls = false;
+        let mut parse = false;
         let mut deepest = None;
         let mut cause = error.source();
         while let Some(link) = cause {
             refused |= io_kind(link) == Some(io::ErrorKind::ConnectionRefused);
             tls |= is_tls(link);
+            parse |= link.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse);
             // What wraps it only says in which layer it happened.
             deepest = Some(link.to_string());
             cause = link.source();
@@ -63,6 +68,8 @@ impl Fault {
             FaultKind::Refused
         } else if error.is_connect() {
             FaultKind::Unreachable
+        } else if parse {
+            FaultKind::NotHttp
         } else if error.is_builder() {
             FaultKind::Local
         } else {
@@ -82,9 +89,14 @@ impl Fault {
     pub fn is_passing(&self) -> bool {
         match self.kind {
             FaultKind::Refused | FaultKind::Unreachable | FaultKind::Timeout | FaultKind::Dropped => true,
-            FaultKind::Tls | FaultKind::Local => false,
+            FaultKind::Tls | FaultKind::NotHttp | FaultKind::Local => false,
         }
     }
+}
+
+/// No sign of life for this long.
+pub(crate) fn too_slow(limit: Duration) -> Fault {
+    Fault::timeout(format!("nothing for {} s", limit.as_secs_f64()))
 }
 
 impl fmt::Display for Fault {
@@ -95,6 +107,7 @@ impl fmt::Display for Fault {
             FaultKind::Tls => "no secure connection",
             FaultKind::Timeout => "no answer in time",
             FaultKind::Dropped => "the connection broke",
+            FaultKind::NotHttp => "what answers does not speak HTTP",
             FaultKind::Local => "the request cannot be made",
         };
         write!(f, "{what} ({})", self.cause)

@@ -71,6 +71,12 @@ impl Limiter {
         }
     }
 
+    /// Whether a pause holds everyone up now.
+    #[cfg(test)]
+    pub(in crate::provider) fn is_paused(&self) -> bool {
+        self.lock().paused_until.is_some_and(|until| until > Instant::now())
+    }
+
     /// The moment of the next turn, which is then taken.
     fn reserve(&self, now: Instant) -> Instant {
         let mut state = self.lock();

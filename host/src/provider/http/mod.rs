@@ -3,11 +3,16 @@
 
 pub mod endpoint;
 pub mod fault;
+pub mod file;
+pub(crate) mod lenient;
 pub mod limiter;
+#[cfg(test)]
+pub(crate) mod misbehaving;
 pub mod wait;
 
 pub use endpoint::{Endpoint, EndpointError};
 pub use fault::{Fault, Sent};
+pub use file::SourceFile;
 pub use limiter::{Limiter, Rate};
 
 use std::time::Duration;
@@ -32,6 +37,10 @@ impl Default for Timeouts {
 
 /// What this program calls itself.
 pub const USER_AGENT: &str = concat!("tunesmith/", env!("CARGO_PKG_VERSION"));
+
+/// The header of every reply of tunesmith's own emulator, so that nothing which it made
+/// is taken for real.
+pub const EMULATED: &str = "x-tunesmith-emulator";
 
 /// A client for one endpoint. It follows no redirect, since one could carry a key to
 /// another server, and repeats nothing by itself. Plain HTTP needs no certificates,

@@ -1,6 +1,7 @@
 //! Ollama: parameters, the typed create request, and the Modelfile that shows it.
 
 pub mod check;
+pub mod client;
 pub mod modelfile;
 pub mod names;
 pub mod parameters;

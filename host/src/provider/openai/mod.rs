@@ -10,8 +10,9 @@ pub mod prices;
 pub mod request;
 
 pub use check::{Objective, Tuning, check};
-pub use cost::{CostEstimate, Tally, estimate};
+pub use cost::{Cost, CostEstimate, Tally, estimate};
 pub use hyperparameters::{Auto, Hyperparameters};
+pub use money::Money;
 pub use prices::PriceTable;
 pub use request::JobRequest;
 

@@ -42,6 +42,20 @@ impl PerMillion {
     }
 }
 
+impl Money {
+    /// The amount, if it is a sensible number of dollars.
+    pub fn from_dollars(dollars: f64) -> Option<Self> {
+        /// Above this an amount is a mistake.
+        const MOST: f64 = 1e9;
+        if !(dollars.is_finite() && (0.0..=MOST).contains(&dollars)) {
+            return None;
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within 0 to 1e15")]
+        let micro = (dollars * 1e6).round() as u128;
+        Some(Self(micro * (PER_DOLLAR / 1_000_000)))
+    }
+}
+
 impl Serialize for PerMillion {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[expect(clippy::cast_precision_loss, reason = "at most 1e10, exact in 53 bits")]

@@ -167,7 +167,7 @@ async fn a_request_from_another_shell_reaches_the_owner_and_its_answer_the_shell
     let pause = shell.request(&job.id, Ask::Pause).await.unwrap();
     assert!(watch.changed().await.unwrap());
     assert_eq!(shell.request(&job.id, Ask::Pause).await.unwrap(), pause, "asking twice is asking once");
-    assert_eq!(owner.requests(&job.id).await.unwrap(), [pause.clone()]);
+    assert_eq!(owner.requests(&job.id).await.unwrap(), std::slice::from_ref(&pause));
     let why = Answer::Refused("ollama cannot pause".into());
     owner.apply(&claim, Change::stay().answer(pause.id, why.clone())).await.unwrap();
     assert_eq!(shell.request_status(pause.id).await.unwrap().unwrap().answer, Some(why));

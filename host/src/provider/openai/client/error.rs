@@ -8,6 +8,7 @@ use crate::provider::text::excerpt;
 use crate::secret::Redactor;
 use serde_json::Value;
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 /// A server's message is shown up to this many characters: a few paragraphs.
@@ -159,9 +160,14 @@ pub enum ErrorKind {
     Local,
 }
 
-/// A failed operation.
+/// A failed operation. Its facts are behind a pointer, since errors travel through
+/// every result.
 #[derive(Debug, Clone)]
-pub struct ApiError {
+pub struct ApiError(Box<Facts>);
+
+/// What is known of a failed operation; an [`ApiError`] reads as one.
+#[derive(Debug, Clone)]
+pub struct Facts {
     /// What was asked.
     pub operation: Operation,
     /// What kind of failure.
@@ -193,9 +199,23 @@ pub struct ApiError {
     openai: bool,
 }
 
+impl Deref for ApiError {
+    type Target = Facts;
+
+    fn deref(&self) -> &Facts {
+        &self.0
+    }
+}
+
+impl DerefMut for ApiError {
+    fn deref_mut(&mut self) -> &mut Facts {
+        &mut self.0
+    }
+}
+
 impl ApiError {
     pub(super) fn new(operation: Operation, endpoint: &Endpoint, kind: ErrorKind) -> Self {
-        Self {
+        Self(Box::new(Facts {
             operation,
             kind,
             host: endpoint.host(),
@@ -211,7 +231,7 @@ impl ApiError {
             attempts: 0,
             sent: Sent::No,
             openai: endpoint.is_openai(),
-        }
+        }))
     }
 
     pub(super) fn because(mut self, cause: impl Into<String>) -> Self {
@@ -226,6 +246,7 @@ impl ApiError {
             FaultKind::Tls => ErrorKind::Tls,
             FaultKind::Timeout => ErrorKind::Timeout,
             FaultKind::Dropped => ErrorKind::Dropped,
+            FaultKind::NotHttp => ErrorKind::Malformed,
             FaultKind::Local => ErrorKind::Local,
         };
         let mut error = Self::new(operation, endpoint, kind).because(excerpt(&fault.cause, LONGEST_MESSAGE));

@@ -2,12 +2,12 @@
 
 use super::Client;
 use super::error::{ApiError, ErrorKind, Operation};
-use super::lenient::Fields;
 use super::paging::all;
 use super::policy::Policy;
 use super::transport::Call;
 use super::types::{Entry as _, File};
 use super::upload::{PURPOSE, Range, TrainingFile, UploadSession, UploadWatch};
+use crate::provider::http::lenient::Fields;
 use crate::provider::http::wait;
 use bytes::Bytes;
 use reqwest::Method;

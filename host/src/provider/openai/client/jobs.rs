@@ -2,11 +2,11 @@
 
 use super::Client;
 use super::error::{ApiError, ErrorKind, Operation};
-use super::lenient::Fields;
 use super::paging::all;
 use super::policy::Policy;
 use super::transport::Call;
 use super::types::{Checkpoint, Entry as _, Event, Job, JobStatus};
+use crate::provider::http::lenient::Fields;
 use crate::provider::openai::request::RUN_ID_KEY;
 use serde::Serialize;
 use serde_json::{Map, Value};

@@ -10,7 +10,6 @@ mod adopt;
 mod error;
 mod files;
 mod jobs;
-mod lenient;
 mod models;
 mod paging;
 mod policy;
@@ -33,6 +32,7 @@ use crate::provider::http::{self, Endpoint, Limiter, Reuse, Timeouts};
 use crate::secret::{Found, Redactor};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Whom to ask, and as whom. The operator decides all of it; a job decides none.
 #[derive(Debug, Clone)]
@@ -84,6 +84,8 @@ struct Inner {
     limiter: Arc<Limiter>,
     timeouts: Timeouts,
     upload: UploadLimits,
+    /// A reply said that it is the emulator's.
+    emulated: AtomicBool,
 }
 
 impl std::fmt::Debug for Client {
@@ -143,12 +145,18 @@ impl Client {
             limiter,
             timeouts,
             upload,
+            emulated: AtomicBool::new(false),
         })))
     }
 
     /// Whom it asks.
     pub fn endpoint(&self) -> &Endpoint {
         &self.0.endpoint
+    }
+
+    /// Whether a reply so far said that it comes from tunesmith's emulator.
+    pub fn is_emulated(&self) -> bool {
+        self.0.emulated.load(Ordering::Relaxed)
     }
 
     /// What takes the key out of texts; for whatever else handles the service's answers.

@@ -2,16 +2,18 @@
 
 use super::Client;
 use super::error::{ApiError, ErrorKind, Operation, shown_name};
-use super::lenient::Fields;
 use super::policy::{Next, Policy};
+use crate::provider::http::fault::too_slow;
+use crate::provider::http::lenient::Fields;
 use crate::provider::http::wait;
-use crate::provider::http::{Fault, Sent};
+use crate::provider::http::{EMULATED, Fault, Sent};
 use bytes::Bytes;
 use reqwest::header::HeaderMap;
 use reqwest::{Method, RequestBuilder, Response, Url};
 use serde_json::Value;
 use std::future::Future;
-use std::time::{Duration, SystemTime};
+use std::sync::atomic::Ordering;
+use std::time::SystemTime;
 use tokio::time::{sleep, timeout};
 
 /// An answer in JSON is at most this large. 16 MiB: a page of a list has a hundred
@@ -199,7 +201,7 @@ impl Client {
                     Err(_) if refused => break,
                     Err(mut error) => {
                         error.status = Some(status);
-                        error.request_id = about.request_id;
+                        error.request_id = about.request_id.take();
                         error.sent = Sent::Maybe;
                         return Err(error);
                     }
@@ -225,6 +227,9 @@ impl Client {
     }
 
     fn read_headers(&self, error: &mut ApiError, headers: &HeaderMap) {
+        if headers.contains_key(EMULATED) {
+            self.0.emulated.store(true, Ordering::Relaxed);
+        }
         let text = |name: &str| headers.get(name)?.to_str().ok();
         error.request_id = text("x-request-id").map(|id| shown_name(id, &self.0.redactor));
         error.should_retry = match text("x-should-retry") {
@@ -239,9 +244,4 @@ impl Client {
             error.cause = Some(format!("it points to {target}"));
         }
     }
-}
-
-/// No sign of life for this long.
-pub(super) fn too_slow(limit: Duration) -> Fault {
-    Fault::timeout(format!("nothing for {} s", limit.as_secs_f64()))
 }

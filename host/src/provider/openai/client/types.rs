@@ -1,7 +1,7 @@
 //! What the service tells: models, files, jobs, events, checkpoints. Only an id is
 //! needed for a thing to be one; all else may be missing, and unknown fields are kept.
 
-use super::lenient::Fields;
+use crate::provider::http::lenient::Fields;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};

@@ -1,7 +1,7 @@
 //! What the user reads when something goes wrong, and what nobody may read.
 
-use super::server::{Act, Misbehaving, http};
 use super::*;
+use crate::provider::http::misbehaving::{Act, Misbehaving, http};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::time::Duration;

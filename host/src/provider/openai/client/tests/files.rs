@@ -1,7 +1,7 @@
 //! Files: sent whole and in parts, found again, and not sent when they change.
 
-use super::server::{Act, Misbehaving, http};
 use super::*;
+use crate::provider::http::misbehaving::{Act, Misbehaving, http};
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Mutex;

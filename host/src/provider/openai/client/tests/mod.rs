@@ -5,7 +5,6 @@ mod files;
 mod jobs;
 mod lists;
 mod retries;
-mod server;
 
 use super::*;
 use crate::secret::{Found, Secret};

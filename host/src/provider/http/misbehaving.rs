@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 /// What the server does with a connection, once the request is read.
 #[derive(Debug, Clone)]
-pub(super) enum Act {
+pub(crate) enum Act {
     /// Closes it without a word.
     Drop,
     /// Keeps it open without a word.
@@ -18,13 +18,13 @@ pub(super) enum Act {
 }
 
 /// A server with one act for each connection; the last one repeats.
-pub(super) struct Misbehaving {
-    pub(super) base: String,
+pub(crate) struct Misbehaving {
+    pub(crate) base: String,
     requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl Misbehaving {
-    pub(super) fn start(acts: Vec<Act>) -> Self {
+    pub(crate) fn start(acts: Vec<Act>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -57,13 +57,13 @@ impl Misbehaving {
     }
 
     /// The request lines so far, without the version.
-    pub(super) fn requests(&self) -> Vec<String> {
+    pub(crate) fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }
 }
 
 /// A whole answer.
-pub(super) fn http(status: &str, body: &str) -> String {
+pub(crate) fn http(status: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
 }
 

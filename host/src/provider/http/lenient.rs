@@ -10,11 +10,11 @@ const LONGEST_TEXT: usize = 8000;
 
 /// The fields of an object, taken out one by one; what remains is unknown.
 #[derive(Debug, Default)]
-pub(super) struct Fields(Map<String, Value>);
+pub(crate) struct Fields(Map<String, Value>);
 
 impl Fields {
     /// The fields of an object; of anything else, none.
-    pub(super) fn new(value: Value) -> Self {
+    pub(crate) fn new(value: Value) -> Self {
         match value {
             Value::Object(fields) => Self(fields),
             _ => Self::default(),
@@ -28,32 +28,32 @@ impl Fields {
     }
 
     /// A text, with control characters made visible. Numbers count as texts.
-    pub(super) fn text(&mut self, name: &str) -> Option<String> {
+    pub(crate) fn text(&mut self, name: &str) -> Option<String> {
         self.take(name, text)
     }
 
     /// A whole number, also when it is written as `3.0` or `"3"`.
-    pub(super) fn integer(&mut self, name: &str) -> Option<i64> {
+    pub(crate) fn integer(&mut self, name: &str) -> Option<i64> {
         self.take(name, integer)
     }
 
     /// A whole number that is not negative.
-    pub(super) fn count(&mut self, name: &str) -> Option<u64> {
+    pub(crate) fn count(&mut self, name: &str) -> Option<u64> {
         self.take(name, |value| integer(value).and_then(|number| u64::try_from(number).ok()))
     }
 
     /// True or false.
-    pub(super) fn flag(&mut self, name: &str) -> Option<bool> {
+    pub(crate) fn flag(&mut self, name: &str) -> Option<bool> {
         self.take(name, Value::as_bool)
     }
 
     /// A list of texts; entries that are none are left out. Missing and null are empty.
-    pub(super) fn texts(&mut self, name: &str) -> Vec<String> {
+    pub(crate) fn texts(&mut self, name: &str) -> Vec<String> {
         self.take(name, |value| Some(value.as_array()?.iter().filter_map(text).collect())).unwrap_or_default()
     }
 
     /// Texts by name; values that are none are kept as JSON.
-    pub(super) fn named_texts(&mut self, name: &str) -> BTreeMap<String, String> {
+    pub(crate) fn named_texts(&mut self, name: &str) -> BTreeMap<String, String> {
         let read = |value: &Value| {
             let entry = |(name, value): (&String, &Value)| {
                 (excerpt(name, LONGEST_TEXT), text(value).unwrap_or_else(|| value.to_string()))
@@ -64,12 +64,12 @@ impl Fields {
     }
 
     /// An object.
-    pub(super) fn object(&mut self, name: &str) -> Option<Self> {
+    pub(crate) fn object(&mut self, name: &str) -> Option<Self> {
         self.take(name, |value| value.as_object().cloned()).map(Self)
     }
 
     /// A list of objects; entries that are none are left out.
-    pub(super) fn objects(&mut self, name: &str) -> Option<Vec<Self>> {
+    pub(crate) fn objects(&mut self, name: &str) -> Option<Vec<Self>> {
         match self.0.shift_remove(name)? {
             Value::Array(items) => Some(items.into_iter().filter(Value::is_object).map(Self::new).collect()),
             _ => None,
@@ -77,7 +77,7 @@ impl Fields {
     }
 
     /// Every number that is left, by name.
-    pub(super) fn numbers(&mut self) -> BTreeMap<String, f64> {
+    pub(crate) fn numbers(&mut self) -> BTreeMap<String, f64> {
         let mut numbers = BTreeMap::new();
         self.0.retain(|name, value| match value.as_f64().filter(|number| number.is_finite()) {
             Some(number) => numbers.insert(excerpt(name, LONGEST_TEXT), number).is_some(),
@@ -87,12 +87,12 @@ impl Fields {
     }
 
     /// Any value but null, as it is.
-    pub(super) fn any(&mut self, name: &str) -> Option<Value> {
+    pub(crate) fn any(&mut self, name: &str) -> Option<Value> {
         self.0.shift_remove(name).filter(|value| !value.is_null())
     }
 
     /// What was not taken.
-    pub(super) fn rest(self) -> Map<String, Value> {
+    pub(crate) fn rest(self) -> Map<String, Value> {
         self.0
     }
 }

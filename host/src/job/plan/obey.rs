@@ -1,0 +1,50 @@
+//! Holds a plan against the operator's policy, each part as early as it is known.
+
+use super::{Config, Context, PlanError, Spec};
+use crate::dataset::Dataset;
+use crate::policy::{Checked, Policy};
+use crate::provider::ollama::ParameterValue;
+use std::path::Path;
+
+/// The job itself, and the plugin that it uses.
+pub(super) fn job(context: Context<'_>, spec: &Spec) -> Result<(), PlanError> {
+    ask(context, |policy| {
+        policy.provider(spec.provider)?;
+        policy.base_model(&spec.base_model)?;
+        policy.plugin(context.plugin)
+    })
+}
+
+/// The dataset's size on disk, before it is read. What cannot be looked at is said by
+/// reading it.
+pub(super) fn file(context: Context<'_>, path: &Path) -> Result<(), PlanError> {
+    let Ok(metadata) = std::fs::metadata(path) else { return Ok(()) };
+    ask(context, |policy| policy.dataset_bytes(metadata.len()))
+}
+
+/// What reading the dataset showed.
+pub(super) fn dataset(context: Context<'_>, dataset: &Dataset) -> Result<(), PlanError> {
+    ask(context, |policy| {
+        policy.dataset_bytes(dataset.bytes())?;
+        policy.dataset_rows(dataset.rows())
+    })
+}
+
+/// What the provider would be asked.
+pub(super) fn config(context: Context<'_>, config: &Config) -> Result<(), PlanError> {
+    ask(context, |policy| match config {
+        Config::Ollama(config) => {
+            policy.context_window(config.baked.context_window.tokens)?;
+            match config.baked.parameters.get("num_predict") {
+                Some(ParameterValue::Integer(tokens)) => policy.answer(*tokens),
+                _ => Ok(()),
+            }
+        }
+        Config::OpenAi(config) => policy.cost(&config.cost.cost),
+        Config::Local(_) => Ok(()),
+    })
+}
+
+fn ask(context: Context<'_>, question: impl FnOnce(&Policy) -> Checked) -> Result<(), PlanError> {
+    context.policy.map_or(Ok(()), question).map_err(|breach| PlanError::Policy(Box::new(breach)))
+}
