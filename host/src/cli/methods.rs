@@ -1,7 +1,7 @@
 //! `tunesmith methods`: which methods there are, and what each can be told.
 
 use super::style::{FAINT, HEADING, WARNING};
-use super::{Output, registry};
+use super::{Operator, Output, registry};
 use crate::contract::{Kind, SettingDoc};
 use crate::error::Error;
 use crate::job;
@@ -54,15 +54,15 @@ impl Command {
 }
 
 /// Runs the command.
-pub fn run(command: &Command, output: &mut Output) -> Result<(), Error> {
+pub fn run(command: &Command, operator: &Operator, output: &mut Output) -> Result<(), Error> {
     match command {
-        Command::List(args) => list(args, output),
-        Command::Show(args) => show(args, output),
+        Command::List(args) => list(args, operator, output),
+        Command::Show(args) => show(args, operator, output),
     }
 }
 
-fn list(args: &ListArgs, output: &mut Output) -> Result<(), Error> {
-    let registry = args.registry.load(output)?;
+fn list(args: &ListArgs, operator: &Operator, output: &mut Output) -> Result<(), Error> {
+    let registry = args.registry.load(operator, output)?;
     let snapshot = registry.snapshot();
     if args.json {
         let methods: Vec<_> = snapshot.methods().map(|plugin| facts(plugin)).collect();
@@ -98,8 +98,8 @@ fn list(args: &ListArgs, output: &mut Output) -> Result<(), Error> {
     Ok(())
 }
 
-fn show(args: &ShowArgs, output: &mut Output) -> Result<(), Error> {
-    let registry = args.registry.load(output)?;
+fn show(args: &ShowArgs, operator: &Operator, output: &mut Output) -> Result<(), Error> {
+    let registry = args.registry.load(operator, output)?;
     let snapshot = registry.snapshot();
     let plugin = registry::find(&snapshot, &args.method)?;
     if args.json {

@@ -1,19 +1,30 @@
 //! The `tunesmith` command line: one command a file.
 
+mod chart;
+mod completions;
+mod config;
 mod dataset;
+mod doctor;
 mod emulate;
+mod jobs;
 mod methods;
+mod models;
+mod moment;
+pub mod operator;
 mod output;
 mod plan;
 mod plugin;
 mod registry;
+mod save;
 mod schema;
 mod style;
+mod table;
 
+use operator::{Operator, runtime};
 pub use output::Output;
 
-use crate::error::Kind;
-use clap::{ColorChoice, Parser, Subcommand};
+use crate::error::{Error, Kind};
+use clap::{ColorChoice, CommandFactory as _, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// Tune models with method plugins, contained and in the open.
@@ -31,6 +42,9 @@ struct Cli {
     /// When to colour: auto looks at the terminal and NO_COLOR
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     color: ColorChoice,
+
+    #[command(flatten)]
+    operator: operator::OperatorArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -50,6 +64,19 @@ enum Command {
     Schema(schema::Args),
     /// Run stand-ins for Ollama and OpenAI on this machine, for trying things out
     Emulate(emulate::Args),
+    /// List, show and steer jobs
+    #[command(subcommand)]
+    Jobs(jobs::Command),
+    /// List the models that jobs made
+    #[command(subcommand)]
+    Models(models::Command),
+    /// Check that everything jobs need is in order, and say what to do
+    Doctor(doctor::Args),
+    /// Show or make the configuration
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Print a completion script for a shell
+    Completions(completions::Args),
 }
 
 impl Command {
@@ -62,6 +89,11 @@ impl Command {
             Self::Dataset(command) => command.json(),
             Self::Schema(_) => false,
             Self::Emulate(_) => false,
+            Self::Jobs(command) => command.json(),
+            Self::Models(command) => command.json(),
+            Self::Doctor(args) => args.json,
+            Self::Config(command) => command.json(),
+            Self::Completions(_) => false,
         }
     }
 }
@@ -79,19 +111,31 @@ pub fn main() -> ExitCode {
     };
     let mut output = Output::new(cli.color);
     let json = cli.command.wants_json();
-    let result = match cli.command {
-        Command::Plan(args) => plan::run(&args, &mut output),
-        Command::Methods(command) => methods::run(&command, &mut output),
-        Command::Plugin(command) => plugin::run(&command, &mut output),
-        Command::Dataset(command) => dataset::run(&command, registry::cache_base().as_deref(), &mut output),
-        Command::Schema(args) => schema::run(&args, &mut output),
-        Command::Emulate(args) => emulate::run(&args),
-    };
-    match result.and_then(|()| output.finish()) {
+    match run(&cli, &mut output).and_then(|()| output.finish()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             output.error(&error, json);
             ExitCode::from(error.kind.exit_code())
+        }
+    }
+}
+
+fn run(cli: &Cli, output: &mut Output) -> Result<(), Error> {
+    let operator = |output: &mut Output| cli.operator.load(output);
+    match &cli.command {
+        Command::Plan(args) => plan::run(args, &operator(output)?, output),
+        Command::Methods(command) => methods::run(command, &operator(output)?, output),
+        Command::Plugin(command) => plugin::run(command, &cli.operator, output),
+        Command::Dataset(command) => dataset::run(command, Some(operator(output)?.cache()), output),
+        Command::Schema(args) => schema::run(args, &operator(output)?, output),
+        Command::Emulate(args) => emulate::run(args),
+        Command::Jobs(command) => jobs::run(command, &operator(output)?, output),
+        Command::Models(command) => models::run(command, &operator(output)?, output),
+        Command::Doctor(args) => doctor::run(args, &cli.operator, output),
+        Command::Config(command) => config::run(command, &cli.operator, output),
+        Command::Completions(args) => {
+            completions::run(args, &mut Cli::command(), output);
+            Ok(())
         }
     }
 }

@@ -7,6 +7,9 @@ use anstream::AutoStream;
 use clap::ColorChoice;
 use std::io::{self, IsTerminal, Write};
 
+/// The columns of a line where nothing says how many there are.
+const USUAL_WIDTH: usize = 100;
+
 /// The process's output streams, with colour where it is wanted.
 pub struct Output {
     stdout: AutoStream<io::Stdout>,
@@ -69,6 +72,30 @@ impl Output {
         match text {
             Ok(text) => self.text(&format!("{text}\n")),
             Err(error) => self.failed = Some(error.into()),
+        }
+    }
+
+    /// Whether a person reads standard output.
+    pub fn is_terminal(&self) -> bool {
+        io::stdout().is_terminal()
+    }
+
+    /// How many columns a line of standard output has: the terminal's, or what COLUMNS
+    /// says, or 100.
+    pub fn width(&self) -> usize {
+        let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+        let terminal =
+            || rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| usize::from(size.ws_col));
+        columns.or_else(terminal).filter(|columns| *columns > 0).unwrap_or(USUAL_WIDTH)
+    }
+
+    /// Whether more than ASCII can be shown: the locale is UTF-8, or says nothing while
+    /// nobody looks.
+    pub fn unicode(&self) -> bool {
+        let set = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
+        match set("LC_ALL").or_else(|| set("LC_CTYPE")).or_else(|| set("LANG")) {
+            Some(locale) => locale.to_ascii_lowercase().replace('-', "").contains("utf8"),
+            None => !self.is_terminal(),
         }
     }
 

@@ -1,37 +1,42 @@
-//! The methods that a command works with: the built-in ones and those of
-//! `--plugins DIR`.
+//! The methods that a command works with: the built-in ones and those of the plugin
+//! directory.
 
-use super::Output;
+use super::{Operator, Output};
 use crate::error::{Error, Kind};
 use crate::job::nearest;
-use crate::plugin::{BuiltIn, Engine, Event, Limits, Options, Plugin, Registry, Snapshot};
+use crate::plugin::{BuiltIn, Engine, Event, Options, Plugin, Registry, Snapshot};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Options that say which methods there are.
 #[derive(Debug, Default, clap::Args)]
 pub struct PluginArgs {
-    /// Also load the method plugins (.wasm files) of this folder
-    #[arg(long, value_name = "DIR")]
+    /// Load the method plugins (.wasm files) of this folder in place of the configured one
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     plugins: Option<PathBuf>,
 }
 
 impl PluginArgs {
     /// Loads the methods.
-    pub fn load(&self, output: &mut Output) -> Result<Registry, Error> {
-        let registry = Registry::load(self.options(output)?)?;
+    pub fn load(&self, operator: &Operator, output: &mut Output) -> Result<Registry, Error> {
+        let registry = Registry::load(self.options(operator, output)?)?;
         for rejection in registry.snapshot().rejections() {
             output.warning(&rejection.to_string());
         }
         Ok(registry)
     }
 
+    /// The plugin directory, where there is one.
+    pub fn directory(&self, operator: &Operator) -> Option<PathBuf> {
+        operator.plugins(self.plugins.as_deref())
+    }
+
     /// What a registry is made from, saying on stderr what the user waits for.
-    pub fn options(&self, output: &Output) -> Result<Options, Error> {
+    pub fn options(&self, operator: &Operator, output: &Output) -> Result<Options, Error> {
         let internal = |what: &str, error: &dyn std::fmt::Display| {
             Error::new(Kind::Internal, format!("{what}: {error}"))
         };
-        let engine = Engine::new(Limits::default())
+        let engine = Engine::new(operator.limits())
             .map_err(|error| internal("the sandbox could not be set up", &error))?;
         let worker = std::env::current_exe()
             .map_err(|error| internal("the program's own path could not be found", &error))?;
@@ -42,29 +47,13 @@ impl PluginArgs {
                 .iter()
                 .map(|method| BuiltIn { id: method.id, wasm: method.wasm })
                 .collect(),
-            directory: self.plugins.clone(),
-            override_built_ins: false,
-            cache: cache_directory(),
+            directory: self.directory(operator),
+            override_built_ins: operator.config().policy.overrides_built_ins(),
+            cache: Some(operator.code_cache()),
             worker,
             on_event: Arc::new(move |event| progress.say(&event_text(event))),
         })
     }
-}
-
-/// Where compiled code is kept.
-fn cache_directory() -> Option<PathBuf> {
-    cache_base().map(|path| path.join("code"))
-}
-
-/// Where everything is kept that can be made again: `TUNESMITH_CACHE_DIR`, else the
-/// user's cache folder.
-pub(super) fn cache_base() -> Option<PathBuf> {
-    let from = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    from("TUNESMITH_CACHE_DIR")
-        .or_else(|| from("XDG_CACHE_HOME").map(|base| base.join("tunesmith")))
-        .or_else(|| from("HOME").map(|home| home.join(".cache/tunesmith")))
-        // A relative path would put code that is trusted wherever the user happens to be.
-        .filter(|path| path.is_absolute())
 }
 
 fn event_text(event: &Event) -> String {

@@ -1,6 +1,6 @@
 //! `tunesmith schema`: the JSON Schema of a job file.
 
-use super::{Output, registry};
+use super::{Operator, Output, registry};
 use crate::error::Error;
 use crate::job;
 
@@ -12,8 +12,8 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, output: &mut Output) -> Result<(), Error> {
-    let registry = args.registry.load(output)?;
+pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Error> {
+    let registry = args.registry.load(operator, output)?;
     let snapshot = registry.snapshot();
     let methods: Vec<_> = snapshot.methods().map(|plugin| plugin.descriptor()).collect();
     let schema = serde_json::to_string_pretty(&job::schema::job(&methods))

@@ -1,5 +1,6 @@
 //! How terminal output is styled: the same thing looks the same in every command.
 
+use crate::store::State;
 use anstyle::{AnsiColor, Style};
 
 /// Headings and names.
@@ -16,4 +17,22 @@ pub const FAINT: Style = Style::new().dimmed();
 /// A number with its thousands apart.
 pub fn grouped(number: u64) -> String {
     crate::provider::text::grouped(u128::from(number))
+}
+
+/// A job's state.
+pub fn state(state: State) -> Style {
+    let colour = match state {
+        State::Succeeded => AnsiColor::Green,
+        State::Failed => return ERROR,
+        State::Unknown => return WARNING,
+        State::Paused => AnsiColor::Yellow,
+        State::Cancelled => return FAINT,
+        State::Planned
+        | State::Uploading
+        | State::Creating
+        | State::Submitted
+        | State::Running
+        | State::Verifying => AnsiColor::Cyan,
+    };
+    colour.on_default()
 }

@@ -51,6 +51,8 @@ pub(super) enum Problem {
     Text { key: &'static str, what: String },
     #[error("{key}: {error}")]
     Endpoint { key: &'static str, error: EndpointError },
+    #[error("{} is a relative path, which would mean another place in each directory", quoted(.path))]
+    RelativePath { path: String },
     #[error("{} holds a secret, which does not belong in the configuration", quoted(.key))]
     Secret { key: String },
     #[error("not UTF-8")]
@@ -132,6 +134,7 @@ impl ConfigError {
             Problem::UnknownKey { suggestion: None, .. } | Problem::UnknownSection { suggestion: None, .. } => {
                 Some("`tunesmith config show` lists every key".to_owned())
             }
+            Problem::RelativePath { .. } => Some("give an absolute path".to_owned()),
             Problem::Endpoint { error, .. } => Some(error.hint().to_owned()),
             Problem::NoHome { variable } => Some(format!("set HOME or {variable}")),
             Problem::Missing => Some("`tunesmith config init` writes one with every key explained".to_owned()),

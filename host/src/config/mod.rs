@@ -183,11 +183,7 @@ impl Config {
         flags: &[FlagValue],
     ) -> Result<Self, ConfigErrors> {
         let base = BaseDirectories::of(environment);
-        let (path, named) = match (file, environment.get("TUNESMITH_CONFIG")) {
-            (Some(path), _) => (path.to_owned(), true),
-            (None, Some(path)) => (PathBuf::from(path), true),
-            (None, None) => (base.config()?.join("config.toml"), false),
-        };
+        let (path, named) = Self::location(environment, file)?;
         let mut errors = Vec::new();
         let mut values = BTreeMap::new();
         let exists = match file::read(&path, named) {
@@ -229,6 +225,20 @@ impl Config {
         }
         let key_variable = environment.get("OPENAI_API_KEY").map(|value| Hidden(value.to_owned()));
         Self::typed(path, exists, values, warnings, key_variable)
+    }
+
+    /// The file that [`Config::load`] reads, and whether it was named, so that it must
+    /// be there.
+    ///
+    /// # Errors
+    ///
+    /// None is named, and there is no directory to look in.
+    pub fn location(environment: &Environment, file: Option<&Path>) -> Result<(PathBuf, bool), ConfigErrors> {
+        Ok(match (file, environment.get("TUNESMITH_CONFIG")) {
+            (Some(path), _) => (path.to_owned(), true),
+            (None, Some(path)) => (PathBuf::from(path), true),
+            (None, None) => (BaseDirectories::of(environment).config()?.join("config.toml"), false),
+        })
     }
 
     fn typed(
@@ -307,6 +317,11 @@ impl Config {
         show::effective(&self.values)
     }
 
+    /// Where a key's value comes from; `None` where it has none.
+    pub fn origin(&self, key: &str) -> Option<&Origin> {
+        self.values.get(key).map(|(_, origin)| origin)
+    }
+
     /// The key for OpenAI: from `OPENAI_API_KEY`, otherwise from `openai.key_file`
     /// when that is set. A key file that a flag names comes before the variable.
     ///
@@ -345,6 +360,10 @@ fn read_environment(
                 continue;
             };
             match key.read(text) {
+                Ok(Value::Path(path)) if !path.is_absolute() => {
+                    let path = path.display().to_string();
+                    errors.push(ConfigError::new(place, error::Problem::RelativePath { path }));
+                }
                 Ok(value) => {
                     values.insert(key.name, (value, Origin::Variable(name)));
                 }

@@ -326,6 +326,18 @@ fn without_a_home_the_fix_is_named() {
 }
 
 #[test]
+fn a_relative_path_in_a_variable_is_refused() {
+    for name in ["TUNESMITH_CACHE_DIR", "TUNESMITH_DIRECTORIES_DATA", "TUNESMITH_OPENAI_KEY_FILE"] {
+        let said = Home::new().said(&[(name, "some/where")]);
+        let expected = format!(
+            "the variable {name}: `some/where` is a relative path, which would mean another place in each \
+             directory\nhint: give an absolute path"
+        );
+        assert_eq!(said, expected);
+    }
+}
+
+#[test]
 fn a_misspelt_variable_is_pointed_out() {
     let variables = [("TUNESMITH_OPENAI_BASEURL", "https://example.com"), ("TUNESMITH_FAILPOINTS", "x")];
     let config = Home::new().load(&variables, &[]).unwrap();

@@ -200,23 +200,23 @@ impl Error {
     /// What to do next.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Newer { .. } => "update tunesmith, or choose another state directory".into(),
+            Self::Newer { .. } => "update tunesmith, or choose another data directory (--data-dir)".into(),
             Self::NotAStore { .. } => {
-                "move the file away if it is not needed, or choose another state directory".into()
+                "move the file away if it is not needed, or choose another data directory (--data-dir)".into()
             }
             Self::Damaged { path, .. } => format!(
                 "restore {0} from a backup, or move it away with its -wal and -shm files and start afresh; \
                  jobs at the services go on without it",
                 path.display()
             ),
-            Self::Directory { .. } => "create it, or choose another state directory".into(),
+            Self::Directory { .. } => "create it, or choose another data directory (--data-dir)".into(),
             Self::OpenToOthers { path, .. } => format!("chmod 700 {}", path.display()),
             Self::ReadOnly { path, .. } => format!(
                 "check who owns {} and its directory, and that the disk is not mounted read-only",
                 path.display()
             ),
             Self::Full { .. } => "free some space and run the same command again: it carries on".into(),
-            Self::Io { .. } => "check the disk; the system's log may say more".into(),
+            Self::Io { .. } => "check the disk and the space on it; the system's log may say more".into(),
             Self::Busy { .. } => "find the process that uses the store, and end it if it hangs".into(),
             Self::NoSuchJob { .. } => "tunesmith jobs list shows all jobs".into(),
             Self::Ambiguous { .. } => "type more of the id".into(),

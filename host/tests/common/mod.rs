@@ -17,7 +17,13 @@ pub fn tunesmith() -> Command {
     command.current_dir(root());
     command.env_remove("RUST_LOG").env_remove("OLLAMA_HOST").env_remove("OPENAI_BASE_URL");
     command.env_remove("OPENAI_API_KEY").env("NO_COLOR", "1").env("COLUMNS", "100");
-    command.env("TUNESMITH_CACHE_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"));
+    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("home");
+    command
+        .env("HOME", home)
+        .env("TUNESMITH_CACHE_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"));
+    for name in ["CONFIG", "DATA", "CACHE", "STATE"] {
+        command.env_remove(format!("XDG_{name}_HOME"));
+    }
     command
 }
 

@@ -2,6 +2,8 @@
 
 mod text;
 
+pub use text::size;
+
 use super::Output;
 use crate::contract::{DatasetView as _, Selection};
 use crate::dataset::{

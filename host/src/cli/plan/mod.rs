@@ -2,7 +2,7 @@
 
 mod text;
 
-use super::{Output, registry};
+use super::{Operator, Output, registry};
 use crate::error::{Error, Kind};
 use crate::job::plan::{self, Context};
 use crate::job::spec::{DatasetRef, MAX_NAME_CHARS, Overrides, Spec, SpecError};
@@ -69,12 +69,12 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, output: &mut Output) -> Result<(), Error> {
+pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Error> {
     let overrides = Overrides { provider: args.provider, settings: args.set.clone() };
     let spec = Spec::load(&args.job, &overrides)?;
-    let dataset = dataset_path(&spec, args)?;
+    let dataset = dataset_path(&spec, args, operator)?;
     let prices = price_table(args.prices.as_deref())?;
-    let registry = args.registry.load(output)?;
+    let registry = args.registry.load(operator, output)?;
     let snapshot = registry.snapshot();
     let plugin = snapshot.get(&spec.method).ok_or_else(|| {
         let mut error = registry::unknown(&spec.method, snapshot.methods().map(|plugin| plugin.id()));
@@ -87,7 +87,8 @@ pub fn run(args: &Args, output: &mut Output) -> Result<(), Error> {
         lock::require(&args.job, &parts)?;
     }
     let today = args.today.map_or_else(today, Ok)?;
-    let planned = plan::plan(&spec, &dataset, Context::new(plugin, today, &prices))?;
+    let planned =
+        plan::plan(&spec, &dataset, Context::new(plugin, today, &prices).policy(&operator.config().policy))?;
     if let Some(stored) = &args.verify {
         return verified(&verify::verify(stored, &planned)?, stored, args.json, output);
     }
@@ -122,16 +123,20 @@ fn verified(verified: &Verified, stored: &Path, json: bool, output: &mut Output)
     if verified.same { Ok(()) } else { Err(Error::silent(Kind::Failed)) }
 }
 
-fn dataset_path(spec: &Spec, args: &Args) -> Result<PathBuf, Error> {
+fn dataset_path(spec: &Spec, args: &Args, operator: &Operator) -> Result<PathBuf, Error> {
     match &spec.dataset {
         DatasetRef::Path(path) => Ok(args.job.parent().unwrap_or(Path::new("")).join(path)),
         DatasetRef::Id(id) => {
-            let known = args.datasets.iter().find(|(known, _)| known == id);
-            known.map(|(_, path)| path.clone()).ok_or_else(|| {
+            let given = args.datasets.iter().find(|(known, _)| known == id);
+            given.map(|(_, path)| path.clone()).or_else(|| operator.dataset(id)).ok_or_else(|| {
+                let file = operator.datasets().join(format!("{id}.jsonl"));
                 let error = Error::new(Kind::Invalid, format!("dataset {id:?} is not known"));
                 match nearest(args.datasets.iter().map(|(known, _)| known.as_str()), id) {
                     Some(near) => error.hint(format!("did you mean {near:?}?")),
-                    None => error.hint(format!("say where it is: --dataset {id}=PATH")),
+                    None => error.hint(format!(
+                        "say where it is: --dataset {id}=PATH; or put it at {}",
+                        file.display()
+                    )),
                 }
             })
         }

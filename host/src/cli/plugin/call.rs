@@ -1,7 +1,7 @@
 //! `tunesmith plugin call`: one function of a plugin, its answer and its receipt.
 
 use super::file::{self, FileArgs};
-use crate::cli::Output;
+use crate::cli::{Operator, Output};
 use crate::cli::plan;
 use crate::cli::style::{FAINT, HEADING, WARNING};
 use crate::contract::{Level, MethodJob};
@@ -53,10 +53,10 @@ struct Question {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, output: &mut Output) -> Result<(), Error> {
+pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Error> {
     let question = question(args.function, args.job.as_deref(), args.dataset.as_deref(), &args.set)?;
     let located = args.file.locate()?;
-    let plugin = file::loader(output)?.load(&located.path)?;
+    let plugin = file::loader(operator, output)?.load(&located.path)?;
     let called = question.ask(&plugin, args.function)?;
     if args.json {
         let mut answer = match &called.outcome {

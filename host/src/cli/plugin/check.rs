@@ -1,7 +1,7 @@
 //! `tunesmith plugin check`: a verdict on a plugin, with reasons.
 
 use super::file::{self, FileArgs};
-use crate::cli::Output;
+use crate::cli::{Operator, Output};
 use crate::cli::style::{ERROR, FAINT, HEADING, HINT, WARNING};
 use crate::error::{Error, Kind};
 use crate::kit::check::{Level, Report};
@@ -28,9 +28,9 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, output: &mut Output) -> Result<(), Error> {
+pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Error> {
     let located = args.file.locate()?;
-    let loader = file::loader(output)?;
+    let loader = file::loader(operator, output)?;
     let checked = loader.load(&located.path).and_then(|plugin| {
         let inspection = plugin::inspect(&located.path, loader.limits())?;
         Ok(kit::check(&plugin, &inspection, loader.limits()))

@@ -6,7 +6,7 @@
 
 use super::{call, check, file, test};
 use crate::cli::style::{ERROR, FAINT, HEADING, HINT};
-use crate::cli::{Output, registry};
+use crate::cli::{Operator, Output, registry};
 use crate::contract::Level as NoteLevel;
 use crate::error::{Error, Kind};
 use crate::kit::check::Level;
@@ -51,7 +51,7 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, output: &mut Output) -> Result<(), Error> {
+pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Error> {
     if let Some(into) = &args.into
         && !into.is_dir()
     {
@@ -61,7 +61,7 @@ pub fn run(args: &Args, output: &mut Output) -> Result<(), Error> {
     let project = Project::open(&args.folder)?;
     let running = Running::default();
     stop_on_signals(&running)?;
-    let mut session = Session { args, output, running, registry: None, live: None };
+    let mut session = Session { args, operator, output, running, registry: None, live: None };
     loop {
         // Before the build: what is saved meanwhile is built next.
         let seen = settled(&args.folder, None);
@@ -128,6 +128,7 @@ fn stop_on_signals(running: &Running) -> Result<(), Error> {
 
 struct Session<'a> {
     args: &'a Args,
+    operator: &'a Operator,
     output: &'a mut Output,
     running: Running,
     /// Over the folder that the project builds into.
@@ -273,7 +274,7 @@ impl Session<'_> {
         let snapshot = match &self.registry {
             Some((known, registry)) if *known == folder => registry.rescan()?,
             _ => {
-                let mut options = registry::PluginArgs::default().options(self.output)?;
+                let mut options = registry::PluginArgs::default().options(self.operator, self.output)?;
                 options.directory = Some(folder.clone());
                 let registry = Registry::load(options)?;
                 let snapshot = registry.snapshot();

@@ -1,6 +1,6 @@
 //! The plugin file that a command is about: given itself, or by its project's folder.
 
-use crate::cli::{Output, registry};
+use crate::cli::{Operator, Output, registry};
 use crate::error::{Error, Kind};
 use crate::kit::{Project, ProjectError, SubjectError};
 use crate::plugin::{Loader, Receipt};
@@ -42,8 +42,8 @@ impl FileArgs {
 }
 
 /// What loads plugin files.
-pub fn loader(output: &Output) -> Result<Loader, Error> {
-    Ok(Loader::new(registry::PluginArgs::default().options(output)?)?)
+pub fn loader(operator: &Operator, output: &Output) -> Result<Loader, Error> {
+    Ok(Loader::new(registry::PluginArgs::default().options(operator, output)?)?)
 }
 
 /// A path, safe to print.

@@ -1,7 +1,7 @@
 //! `tunesmith plugin inspect`: what a plugin is, offers and may reach.
 
 use super::file::{self, FileArgs};
-use crate::cli::Output;
+use crate::cli::{Operator, Output};
 use crate::cli::methods::settings_table;
 use crate::cli::style::{FAINT, HEADING, WARNING, grouped};
 use crate::error::{Error, Kind};
@@ -25,9 +25,9 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, output: &mut Output) -> Result<(), Error> {
+pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Error> {
     let located = args.file.locate()?;
-    let loader = file::loader(output)?;
+    let loader = file::loader(operator, output)?;
     let inspection = plugin::inspect(&located.path, loader.limits())?;
     let loaded = loader.load(&located.path);
     if args.json {

@@ -9,6 +9,7 @@ mod new;
 mod test;
 
 use super::Output;
+use super::operator::OperatorArgs;
 use crate::error::Error;
 
 /// What to do.
@@ -42,14 +43,15 @@ impl Command {
     }
 }
 
-/// Runs the command.
-pub fn run(command: &Command, output: &mut Output) -> Result<(), Error> {
+/// Runs the command. Making a project needs no configuration, so that a broken one does
+/// not stand in its way.
+pub fn run(command: &Command, operator: &OperatorArgs, output: &mut Output) -> Result<(), Error> {
     match command {
         Command::New(args) => new::run(args, output),
-        Command::Check(args) => check::run(args, output),
-        Command::Test(args) => test::run(args, output),
-        Command::Inspect(args) => inspect::run(args, output),
-        Command::Call(args) => call::run(args, output),
-        Command::Dev(args) => dev::run(args, output),
+        Command::Check(args) => check::run(args, &operator.load(output)?, output),
+        Command::Test(args) => test::run(args, &operator.load(output)?, output),
+        Command::Inspect(args) => inspect::run(args, &operator.load(output)?, output),
+        Command::Call(args) => call::run(args, &operator.load(output)?, output),
+        Command::Dev(args) => dev::run(args, &operator.load(output)?, output),
     }
 }

@@ -1,7 +1,7 @@
 //! `tunesmith plugin test`: a plugin against its golden cases.
 
 use super::file::{self, FileArgs, Located};
-use crate::cli::Output;
+use crate::cli::{Operator, Output};
 use crate::cli::style::{ERROR, FAINT, HINT, WARNING};
 use crate::error::{Error, Kind};
 use crate::kit::cases::{self, Mode, Report, Verdict};
@@ -38,13 +38,13 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, output: &mut Output) -> Result<(), Error> {
+pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Error> {
     let located = args.file.locate()?;
     let folder = match &args.cases {
         Some(folder) => folder.clone(),
         None => folder(&located)?,
     };
-    let loader = file::loader(output)?;
+    let loader = file::loader(operator, output)?;
     let plugin = loader.load(&located.path)?;
     let mode = if args.bless { Mode::Bless } else { Mode::Compare };
     let mut cases = cases::read(&folder)?;

@@ -61,7 +61,7 @@ async fn a_newer_store_is_refused_and_not_a_byte_changes() {
     let (_, text) = refused(&fixture).await;
     insta::assert_snapshot!(text, @"
     STATE/tunesmith.db: the store has version 7, and this tunesmith knows only up to 1; it was left untouched
-    hint: update tunesmith, or choose another state directory
+    hint: update tunesmith, or choose another data directory (--data-dir)
     ");
     assert!(std::fs::read(file(&fixture)).unwrap() == before);
     assert_eq!(std::fs::metadata(file(&fixture)).unwrap().modified().unwrap(), modified);
@@ -99,7 +99,7 @@ async fn files_that_are_no_store_are_refused_untouched() {
     let (_, text) = refused(&fixture).await;
     insta::assert_snapshot!(text, @"
     STATE/tunesmith.db: not a tunesmith store: it is not an SQLite database; it was left untouched
-    hint: move the file away if it is not needed, or choose another state directory
+    hint: move the file away if it is not needed, or choose another data directory (--data-dir)
     ");
     assert!(std::fs::read(&path).unwrap() == notes);
 
@@ -111,7 +111,7 @@ async fn files_that_are_no_store_are_refused_untouched() {
     let (_, text) = refused(&fixture).await;
     insta::assert_snapshot!(text, @"
     STATE/tunesmith.db: not a tunesmith store: it is another program's SQLite database; it was left untouched
-    hint: move the file away if it is not needed, or choose another state directory
+    hint: move the file away if it is not needed, or choose another data directory (--data-dir)
     ");
     assert!(std::fs::read(&path).unwrap() == before);
 }
@@ -151,7 +151,7 @@ async fn a_file_in_the_place_of_the_directory_is_named() {
     let (_, text) = refused(&fixture).await;
     insta::assert_snapshot!(text, @"
     STATE: cannot use the directory for the store: not a directory
-    hint: create it, or choose another state directory
+    hint: create it, or choose another data directory (--data-dir)
     ");
 }
 
