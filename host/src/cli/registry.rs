@@ -4,6 +4,7 @@
 use super::{Operator, Output};
 use crate::error::{Error, Kind};
 use crate::job::nearest;
+use crate::kit;
 use crate::plugin::{BuiltIn, Engine, Event, Options, Plugin, Registry, Snapshot};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -48,9 +49,11 @@ impl PluginArgs {
                 .map(|method| BuiltIn { id: method.id, wasm: method.wasm })
                 .collect(),
             directory: self.directory(operator),
+            directory_may_be_missing: self.plugins.is_none(),
             override_built_ins: operator.config().policy.overrides_built_ins(),
             cache: Some(operator.code_cache()),
             worker,
+            golden: Some(Arc::new(kit::cases::shipped)),
             on_event: Arc::new(move |event| progress.say(&event_text(event))),
         })
     }

@@ -3,9 +3,9 @@
 
 use super::compile::Compiler;
 use super::preflight::{self, Candidate};
+use super::process::Cancel;
 use super::{Event, Options, Plugin, RegistryError, Rejection, Source, file};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Loads files by the same preflight as a registry, which it shares nothing with but
@@ -13,7 +13,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct Loader {
     options: Options,
     compiler: Arc<Compiler>,
-    next_generation: AtomicU64,
     /// One file at a time, so that what is said while it is compiled is about one.
     one: Mutex<()>,
 }
@@ -25,7 +24,8 @@ impl std::fmt::Debug for Loader {
 }
 
 impl Loader {
-    /// A loader. Of the options, the built-in methods and the directory do not count.
+    /// A loader. Of the options, the built-in methods, the directory and the golden cases
+    /// do not count.
     ///
     /// # Errors
     ///
@@ -37,12 +37,7 @@ impl Loader {
         if let Some(unusable) = unusable {
             (options.on_event)(&Event::CacheUnusable { dir: unusable.dir, reason: unusable.reason });
         }
-        Ok(Self {
-            options,
-            compiler: Arc::new(compiler),
-            next_generation: AtomicU64::new(1),
-            one: Mutex::default(),
-        })
+        Ok(Self { options, compiler: Arc::new(compiler), one: Mutex::default() })
     }
 
     /// The limits that hold for its plugins.
@@ -50,7 +45,7 @@ impl Loader {
         self.options.engine.limits()
     }
 
-    /// Reads a file and puts it through the preflight.
+    /// Reads a file and puts it through the preflight. The plugin has no generation.
     ///
     /// # Errors
     ///
@@ -71,7 +66,7 @@ impl Loader {
             bytes: &content.bytes,
             digest,
             source: Source::File(path.to_owned()),
-            generation: self.next_generation.fetch_add(1, Ordering::Relaxed),
+            cancel: Cancel::default(),
         };
         preflight::run(&self.compiler, candidate, &compiling).map_err(|reason| reject(Some(digest), reason))
     }
