@@ -53,6 +53,10 @@ fn they_do_as_methods_of_a_plan() {
         assert!(output.status.success(), "{method}: {}", String::from_utf8_lossy(&output.stderr));
         let plan: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(plan["plan"]["method"]["contract"], "0.1.0");
-        assert_eq!(plan["plan"]["config"]["ollama"]["baked"]["shots"].as_array().unwrap().len(), 3, "{method}");
+        assert_eq!(
+            plan["plan"]["config"]["ollama"]["baked"]["shots"].as_array().unwrap().len(),
+            3,
+            "{method}"
+        );
     }
 }

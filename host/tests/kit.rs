@@ -56,7 +56,10 @@ fn a_new_project_builds_checks_tests_and_plans() {
     assert_eq!(report["verdict"], "ok");
     assert!(report["calls"].as_u64().unwrap() > 50);
     for rule in ["tier", "docs", "settings", "determinism", "hostile", "extremes", "headroom"] {
-        assert!(report["findings"].as_array().unwrap().iter().any(|finding| finding["rule"] == rule), "{rule}");
+        assert!(
+            report["findings"].as_array().unwrap().iter().any(|finding| finding["rule"] == rule),
+            "{rule}"
+        );
     }
 
     let tested = plugin("test", folder, &["--json"]);
@@ -78,8 +81,12 @@ fn what_a_plugin_is_and_answers_is_shown() {
     let folder = project();
     let inspected = json(&plugin("inspect", folder, &["--json"]));
     assert_eq!(inspected["abilities"], serde_json::json!(["ollama", "openai"]));
-    let exports: Vec<&str> =
-        inspected["exports"].as_array().unwrap().iter().filter_map(|export| export["name"].as_str()).collect();
+    let exports: Vec<&str> = inspected["exports"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|export| export["name"].as_str())
+        .collect();
     assert!(exports.contains(&"tunesmith:method/ollama@0.1.0"), "{exports:?}");
     assert_eq!(inspected["form"], "core module");
     assert!(inspected["imports"].as_array().unwrap().iter().all(|import| import["meaning"].is_string()));
@@ -153,9 +160,11 @@ fn what_is_not_there_is_said_with_what_to_do() {
     assert_eq!(nothing.status.code(), Some(2));
     assert!(said(nothing.stderr).contains("it has no plugin.toml"));
     let folder = place.path().join("mine");
-    let made = tunesmith().args(["plugin", "new", "mine", "--lang", "js", "--dir"]).arg(&folder).output().unwrap();
+    let made =
+        tunesmith().args(["plugin", "new", "mine", "--lang", "js", "--dir"]).arg(&folder).output().unwrap();
     assert!(made.status.success());
-    let again = tunesmith().args(["plugin", "new", "mine", "--lang", "js", "--dir"]).arg(&folder).output().unwrap();
+    let again =
+        tunesmith().args(["plugin", "new", "mine", "--lang", "js", "--dir"]).arg(&folder).output().unwrap();
     assert_eq!(again.status.code(), Some(2));
     assert!(said(again.stderr).contains("is already there"));
     let unbuilt = plugin("test", &folder, &[]);
@@ -224,8 +233,11 @@ fn a_save_is_built_checked_tested_and_live_and_a_bad_one_is_not() {
     assert_eq!(fs::read(into.join("live.wasm")).unwrap(), published);
 
     // One that answers otherwise than its cases say, too.
-    fs::write(&source, text.replace("\"learning_rate_multiplier\", 0.5", "\"learning_rate_multiplier\", 0.25"))
-        .unwrap();
+    fs::write(
+        &source,
+        text.replace("\"learning_rate_multiplier\", 0.5", "\"learning_rate_multiplier\", 0.25"),
+    )
+    .unwrap();
     dev.step("wait");
     fs::write(&source, text.replace("as LargestTask", "").replace("LargestTask", "ByTask")).unwrap();
     assert_eq!(dev.step("test")["failed"], 1);
@@ -241,7 +253,8 @@ fn a_save_is_built_checked_tested_and_live_and_a_bad_one_is_not() {
 #[test]
 fn ctrl_c_stops_it_with_what_it_runs() {
     let place = tempfile::tempdir().unwrap();
-    let project = "[build]\nrun = [[\"sh\", \"-c\", \"echo $$ > pid; exec sleep 600\"]]\noutput = \"x.wasm\"\n";
+    let project =
+        "[build]\nrun = [[\"sh\", \"-c\", \"echo $$ > pid; exec sleep 600\"]]\noutput = \"x.wasm\"\n";
     fs::write(place.path().join("plugin.toml"), project).unwrap();
     let mut dev = Dev::start(place.path(), &[]);
     let deadline = Instant::now() + Duration::from_secs(60);

@@ -64,7 +64,9 @@ pub fn call(
             let check = |recipe: &_| local::check(recipe, settings).err().map(|it| it.to_string());
             Ok(called(plugin.training(job, subject.view())?, check))
         }
-        Function::Transform => Ok(called(plugin.transform(job, subject.batch())?, |rows| without_messages(rows))),
+        Function::Transform => {
+            Ok(called(plugin.transform(job, subject.batch())?, |rows| without_messages(rows)))
+        }
     }
 }
 

@@ -70,7 +70,9 @@ mod tests {
         };
         put("src/lib.rs", "a");
         let before = Stamp::of(folder.path());
-        for made in ["target/x.rs", "node_modules/y.js", ".venv/z.py", "src/.lib.rs.swp", "src/lib.rs~", "Cargo.lock"] {
+        for made in
+            ["target/x.rs", "node_modules/y.js", ".venv/z.py", "src/.lib.rs.swp", "src/lib.rs~", "Cargo.lock"]
+        {
             put(made, "made");
         }
         assert_eq!(Stamp::of(folder.path()), before);

@@ -50,12 +50,16 @@ fn meaning(import: &str) -> &'static str {
         "wasi:cli/exit" => "ends its own call",
         "wasi:clocks/wall-clock" | "wasi:clocks/monotonic-clock" => "a clock that stands still",
         _ if starts("tunesmith:method/") => "nothing that this host knows: the file is rejected",
-        _ if starts("wasi:cli/") => "prints, into a bounded buffer that is shown when it fails; reads nothing",
+        _ if starts("wasi:cli/") => {
+            "prints, into a bounded buffer that is shown when it fails; reads nothing"
+        }
         _ if starts("wasi:io/") => "streams of the standard output, and waiting for nothing",
         _ if starts("wasi:clocks/") => "names of types, and a clock that stands still",
         _ if starts("wasi:random/") => "random numbers that follow from the job's seed",
         _ if starts("wasi:filesystem/") => "files: there are none to open",
-        _ if starts("wasi:sockets/") || starts("wasi:http/") => "the network: never linked; the file is rejected",
+        _ if starts("wasi:sockets/") || starts("wasi:http/") => {
+            "the network: never linked; the file is rejected"
+        }
         _ => "nothing that a plugin has: the file is rejected",
     }
 }
@@ -131,7 +135,11 @@ mod tests {
     fn every_interface_of_the_contract_is_in_words() {
         for interface in contract() {
             assert!(interface.doc.is_some(), "{}", interface.name);
-            assert!(interface.functions.iter().all(|function| !function.doc.is_empty()), "{}", interface.name);
+            assert!(
+                interface.functions.iter().all(|function| !function.doc.is_empty()),
+                "{}",
+                interface.name
+            );
         }
         let known = ["dataset", "diagnostics", "types"].map(|name| format!("tunesmith:method/{name}@0.1.0"));
         assert!(imports(&known).iter().all(|import| !import.meaning.contains("rejected")));

@@ -53,8 +53,8 @@ pub fn inspect(path: &Path, limits: &Limits) -> Result<Inspection, Rejection> {
     let reject = |digest, reason| Rejection { path: path.to_owned(), digest, reason, still_serving: None };
     let content = file::read(path, limits).map_err(|reason| reject(None, reason))?;
     let digest = content.digest;
-    let structure = structure::check(&content.bytes, &limits.structure)
-        .map_err(|reason| reject(Some(digest), reason))?;
+    let structure =
+        structure::check(&content.bytes, &limits.structure).map_err(|reason| reject(Some(digest), reason))?;
     let Outermost { exports, producers } = outermost(&content.bytes, structure.form);
     let imports: BTreeSet<String> = structure.imports.iter().map(|name| printable(name, NAME)).collect();
     Ok(Inspection {

@@ -54,7 +54,8 @@ impl Loader {
         let _one = self.one.lock().unwrap_or_else(PoisonError::into_inner);
         let reject =
             |digest, reason| Rejection { path: path.to_owned(), digest, reason, still_serving: None };
-        let content = file::read(path, self.options.engine.limits()).map_err(|reason| reject(None, reason))?;
+        let content =
+            file::read(path, self.options.engine.limits()).map_err(|reason| reject(None, reason))?;
         let digest = content.digest;
         let compiling = || {
             (self.options.on_event)(&Event::Compiling {

@@ -1,9 +1,9 @@
 //! `tunesmith plugin call`: one function of a plugin, its answer and its receipt.
 
 use super::file::{self, FileArgs};
-use crate::cli::{Operator, Output};
 use crate::cli::plan;
 use crate::cli::style::{FAINT, HEADING, WARNING};
+use crate::cli::{Operator, Output};
 use crate::contract::{Level, MethodJob};
 use crate::error::{Error, Kind};
 use crate::job::spec::{DatasetRef, GivenSetting, Overrides, Spec};

@@ -1,11 +1,11 @@
 //! `tunesmith plugin check`: a verdict on a plugin, with reasons.
 
 use super::file::{self, FileArgs};
-use crate::cli::{Operator, Output};
 use crate::cli::style::{ERROR, FAINT, HEADING, HINT, WARNING};
+use crate::cli::{Operator, Output};
 use crate::error::{Error, Kind};
-use crate::kit::check::{Level, Report};
 use crate::kit;
+use crate::kit::check::{Level, Report};
 use crate::plugin::{self, Rejection};
 use crate::provider::text::visible_lines;
 use serde_json::json;
@@ -116,7 +116,10 @@ pub fn verdict(report: &Report) -> String {
         Level::Warning => format!("passes, in {calls}, with {}", many(count(Level::Warning), "warning")),
         Level::Error => {
             let warnings = many(count(Level::Warning), "warning");
-            format!("{ERROR}fails{ERROR:#}, in {calls}: {} and {warnings}", many(count(Level::Error), "error"))
+            format!(
+                "{ERROR}fails{ERROR:#}, in {calls}: {} and {warnings}",
+                many(count(Level::Error), "error")
+            )
         }
     }
 }

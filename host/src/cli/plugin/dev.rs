@@ -104,7 +104,8 @@ impl Running {
 /// Ends this process on Ctrl-C and SIGTERM, with the build that runs.
 fn stop_on_signals(running: &Running) -> Result<(), Error> {
     use tokio::signal::unix::{SignalKind, signal};
-    let failed = |error: std::io::Error| Error::new(Kind::Failed, format!("signals cannot be handled: {error}"));
+    let failed =
+        |error: std::io::Error| Error::new(Kind::Failed, format!("signals cannot be handled: {error}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let (interrupt, terminate) = {
         let _inside = runtime.enter();
@@ -335,7 +336,8 @@ impl Session<'_> {
         let Some(function) = function.filter(|_| job.is_file()) else { return };
         let (facts, line) = match call::ask_about(plugin, function, &job) {
             Ok(called) => {
-                let mut line = format!("job.json: {function} {FAINT}{}{FAINT:#}", file::cost(&called.receipt));
+                let mut line =
+                    format!("job.json: {function} {FAINT}{}{FAINT:#}", file::cost(&called.receipt));
                 let said = match &called.outcome {
                     kit::Outcome::Refusal(refusal) => vec![format!("declined: {}", kit::refusal(refusal))],
                     kit::Outcome::Result(result) => {

@@ -1,9 +1,9 @@
 //! `tunesmith plugin inspect`: what a plugin is, offers and may reach.
 
 use super::file::{self, FileArgs};
-use crate::cli::{Operator, Output};
 use crate::cli::methods::settings_table;
 use crate::cli::style::{FAINT, HEADING, WARNING, grouped};
+use crate::cli::{Operator, Output};
 use crate::error::{Error, Kind};
 use crate::job;
 use crate::kit;
@@ -57,7 +57,8 @@ fn as_json(inspection: &Inspection, loaded: Result<&Plugin, &Rejection>) -> Valu
         }
         Err(rejection) => {
             let reason = &rejection.reason;
-            let rejected = json!({ "rule": reason.rule(), "reason": reason.to_string(), "fix": reason.hint() });
+            let rejected =
+                json!({ "rule": reason.rule(), "reason": reason.to_string(), "fix": reason.hint() });
             object.insert("rejected".into(), rejected);
         }
     }

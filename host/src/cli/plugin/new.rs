@@ -33,7 +33,8 @@ pub fn run(args: &Args, output: &mut Output) -> Result<(), Error> {
     let next = next(args.lang);
     if args.json {
         let files: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
-        output.json(&json!({ "folder": folder, "language": args.lang.as_str(), "files": files, "next": next }));
+        output
+            .json(&json!({ "folder": folder, "language": args.lang.as_str(), "files": files, "next": next }));
         return Ok(());
     }
     let shown = folder.display();

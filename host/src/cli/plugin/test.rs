@@ -1,8 +1,8 @@
 //! `tunesmith plugin test`: a plugin against its golden cases.
 
 use super::file::{self, FileArgs, Located};
-use crate::cli::{Operator, Output};
 use crate::cli::style::{ERROR, FAINT, HINT, WARNING};
+use crate::cli::{Operator, Output};
 use crate::error::{Error, Kind};
 use crate::kit::cases::{self, Mode, Report, Verdict};
 use crate::plugin::Plugin;
@@ -72,9 +72,8 @@ pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), 
 /// The folder of cases that belongs to a plugin file.
 pub fn folder(located: &Located) -> Result<PathBuf, Error> {
     let shipped = cases::beside(&located.path);
-    let found = shipped.or_else(|| {
-        located.project.as_ref().map(|project| project.cases()).filter(|folder| folder.is_dir())
-    });
+    let found = shipped
+        .or_else(|| located.project.as_ref().map(|project| project.cases()).filter(|folder| folder.is_dir()));
     found.ok_or_else(|| {
         let beside = located.path.with_extension("cases");
         Error::new(Kind::Invalid, format!("{} has no cases", file::shown(&located.path))).hint(format!(

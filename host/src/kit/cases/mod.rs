@@ -131,9 +131,7 @@ fn case(name: String, folder: PathBuf, all: &Path) -> Result<Case, CaseError> {
         function,
         job: description.name.unwrap_or_else(|| name.clone()),
         base_model: description.base_model.unwrap_or_else(|| function.usual_base_model().to_owned()),
-        settings: settings
-            .map(|(name, value)| GivenSetting { name, value, place: place.clone() })
-            .collect(),
+        settings: settings.map(|(name, value)| GivenSetting { name, value, place: place.clone() }).collect(),
         rows,
         name,
         folder,

@@ -78,8 +78,8 @@ impl Verdict {
 /// Runs one case.
 pub fn run(plugin: &Plugin, case: &Case, mode: Mode) -> Report {
     let mut receipt = None;
-    let verdict = verdict(plugin, case, mode, &mut receipt)
-        .unwrap_or_else(|reason| Verdict::Failed { reason });
+    let verdict =
+        verdict(plugin, case, mode, &mut receipt).unwrap_or_else(|reason| Verdict::Failed { reason });
     Report {
         case: case.name.clone(),
         about: case.about.clone(),
@@ -141,9 +141,9 @@ fn verdict(
             artifacts::write(&case.folder, &[artifact]).map_err(|error| error.to_string())?;
             Verdict::Blessed
         }
-        (Some(expected), Mode::Compare) => Verdict::Differs {
-            difference: difference(&format!("{expected:#}"), &format!("{answer:#}")),
-        },
+        (Some(expected), Mode::Compare) => {
+            Verdict::Differs { difference: difference(&format!("{expected:#}"), &format!("{answer:#}")) }
+        }
         (None, Mode::Compare) => Verdict::New { answer: format!("{answer:#}") },
     })
 }
@@ -154,7 +154,8 @@ fn ask(plugin: &Plugin, case: &Case) -> Result<Called, String> {
         return Err(format!("the plugin does not export what {} needs", case.function));
     }
     let settings = settings::check(&case.settings, plugin.descriptor()).map_err(|errors| {
-        let errors: Vec<String> = errors.iter().map(|error| with_hint(error, error.hint.as_deref())).collect();
+        let errors: Vec<String> =
+            errors.iter().map(|error| with_hint(error, error.hint.as_deref())).collect();
         errors.join("\n")
     })?;
     let seed = plan::seed(&settings);

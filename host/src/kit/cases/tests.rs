@@ -27,7 +27,10 @@ fn a_case_says_what_is_called_and_the_rest_is_usual() {
     place
         .put("rows.jsonl", "{}")
         .put("one/case.json", r#"{"call": "ollama.configure", "settings": {"b": 1, "a": [2]}}"#)
-        .put("two/case.json", r#"{"call": "openai.configure", "dataset": null, "name": "N", "baseModel": "m"}"#)
+        .put(
+            "two/case.json",
+            r#"{"call": "openai.configure", "dataset": null, "name": "N", "baseModel": "m"}"#,
+        )
         .put("two/rows.jsonl", "{}")
         .put(".hidden/case.json", "not looked at");
     let cases = place.read().unwrap();
@@ -67,7 +70,8 @@ fn what_is_wrong_with_a_case_is_said_with_its_place() {
 fn a_case_reads_nothing_through_a_link() {
     let place = Place::new();
     place.put("elsewhere", "{}").put("one/case.json", r#"{"call": "ollama.configure"}"#);
-    std::os::unix::fs::symlink(place.0.path().join("elsewhere"), place.0.path().join("one/rows.jsonl")).unwrap();
+    std::os::unix::fs::symlink(place.0.path().join("elsewhere"), place.0.path().join("one/rows.jsonl"))
+        .unwrap();
     assert!(place.read().unwrap_err().reason.contains("not a regular file"));
     let other = Place::new();
     other.put("one/text", r#"{"call": "ollama.configure"}"#);

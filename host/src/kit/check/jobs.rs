@@ -83,7 +83,9 @@ fn ends(kind: &Kind) -> Vec<Value> {
         Kind::Text(most) => {
             let most = (*most as usize).min(LONG_TEXT);
             let mut texts = vec![Value::Text(String::new())];
-            texts.extend(ODD_TEXTS.iter().filter(|text| text.len() <= most).map(|text| Value::Text((*text).into())));
+            texts.extend(
+                ODD_TEXTS.iter().filter(|text| text.len() <= most).map(|text| Value::Text((*text).into())),
+            );
             texts.push(Value::Text("a".repeat(most)));
             texts
         }

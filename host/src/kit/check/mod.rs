@@ -227,9 +227,11 @@ impl Trials<'_> {
             if let Some(called) = self.twice("abilities", function, &plain, &ordinary, &place)
                 && let Outcome::Refusal(refusal) = called.outcome
             {
-                let what = format!("{place}, with its own defaults, is declined: {}", super::refusal(&refusal));
+                let what =
+                    format!("{place}, with its own defaults, is declined: {}", super::refusal(&refusal));
                 self.findings.add(
-                    Finding::warning("abilities", what).fix("a method should do something for anyone who names it"),
+                    Finding::warning("abilities", what)
+                        .fix("a method should do something for anyone who names it"),
                 );
             }
             if function == Function::Describe {
@@ -249,7 +251,10 @@ impl Trials<'_> {
         }
         for (rule, fine) in [
             ("abilities", "each answers an ordinary dataset with its own defaults"),
-            ("hostile", "no rows, one, 4 billion, giant ones, odd texts and odd conversations: answered or declined"),
+            (
+                "hostile",
+                "no rows, one, 4 billion, giant ones, odd texts and odd conversations: answered or declined",
+            ),
             ("extremes", "each setting at its ends: answered or declined"),
         ] {
             if !self.findings.has(rule) {
@@ -276,14 +281,22 @@ impl Trials<'_> {
         if !first.is_same(&second) {
             self.unequal += 1;
             let what = match (first.receipt.fuel, second.receipt.fuel) {
-                (Some(one), Some(other)) if first.outcome == second.outcome && first.notes == second.notes => {
-                    format!("{place} took {} units of fuel, then {}", grouped(one.into()), grouped(other.into()))
+                (Some(one), Some(other))
+                    if first.outcome == second.outcome && first.notes == second.notes =>
+                {
+                    format!(
+                        "{place} took {} units of fuel, then {}",
+                        grouped(one.into()),
+                        grouped(other.into())
+                    )
                 }
                 _ => format!("{place} answered otherwise the second time"),
             };
-            self.findings.add(Finding::error("determinism", what).fix(
-                "decide by the job's seed alone: not by random numbers, addresses, hash order or time",
-            ));
+            self.findings.add(
+                Finding::error("determinism", what).fix(
+                    "decide by the job's seed alone: not by random numbers, addresses, hash order or time",
+                ),
+            );
         }
         Some(first)
     }
@@ -334,14 +347,16 @@ impl Trials<'_> {
             let alone: Option<Vec<Option<Example>>> =
                 self.plugin.transform(job, vec![example]).ok().and_then(|answer| answer.result.ok());
             if alone.is_some_and(|alone| alone != [expected]) {
-                let what = format!("conversation {} of a batch comes out otherwise when it is alone", place + 1);
+                let what =
+                    format!("conversation {} of a batch comes out otherwise when it is alone", place + 1);
                 self.findings.add(Finding::error("independence", what).fix(
                     "keep nothing from one conversation to the next: batches come in any size, number and order",
                 ));
                 return;
             }
         }
-        self.findings.add(Finding::ok("independence", "conversations come out the same in a batch and alone"));
+        self.findings
+            .add(Finding::ok("independence", "conversations come out the same in a batch and alone"));
     }
 
     fn measure(&mut self, function: Function, fuel: Option<u64>, measured: Measured, place: &str) {
@@ -407,4 +422,3 @@ fn headroom(worst: &[Headroom], findings: &mut Findings) {
         findings.add(Finding::warning("headroom", what).fix("leave room for datasets larger than these"));
     }
 }
-

@@ -62,7 +62,9 @@ pub struct ProjectFile {
 #[derive(Debug, thiserror::Error)]
 pub enum ScaffoldError {
     /// The name cannot be a method's id.
-    #[error("{name:?} cannot be a method's id: lower-case letters, digits and hyphens, beginning with a letter, at most {LONGEST_ID}")]
+    #[error(
+        "{name:?} cannot be a method's id: lower-case letters, digits and hyphens, beginning with a letter, at most {LONGEST_ID}"
+    )]
     Name {
         /// The name.
         name: String,
@@ -198,10 +200,52 @@ fn check_name(name: &str, language: Language) -> Result<(), ScaffoldError> {
 
 /// Names that a library crate cannot have: of its language and of what comes with it.
 const CRATES: [&str; 46] = [
-    "abstract", "alloc", "as", "async", "await", "become", "box", "break", "const", "continue", "core",
-    "crate", "do", "dyn", "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in",
-    "let", "loop", "macro", "match", "mod", "move", "mut", "proc-macro", "pub", "ref", "return", "static",
-    "std", "struct", "test", "true", "try", "type", "unsafe", "use", "while",
+    "abstract",
+    "alloc",
+    "as",
+    "async",
+    "await",
+    "become",
+    "box",
+    "break",
+    "const",
+    "continue",
+    "core",
+    "crate",
+    "do",
+    "dyn",
+    "else",
+    "enum",
+    "extern",
+    "false",
+    "final",
+    "fn",
+    "for",
+    "gen",
+    "if",
+    "impl",
+    "in",
+    "let",
+    "loop",
+    "macro",
+    "match",
+    "mod",
+    "move",
+    "mut",
+    "proc-macro",
+    "pub",
+    "ref",
+    "return",
+    "static",
+    "std",
+    "struct",
+    "test",
+    "true",
+    "try",
+    "type",
+    "unsafe",
+    "use",
+    "while",
 ];
 
 fn is_id(name: &str) -> bool {

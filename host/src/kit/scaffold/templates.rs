@@ -10,7 +10,9 @@ pub(super) fn of(language: Language) -> impl Iterator<Item = (&'static str, &'st
         Language::JavaScript => JAVASCRIPT,
         Language::Python => PYTHON,
     };
-    own.iter().chain(COMMON).map(|(path, text)| (if *path == "gitignore" { ".gitignore" } else { path }, *text))
+    own.iter()
+        .chain(COMMON)
+        .map(|(path, text)| (if *path == "gitignore" { ".gitignore" } else { path }, *text))
 }
 
 macro_rules! files {

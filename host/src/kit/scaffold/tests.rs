@@ -27,7 +27,10 @@ fn what_a_project_carries_is_all_there_is() {
     let found: BTreeSet<String> = names(vendored::CONTRACT);
     assert_eq!(found, below(&root().join("wit/method")));
     let found: BTreeSet<String> = names(vendored::SDK);
-    assert_eq!(found, below(&root().join("plugins/sdk/src")).iter().map(|name| format!("src/{name}")).collect());
+    assert_eq!(
+        found,
+        below(&root().join("plugins/sdk/src")).iter().map(|name| format!("src/{name}")).collect()
+    );
     for language in Language::ALL {
         let folder = root().join("host/templates").join(language.as_str());
         let common = below(&root().join("host/templates/common"));
@@ -64,9 +67,13 @@ fn the_sdk_of_a_project_needs_only_its_run_time() {
 
 #[test]
 fn names_that_cannot_be_are_refused_with_one_that_can() {
-    for (name, near) in
-        [("My Method", Some("my-method")), ("2fast", Some("fast")), ("café", Some("caf")), ("", None), ("Ω", None)]
-    {
+    for (name, near) in [
+        ("My Method", Some("my-method")),
+        ("2fast", Some("fast")),
+        ("café", Some("caf")),
+        ("", None),
+        ("Ω", None),
+    ] {
         match check_name(name, Language::JavaScript) {
             Err(ScaffoldError::Name { near: found, .. }) => assert_eq!(found.as_deref(), near, "{name}"),
             other => panic!("{name}: {other:?}"),

@@ -23,7 +23,10 @@ pub const SDK: &[(&str, &str)] = &[
     ("src/bindings/with_ollama.rs", include_str!("../../../../plugins/sdk/src/bindings/with_ollama.rs")),
     ("src/bindings/with_openai.rs", include_str!("../../../../plugins/sdk/src/bindings/with_openai.rs")),
     ("src/bindings/with_training.rs", include_str!("../../../../plugins/sdk/src/bindings/with_training.rs")),
-    ("src/bindings/with_transform.rs", include_str!("../../../../plugins/sdk/src/bindings/with_transform.rs")),
+    (
+        "src/bindings/with_transform.rs",
+        include_str!("../../../../plugins/sdk/src/bindings/with_transform.rs"),
+    ),
     ("src/config.rs", include_str!("../../../../plugins/sdk/src/config.rs")),
     ("src/dataset.rs", include_str!("../../../../plugins/sdk/src/dataset.rs")),
     ("src/descriptor.rs", include_str!("../../../../plugins/sdk/src/descriptor.rs")),
