@@ -79,11 +79,11 @@ fn services_that_answer_are_told_with_what_they_are() {
     insta::assert_snapshot!(text);
     let wrong = home.said(home.command(&args).env("OPENAI_API_KEY", "sk-another-0123456789abcdef"), &[]);
     assert!(wrong.starts_with("exit 1\n"), "{wrong}");
-    insta::assert_snapshot!(lines_of(&wrong, "openai "));
+    insta::assert_snapshot!(lines_of(&wrong, "openai  "));
     emulator.stop();
     let gone = home.said(home.command(&args).env("OPENAI_API_KEY", KEY), &[]);
     assert!(gone.starts_with("exit 1\n"), "{gone}");
-    insta::assert_snapshot!(format!("{}{}", lines_of(&gone, "ollama "), lines_of(&gone, "openai ")));
+    insta::assert_snapshot!(format!("{}{}", lines_of(&gone, "ollama "), lines_of(&gone, "openai  ")));
 }
 
 /// The lines of an area, with those that belong to it.
