@@ -13,6 +13,7 @@ pub mod error;
 pub mod evaluate;
 pub mod failpoint;
 pub mod job;
+pub mod kit;
 pub mod plugin;
 pub mod policy;
 pub mod provider;

@@ -59,6 +59,9 @@ enum Command {
     /// List the methods, or show one with its settings
     #[command(subcommand)]
     Methods(methods::Command),
+    /// Make, check, test, list and look at method plugins
+    #[command(subcommand)]
+    Plugin(plugin::Command),
     /// Check, look at, convert, split and transform datasets
     #[command(subcommand)]
     Dataset(dataset::Command),
@@ -97,6 +100,7 @@ impl Command {
             Self::Runner(_) => false,
             Self::Plan(args) => args.json,
             Self::Methods(command) => command.json(),
+            Self::Plugin(command) => command.json(),
             Self::Dataset(command) => command.json(),
             Self::Evaluate(args) => args.json,
             Self::Schema(_) => false,
@@ -140,6 +144,7 @@ fn run(cli: &Cli, output: &mut Output) -> Result<(), Error> {
         Command::Runner(args) => run::runner::run(args, &operator(output)?, output),
         Command::Plan(args) => plan::run(args, &operator(output)?, output),
         Command::Methods(command) => methods::run(command, &operator(output)?, output),
+        Command::Plugin(command) => plugin::run(command, &cli.operator, output),
         Command::Dataset(command) => dataset::run(command, &operator(output)?, output),
         Command::Evaluate(args) => evaluate::run(args, &operator(output)?, output),
         Command::Schema(args) => schema::run(args, &operator(output)?, output),

@@ -5,12 +5,13 @@ use super::{Operator, Output};
 use crate::error::{Error, Kind};
 use crate::job::nearest;
 use crate::job::spec::Spec;
+use crate::kit;
 use crate::plugin::{BuiltIn, Engine, Event, Options, Plugin, Registry, Snapshot};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Options that say which methods there are.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub struct PluginArgs {
     /// Load the method plugins (.wasm files) of this folder in place of the configured one
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
@@ -68,11 +69,11 @@ impl PluginArgs {
             engine: Arc::new(engine),
             built_ins: built_ins(),
             directory: self.directory(operator),
-            directory_may_be_missing: false,
+            directory_may_be_missing: self.plugins.is_none(),
             override_built_ins: operator.config().policy.overrides_built_ins(),
             cache: Some(operator.code_cache()),
             worker,
-            golden: None,
+            golden: Some(Arc::new(kit::cases::shipped)),
             on_event: Arc::new(move |event| progress.say(&event_text(event))),
         })
     }

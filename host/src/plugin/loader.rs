@@ -24,7 +24,8 @@ impl std::fmt::Debug for Loader {
 }
 
 impl Loader {
-    /// A loader. Of the options, the built-in methods and the directory do not count.
+    /// A loader. Of the options, the built-in methods, the directory and the golden cases
+    /// do not count.
     ///
     /// # Errors
     ///
@@ -44,12 +45,11 @@ impl Loader {
         self.options.engine.limits()
     }
 
-    /// Reads a file and puts it through the preflight.
+    /// Reads a file and puts it through the preflight. The plugin has no generation.
     ///
     /// # Errors
     ///
     /// When it does not pass. That another plugin has its id is not looked at.
-    #[expect(clippy::result_large_err, reason = "there is one for each file that a person looks at")]
     pub fn load(&self, path: &Path) -> Result<Plugin, Rejection> {
         let _one = self.one.lock().unwrap_or_else(PoisonError::into_inner);
         let reject =

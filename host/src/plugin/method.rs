@@ -275,6 +275,16 @@ impl Plugin {
         self.noted(sandbox::call(setup, call))
     }
 
+    /// Asks once more what it says of itself.
+    ///
+    /// # Errors
+    ///
+    /// As [`Plugin::ollama`].
+    pub fn describe(&self) -> Result<Answer<Descriptor>, CallError> {
+        let deadline = self.engine().limits().describe_deadline;
+        sandbox::call(Setup { deadline, ..self.setup(0, Arc::new(NoRows)) }, abi::Describe)
+    }
+
     /// Makes one `describe` call on this thread; for measuring what a sandbox costs.
     ///
     /// # Errors

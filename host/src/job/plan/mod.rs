@@ -458,7 +458,8 @@ impl Part<'_> {
     }
 }
 
-fn seed(settings: &[JobSetting]) -> u32 {
+/// The seed of a job: the common setting `seed`, otherwise [`DEFAULT_SEED`].
+pub fn seed(settings: &[JobSetting]) -> u32 {
     settings
         .iter()
         .find(|setting| setting.name == "seed")
