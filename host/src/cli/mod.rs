@@ -74,9 +74,6 @@ enum Command {
     /// List, show and steer jobs
     #[command(subcommand)]
     Jobs(jobs::Command),
-    /// Look at plugins, and write them
-    #[command(subcommand)]
-    Plugin(plugin::Command),
     /// List the models that jobs made
     #[command(subcommand)]
     Models(models::Command),
@@ -106,7 +103,6 @@ impl Command {
             Self::Schema(_) => false,
             Self::Emulate(_) => false,
             Self::Jobs(command) => command.json(),
-            Self::Plugin(command) => command.json(),
             Self::Models(command) => command.json(),
             Self::Doctor(args) => args.json,
             Self::Config(command) => command.json(),
@@ -150,7 +146,6 @@ fn run(cli: &Cli, output: &mut Output) -> Result<(), Error> {
         Command::Schema(args) => schema::run(args, &operator(output)?, output),
         Command::Emulate(args) => emulate::run(args),
         Command::Jobs(command) => jobs::run(command, &operator(output)?, output),
-        Command::Plugin(command) => plugin::run(command, &operator(output)?, output),
         Command::Models(command) => models::run(command, &operator(output)?, output),
         Command::Doctor(args) => doctor::run(args, &cli.operator, output),
         Command::Config(command) => config::run(command, &cli.operator, output),

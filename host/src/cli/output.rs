@@ -101,14 +101,6 @@ impl Output {
         }
     }
 
-    /// Writes one JSON value on a line of its own, whoever looks.
-    pub fn json_line(&mut self, value: &impl serde::Serialize) {
-        match serde_json::to_string(value) {
-            Ok(text) => self.text(&format!("{text}\n")),
-            Err(error) => self.failed = Some(error.into()),
-        }
-    }
-
     /// Whether a person reads standard output.
     pub fn is_terminal(&self) -> bool {
         io::stdout().is_terminal()
