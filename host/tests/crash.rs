@@ -235,7 +235,7 @@ impl<'s> Place<'s> {
 
     fn openai_job(&self) -> String {
         let name = format!("job-{}", NAMES.fetch_add(1, Ordering::Relaxed));
-        let path = self.root.path().join("train.jsonl");
+        let path = self.root.path().join(format!("{name}.jsonl"));
         // The content is the job's own, so that nothing is found from another one.
         let row =
             json!({"messages": [{"role": "user", "content": name}, {"role": "assistant", "content": "yes"}]});

@@ -47,7 +47,7 @@ impl Place {
     fn masked(&self, text: &str, jobs: &[&Job]) -> String {
         let mut text = text.replace(self.held.path().to_str().unwrap(), "PLACE");
         for (at, job) in jobs.iter().enumerate() {
-            text = text.replace(job.id.as_str(), &format!("<job{at}>")).replace(&job.run_id, "[run id]");
+            text = text.replace(&job.run_id, "[run id]").replace(job.id.as_str(), &format!("<job{at}>"));
         }
         for (pattern, mask) in [
             (r"\b\d\d:\d\d:\d\d\b", "[time]"),

@@ -4,6 +4,7 @@ mod chart;
 mod completions;
 mod config;
 mod dataset;
+mod doctor;
 mod emulate;
 mod jobs;
 mod methods;
@@ -68,6 +69,8 @@ enum Command {
     /// List the models that jobs made
     #[command(subcommand)]
     Models(models::Command),
+    /// Check that everything jobs need is in order, and say what to do
+    Doctor(doctor::Args),
     /// Show or make the configuration
     #[command(subcommand)]
     Config(config::Command),
@@ -91,6 +94,7 @@ impl Command {
             Self::Emulate(_) => false,
             Self::Jobs(command) => command.json(),
             Self::Models(command) => command.json(),
+            Self::Doctor(args) => args.json,
             Self::Config(command) => command.json(),
             Self::Completions(_) => false,
         }
@@ -131,6 +135,7 @@ fn run(cli: &Cli, output: &mut Output) -> Result<(), Error> {
         Command::Emulate(args) => emulate::run(args),
         Command::Jobs(command) => jobs::run(command, &operator(output)?, output),
         Command::Models(command) => models::run(command, &operator(output)?, output),
+        Command::Doctor(args) => doctor::run(args, &cli.operator, output),
         Command::Config(command) => config::run(command, &cli.operator, output),
         Command::Completions(args) => {
             completions::run(args, &mut Cli::command(), output);
