@@ -6,6 +6,7 @@ mod config;
 mod dataset;
 mod doctor;
 mod emulate;
+mod files;
 mod jobs;
 mod methods;
 mod models;
@@ -66,6 +67,9 @@ enum Command {
     /// List, show and steer jobs
     #[command(subcommand)]
     Jobs(jobs::Command),
+    /// List or delete the files that jobs uploaded to OpenAI
+    #[command(subcommand)]
+    Files(files::Command),
     /// List the models that jobs made
     #[command(subcommand)]
     Models(models::Command),
@@ -93,6 +97,7 @@ impl Command {
             Self::Schema(_) => false,
             Self::Emulate(_) => false,
             Self::Jobs(command) => command.json(),
+            Self::Files(command) => command.json(),
             Self::Models(command) => command.json(),
             Self::Doctor(args) => args.json,
             Self::Config(command) => command.json(),
@@ -133,7 +138,8 @@ fn run(cli: &Cli, output: &mut Output) -> Result<(), Error> {
         Command::Dataset(command) => dataset::run(command, Some(operator(output)?.cache()), output),
         Command::Schema(args) => schema::run(args, &operator(output)?, output),
         Command::Emulate(args) => emulate::run(args),
-        Command::Jobs(command) => jobs::run(command, &operator(output)?, output),
+        Command::Jobs(command) => jobs::run(command, &operator(output)?, &cli.operator, output),
+        Command::Files(command) => files::run(command, &operator(output)?, output),
         Command::Models(command) => models::run(command, &operator(output)?, output),
         Command::Doctor(args) => doctor::run(args, &cli.operator, output),
         Command::Config(command) => config::run(command, &cli.operator, output),
