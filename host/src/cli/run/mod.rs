@@ -39,7 +39,7 @@ use prepare::{Prepared, Preparer};
 use serde_json::json;
 use show::Display;
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -173,8 +173,11 @@ struct Command<'a> {
 /// What came of a job.
 enum Came {
     Ended(Box<Ended>),
-    Detached(Job),
+    Detached(Box<Job>),
 }
+
+/// What came of a job of the command line, or which job failed and why.
+type OfFile = (PathBuf, Result<Came, (Option<JobId>, Error)>);
 
 impl Command<'_> {
     async fn run(&self, output: &mut Output) -> Result<(), Error> {
@@ -244,7 +247,7 @@ impl Command<'_> {
         Ok(items)
     }
 
-    async fn prepare_one(&self, file: &PathBuf) -> Result<Item, Error> {
+    async fn prepare_one(&self, file: &Path) -> Result<Item, Error> {
         let prepared = Preparer::prepare(&self.preparer, file).await?;
         let checked = self.executor.check(&prepared.submission).await?;
         let brief = Brief::of(file, &prepared.submission);
@@ -305,11 +308,7 @@ impl Command<'_> {
     }
 
     /// Records a job and carries it out; the result with its place on the command line.
-    async fn carry(
-        &self,
-        item: Item,
-        active: &Arc<Mutex<Vec<JobId>>>,
-    ) -> (PathBuf, Result<Came, (Option<JobId>, Error)>) {
+    async fn carry(&self, item: Item, active: &Arc<Mutex<Vec<JobId>>>) -> OfFile {
         let file = item.brief.file.clone();
         let mut id = None;
         let result = self.carry_one(item, active, &mut id).await;
@@ -341,7 +340,7 @@ impl Command<'_> {
             self.display.started(&item.brief, &job.id);
             return detach::hand_over(self.operator, self.given, &self.executor, &job)
                 .await
-                .map(Came::Detached);
+                .map(|job| Came::Detached(Box::new(job)));
         }
         let ticket = self.executor.submit(&prepared.submission, &item.checked).await?;
         // The plan is in the store now; many jobs in hand are to take little memory.
@@ -358,9 +357,9 @@ impl Command<'_> {
         if item.brief.provider == Provider::Ollama {
             return detach::hand_over(self.operator, self.given, &self.executor, &ended.job)
                 .await
-                .map(Came::Detached);
+                .map(|job| Came::Detached(Box::new(job)));
         }
-        Ok(Came::Detached(ended.job))
+        Ok(Came::Detached(Box::new(ended.job)))
     }
 
     /// Says what became of the jobs that other processes had left.
@@ -383,12 +382,7 @@ impl Command<'_> {
         }
     }
 
-    fn report(
-        &self,
-        count: usize,
-        results: Vec<(PathBuf, Result<Came, (Option<JobId>, Error)>)>,
-        output: &mut Output,
-    ) -> Result<(), Error> {
+    fn report(&self, count: usize, results: Vec<OfFile>, output: &mut Output) -> Result<(), Error> {
         let (mut succeeded, mut detached) = (0, 0);
         let mut failed = Vec::new();
         for (file, result) in results {

@@ -20,6 +20,7 @@ const ANSWER_EVERY: Duration = Duration::from_millis(100);
 
 /// What came of asking a job for something.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // There is one per request.
 pub enum Asked {
     /// It was answered; the job as it is since.
     Answered(Answer, Job),
