@@ -7,6 +7,7 @@ mod dataset;
 mod doctor;
 mod emulate;
 mod evaluate;
+mod files;
 mod jobs;
 mod methods;
 mod models;
@@ -74,6 +75,9 @@ enum Command {
     /// List, show and steer jobs
     #[command(subcommand)]
     Jobs(jobs::Command),
+    /// List or delete the files that jobs uploaded to OpenAI
+    #[command(subcommand)]
+    Files(files::Command),
     /// List the models that jobs made
     #[command(subcommand)]
     Models(models::Command),
@@ -103,6 +107,7 @@ impl Command {
             Self::Schema(_) => false,
             Self::Emulate(_) => false,
             Self::Jobs(command) => command.json(),
+            Self::Files(command) => command.json(),
             Self::Models(command) => command.json(),
             Self::Doctor(args) => args.json,
             Self::Config(command) => command.json(),
@@ -145,7 +150,8 @@ fn run(cli: &Cli, output: &mut Output) -> Result<(), Error> {
         Command::Evaluate(args) => evaluate::run(args, &operator(output)?, output),
         Command::Schema(args) => schema::run(args, &operator(output)?, output),
         Command::Emulate(args) => emulate::run(args),
-        Command::Jobs(command) => jobs::run(command, &operator(output)?, output),
+        Command::Jobs(command) => jobs::run(command, &operator(output)?, &cli.operator, output),
+        Command::Files(command) => files::run(command, &operator(output)?, output),
         Command::Models(command) => models::run(command, &operator(output)?, output),
         Command::Doctor(args) => doctor::run(args, &cli.operator, output),
         Command::Config(command) => config::run(command, &cli.operator, output),
