@@ -3,7 +3,7 @@
 //!
 //! A case is a folder: `case.json` says what to make of the other files, which plugins
 //! are given, and what must come of it. `CASE=name` runs those whose name holds it.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "tests")]
 
 mod common;
 

@@ -1,5 +1,5 @@
 //! Every input that the fuzz targets found worth keeping, through the same entries.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "tests")]
 
 #[path = "support/entries.rs"]
 mod entries;
@@ -19,21 +19,19 @@ fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
     inputs
 }
 
+fn replay(target: &str, entry: &dyn Fn(&[u8])) {
+    for (path, bytes) in corpus(target) {
+        // Says which one, should it panic.
+        eprintln!("{}", path.display());
+        entry(&bytes);
+    }
+}
+
 #[test]
 fn every_input_that_was_kept_is_read_without_a_panic() {
     let worker = Path::new(env!("CARGO_BIN_EXE_tunesmith"));
-    let evaluated = |bytes: &[u8]| entries::evaluated(bytes, Some(worker));
-    let targets: [(&str, &dyn Fn(&[u8])); 4] = [
-        ("job", &entries::job),
-        ("preflight", &entries::preflight),
-        ("modelfile", &entries::modelfile),
-        ("evaluate", &evaluated),
-    ];
-    for (target, entry) in targets {
-        for (path, bytes) in corpus(target) {
-            // Says which one, should it panic.
-            eprintln!("{}", path.display());
-            entry(&bytes);
-        }
-    }
+    replay("job", &entries::job);
+    replay("preflight", &entries::preflight);
+    replay("modelfile", &entries::modelfile);
+    replay("evaluate", &|bytes| entries::evaluated(bytes, Some(worker)));
 }

@@ -23,7 +23,7 @@ fn every_test_that_is_named_exists_and_is_a_test() {
                 text.find(&format!("fn {name}(")).unwrap_or_else(|| panic!("{file} has no function {name}"));
             // Between its attribute and the function stand other attributes at most; those
             // of a property test stand in its macro.
-            let before: Vec<&str> = text[..at].lines().rev().skip(1).take(3).collect();
+            let before: Vec<&str> = text[..at].lines().rev().take(4).collect();
             assert!(before.iter().any(|line| line.contains("test]")), "{name} in {file} is no test");
             count += 1;
         }

@@ -245,8 +245,8 @@ impl Command {
     }
 }
 
-/// Runs the command. Results and what came by standard input are kept in the operator's
-/// cache; temporary files go elsewhere.
+/// Runs the command. Results and what came by standard input are kept in the
+/// operator's cache; temporary files go elsewhere.
 pub fn run(command: &Command, operator: &Operator, output: &mut Output) -> Result<(), Error> {
     let cache = Some(operator.cache());
     match command {
