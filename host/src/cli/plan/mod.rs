@@ -89,7 +89,7 @@ pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), 
     }
     let inputs = Inputs::of(args, operator, &mut Paths::default())?;
     let registry = args.registry.load(operator, output)?;
-    let Attempt { planned, written } = attempt(args, operator, &inputs, &registry)?;
+    let Attempt { planned, written } = attempt(args, operator, &inputs, &registry, output)?;
     if let Some(stored) = &args.verify {
         return verified(&verify::verify(stored, &planned)?, stored, args.json, output);
     }
@@ -125,6 +125,9 @@ impl Inputs {
         let spec = Spec::load(&args.job, &overrides)?;
         let dataset = dataset_path(&spec, args, operator)?;
         files.follow(&dataset);
+        if let Some(validation) = spec.validation_path(&args.job) {
+            files.follow(&validation);
+        }
         let prices = price_table(args.prices.as_deref())?;
         Ok(Self { spec, dataset, prices })
     }
@@ -137,7 +140,13 @@ struct Attempt {
 }
 
 /// Plans once, by the methods of this moment.
-fn attempt(args: &Args, operator: &Operator, inputs: &Inputs, registry: &Registry) -> Result<Attempt, Error> {
+fn attempt(
+    args: &Args,
+    operator: &Operator,
+    inputs: &Inputs,
+    registry: &Registry,
+    output: &Output,
+) -> Result<Attempt, Error> {
     let Inputs { spec, dataset, prices } = inputs;
     let snapshot = registry.snapshot();
     let plugin = snapshot.get(&spec.method).ok_or_else(|| {
@@ -145,14 +154,21 @@ fn attempt(args: &Args, operator: &Operator, inputs: &Inputs, registry: &Registr
         error.message = format!("{}: method: {}", spec.method_place, error.message);
         error
     })?;
+    let transform = registry::transform(spec, &snapshot)?;
     let engine = registry.engine();
-    let parts = lock::Parts { plugin, transform: None, limits: engine.limits(), prices };
+    let parts = lock::Parts { plugin, transform, limits: engine.limits(), prices };
     if args.locked {
         lock::require(&args.job, &parts)?;
     }
     let today = args.today.map_or_else(today, Ok)?;
-    let planned =
-        plan::plan(spec, dataset, Context::new(plugin, today, prices).policy(&operator.config().policy))?;
+    let validation = spec.validation_path(&args.job);
+    let context = Context::new(plugin, today, prices)
+        .policy(&operator.config().policy)
+        .transform(transform)
+        .validation(validation.as_deref())
+        .cache(Some(operator.cache()))
+        .progress(super::dataset::progress(output));
+    let planned = plan::plan(spec, dataset, context)?;
     let mut written = match &args.out {
         None => Vec::new(),
         Some(folder) => artifacts::write(folder, &planned.artifacts())
@@ -212,7 +228,7 @@ fn today() -> Result<Date, Error> {
 }
 
 /// Parses `NAME=VALUE`: the value is JSON where it reads as JSON, otherwise a text.
-fn setting(text: &str) -> Result<(String, serde_json::Value), String> {
+pub(super) fn setting(text: &str) -> Result<(String, serde_json::Value), String> {
     let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE, such as n_epochs=3")?;
     if name.is_empty() || name.chars().count() > MAX_NAME_CHARS {
         return Err("the name before = is missing or too long".into());
