@@ -136,7 +136,9 @@ impl Session<'_> {
     fn plan(&mut self, output: &mut Output, why: &[String]) {
         self.paths = Paths::default();
         let inputs = Inputs::of(self.args, self.operator, &mut self.paths);
-        match inputs.and_then(|inputs| attempt(self.args, self.operator, &inputs, self.registry, output)) {
+        let attempt =
+            inputs.and_then(|inputs| attempt(self.args, self.operator, &inputs, self.registry, output));
+        match attempt {
             Ok(attempt) => self.show(output, why, &attempt),
             Err(error) if self.args.json => output.json_line(&json!({
                 "event": "error", "why": why, "code": error.kind.exit_code(),
