@@ -44,8 +44,13 @@ impl Home {
         for (at, job) in jobs.iter().enumerate() {
             text = text.replace(job.id.as_str(), &format!("<job{at}>"));
         }
-        let port = regex_lite::Regex::new(r"127\.0\.0\.1:\d+").unwrap();
-        let text = port.replace_all(&text, "127.0.0.1:[port]");
+        for (pattern, mask) in [
+            (r"127\.0\.0\.1:\d+", "127.0.0.1:[port]"),
+            (r"\breq_\w+", "[id]"),
+            (r"\b\d+ models", "[n] models"),
+        ] {
+            text = regex_lite::Regex::new(pattern).unwrap().replace_all(&text, mask).into_owned();
+        }
         let text: String = text
             .lines()
             // Whether this machine's disk is nearly full is its own affair.

@@ -57,7 +57,7 @@ enum Command {
     /// Make, check, test and look at method plugins
     #[command(subcommand)]
     Plugin(plugin::Command),
-    /// Check, look at, convert and split datasets
+    /// Check, look at, convert, split and transform datasets
     #[command(subcommand)]
     Dataset(dataset::Command),
     /// Print the JSON Schema of a job file
@@ -126,7 +126,7 @@ fn run(cli: &Cli, output: &mut Output) -> Result<(), Error> {
         Command::Plan(args) => plan::run(args, &operator(output)?, output),
         Command::Methods(command) => methods::run(command, &operator(output)?, output),
         Command::Plugin(command) => plugin::run(command, &cli.operator, output),
-        Command::Dataset(command) => dataset::run(command, Some(operator(output)?.cache()), output),
+        Command::Dataset(command) => dataset::run(command, &operator(output)?, output),
         Command::Schema(args) => schema::run(args, &operator(output)?, output),
         Command::Emulate(args) => emulate::run(args),
         Command::Jobs(command) => jobs::run(command, &operator(output)?, output),

@@ -4,6 +4,7 @@
 use super::{Operator, Output};
 use crate::error::{Error, Kind};
 use crate::job::nearest;
+use crate::job::spec::Spec;
 use crate::kit;
 use crate::plugin::{BuiltIn, Engine, Event, Options, Plugin, Registry, Snapshot};
 use std::path::PathBuf;
@@ -78,6 +79,16 @@ fn event_text(event: &Event) -> String {
 /// The plugin with this id.
 pub fn find<'a>(snapshot: &'a Snapshot, id: &str) -> Result<&'a Arc<Plugin>, Error> {
     snapshot.get(id).ok_or_else(|| unknown(id, snapshot.methods().map(|plugin| plugin.id())))
+}
+
+/// The plugin that a job names as its transform, if it names one.
+pub fn transform<'a>(spec: &Spec, snapshot: &'a Snapshot) -> Result<Option<&'a Plugin>, Error> {
+    let Some(asked) = &spec.transform else { return Ok(None) };
+    let found = find(snapshot, &asked.method).map_err(|mut error| {
+        error.message = format!("{}: transform: {}", asked.place, error.message);
+        error
+    })?;
+    Ok(Some(found))
 }
 
 /// The error for a method that is not there.

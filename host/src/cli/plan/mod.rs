@@ -81,14 +81,21 @@ pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), 
         error.message = format!("{}: method: {}", spec.method_place, error.message);
         error
     })?;
+    let transform = registry::transform(&spec, &snapshot)?;
     let engine = registry.engine();
-    let parts = lock::Parts { plugin, transform: None, limits: engine.limits(), prices: &prices };
+    let parts = lock::Parts { plugin, transform, limits: engine.limits(), prices: &prices };
     if args.locked {
         lock::require(&args.job, &parts)?;
     }
     let today = args.today.map_or_else(today, Ok)?;
-    let planned =
-        plan::plan(&spec, &dataset, Context::new(plugin, today, &prices).policy(&operator.config().policy))?;
+    let validation = spec.validation_path(&args.job);
+    let context = Context::new(plugin, today, &prices)
+        .policy(&operator.config().policy)
+        .transform(transform)
+        .validation(validation.as_deref())
+        .cache(Some(operator.cache()))
+        .progress(super::dataset::progress(output));
+    let planned = plan::plan(&spec, &dataset, context)?;
     if let Some(stored) = &args.verify {
         return verified(&verify::verify(stored, &planned)?, stored, args.json, output);
     }
