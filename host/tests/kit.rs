@@ -204,7 +204,7 @@ impl Dev {
     /// The next step of this name.
     fn step(&mut self, name: &str) -> serde_json::Value {
         loop {
-            let line = self.steps.next().expect("plugin dev goes on").unwrap();
+            let line = self.steps.next().unwrap().unwrap();
             let step: serde_json::Value = serde_json::from_str(&line).unwrap();
             if step["step"] == name {
                 return step;

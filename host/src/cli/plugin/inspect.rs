@@ -33,7 +33,11 @@ pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), 
     if args.json {
         output.json(&as_json(&inspection, loaded.as_ref().map_err(|rejection| &**rejection)));
     } else {
-        output.text(&text(&file::shown(&located.path), &inspection, loaded.as_ref().map_err(|rejection| &**rejection)));
+        output.text(&text(
+            &file::shown(&located.path),
+            &inspection,
+            loaded.as_ref().map_err(|rejection| &**rejection),
+        ));
     }
     match loaded {
         Ok(_) => Ok(()),
