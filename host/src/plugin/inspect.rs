@@ -49,8 +49,9 @@ pub struct Producer {
 /// # Errors
 ///
 /// When it cannot be read, or does not have the structure of a plugin.
-pub fn inspect(path: &Path, limits: &Limits) -> Result<Inspection, Rejection> {
-    let reject = |digest, reason| Rejection { path: path.to_owned(), digest, reason, still_serving: None };
+pub fn inspect(path: &Path, limits: &Limits) -> Result<Inspection, Box<Rejection>> {
+    let reject =
+        |digest, reason| Box::new(Rejection { path: path.to_owned(), digest, reason, still_serving: None });
     let content = file::read(path, limits).map_err(|reason| reject(None, reason))?;
     let digest = content.digest;
     let structure =

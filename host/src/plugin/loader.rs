@@ -50,10 +50,11 @@ impl Loader {
     /// # Errors
     ///
     /// When it does not pass. That another plugin has its id is not looked at.
-    pub fn load(&self, path: &Path) -> Result<Plugin, Rejection> {
+    pub fn load(&self, path: &Path) -> Result<Plugin, Box<Rejection>> {
         let _one = self.one.lock().unwrap_or_else(PoisonError::into_inner);
-        let reject =
-            |digest, reason| Rejection { path: path.to_owned(), digest, reason, still_serving: None };
+        let reject = |digest, reason| {
+            Box::new(Rejection { path: path.to_owned(), digest, reason, still_serving: None })
+        };
         let content =
             file::read(path, self.options.engine.limits()).map_err(|reason| reject(None, reason))?;
         let digest = content.digest;

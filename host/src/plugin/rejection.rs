@@ -258,6 +258,12 @@ impl From<Rejection> for Error {
     }
 }
 
+impl From<Box<Rejection>> for Error {
+    fn from(rejection: Box<Rejection>) -> Self {
+        (*rejection).into()
+    }
+}
+
 /// A path, safe to print.
 pub(super) fn shown(path: &Path) -> String {
     printable(&path.to_string_lossy(), 4096).replace(['\n', '\t'], "\u{fffd}")

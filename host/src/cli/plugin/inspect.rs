@@ -31,9 +31,13 @@ pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), 
     let inspection = plugin::inspect(&located.path, loader.limits())?;
     let loaded = loader.load(&located.path);
     if args.json {
-        output.json(&as_json(&inspection, loaded.as_ref()));
+        output.json(&as_json(&inspection, loaded.as_ref().map_err(|rejection| &**rejection)));
     } else {
-        output.text(&text(&file::shown(&located.path), &inspection, loaded.as_ref()));
+        output.text(&text(
+            &file::shown(&located.path),
+            &inspection,
+            loaded.as_ref().map_err(|rejection| &**rejection),
+        ));
     }
     match loaded {
         Ok(_) => Ok(()),
