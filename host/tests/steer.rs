@@ -134,7 +134,7 @@ fn a_job_that_nobody_has_is_paused_resumed_followed_and_its_file_deleted() {
     let result = resumed.last().unwrap();
     assert_eq!((&result["event"], &result["state"]), (&"result".into(), &"succeeded".into()), "{result}");
     assert_eq!(result["outcome"]["made"], "fine-tuned");
-    assert!(resumed.iter().all(|line| line["job"] == Value::from(id.as_str())), "{resumed:?}");
+    assert!(resumed.iter().all(|line| line["job"] == id.as_str()), "{resumed:?}");
 
     let followed: Vec<Value> =
         place.ok(&["jobs", "follow", &id, "--json", "--tail", "1000"]).lines().map(object).collect();
