@@ -26,7 +26,7 @@ fn log_path(operator: &Operator, job: &JobId) -> PathBuf {
 }
 
 /// Starts a runner for the job, and returns once the runner has it.
-pub(super) async fn hand_over(
+pub(in crate::cli) async fn hand_over(
     operator: &Operator,
     given: &OperatorArgs,
     executor: &Executor,

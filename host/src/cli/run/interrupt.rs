@@ -1,16 +1,17 @@
 //! Ctrl-C: asks once whether to leave the jobs running or to cancel them; the second
 //! time this process ends at once and says how to go on.
 
-use super::Command;
+use super::show::Display;
 use crate::cli::output::Progress as Say;
 use crate::error::Kind;
+use crate::job::execute::Executor;
 use crate::store::{Ask, JobId};
 use std::io::{BufRead as _, IsTerminal as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Waits for Ctrl-C, for SIGTERM, or for the terminal to go.
-pub(super) async fn asked() {
+pub(in crate::cli) async fn asked() {
     let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
     let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = signals else {
         // Then only the system's own way of ending is left.
@@ -38,18 +39,19 @@ pub(super) async fn ask(say: Say, question: String) -> Option<String> {
 
 /// Does what the user wants after the first Ctrl-C. Gives what came of the jobs, and
 /// whether this command was ended by that.
-pub(super) async fn handle<F: std::future::Future>(
-    command: &Command<'_>,
+pub(in crate::cli) async fn handle<F: std::future::Future>(
+    executor: &Executor,
+    display: &Display,
     active: &Arc<Mutex<Vec<JobId>>>,
     mut work: std::pin::Pin<&mut F>,
 ) -> (F::Output, bool) {
     let ids = active.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let say = command.display.say();
+    let say = display.say();
     let choose = async {
         if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) || ids.is_empty() {
             return None;
         }
-        command.display.pause();
+        display.pause();
         let question = match ids.len() {
             1 => format!("\n{} is not done. (l)eave it running, (c)ancel it, or go (o)n? [l] ", ids[0]),
             many => {
@@ -62,23 +64,23 @@ pub(super) async fn handle<F: std::future::Future>(
         chosen = choose => chosen,
         // The work goes on while the user thinks.
         results = &mut work => {
-            command.display.go_on();
+            display.go_on();
             return (results, false);
         }
         () = asked() => end_at_once(say, &ids),
     };
-    command.display.go_on();
+    display.go_on();
     let is_interrupted = match chosen.as_deref().map(str::trim) {
         Some("o" | "on") => false,
         Some("c" | "cancel") => {
             for id in &ids {
                 // One that has just ended needs no cancelling.
-                let _ = command.executor.store().request(id, Ask::Cancel).await;
+                let _ = executor.store().request(id, Ask::Cancel).await;
             }
             true
         }
         _ => {
-            command.executor.leave();
+            executor.leave();
             true
         }
     };

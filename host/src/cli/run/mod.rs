@@ -21,8 +21,8 @@
 //! | `summary` | `succeeded`, `failed`, `detached`, `emulated`: the last line |
 
 mod brief;
-mod detach;
-mod interrupt;
+pub(in crate::cli) mod detach;
+pub(in crate::cli) mod interrupt;
 mod prepare;
 pub(in crate::cli) mod runner;
 pub(in crate::cli) mod show;
@@ -197,7 +197,7 @@ impl Command<'_> {
             tokio::pin!(work);
             tokio::select! {
                 results = &mut work => (results, false),
-                () = interrupt::asked() => interrupt::handle(self, &active, work).await,
+                () = interrupt::asked() => interrupt::handle(&self.executor, &self.display, &active, work).await,
             }
         };
         if is_interrupted {

@@ -216,7 +216,7 @@ impl Display {
         self.line(&format!("{FAINT}{text}{FAINT:#}"));
     }
 
-    pub(super) fn detached(&self, job: &Job, output: &mut Output) {
+    pub(in crate::cli) fn detached(&self, job: &Job, output: &mut Output) {
         if self.0.json {
             output.json_line(&json!({"event": "detached", "job": job.id, "state": job.state}));
             return;
