@@ -10,6 +10,8 @@ pub mod contract;
 pub mod dataset;
 pub mod emulator;
 pub mod error;
+pub mod evaluate;
+pub mod failpoint;
 pub mod job;
 pub mod kit;
 pub mod plugin;

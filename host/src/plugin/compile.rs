@@ -7,7 +7,7 @@ use super::engine::{Engine, Flavour};
 use super::process::{Cancel, Process};
 use super::rejection::{Reason, WORDS};
 use super::sandbox::Code;
-use super::structure::{self, Form};
+use super::structure;
 use super::words::printable;
 use super::{Digest, Tier, tier, worker};
 use crate::contract::CONTRACT_VERSION;
@@ -85,7 +85,7 @@ impl Compiler {
                         self.compile_here(bytes, &flavoured.engine)?
                     }
                     Trust::Foreign => {
-                        self.check(bytes)?;
+                        structure::admit(bytes, &self.engine.limits().structure)?;
                         before_compiling();
                         self.compile_in_worker(bytes, flavour, cancel)?
                     }
@@ -96,24 +96,12 @@ impl Compiler {
         self.link(&component, flavour)
     }
 
-    /// What is checked before anything is compiled.
-    fn check(&self, bytes: &[u8]) -> Result<(), Reason> {
-        let structure = structure::check(bytes, &self.engine.limits().structure)?;
-        // A core module's own imports are not yet the component's: the encoder drops
-        // marks and checks versions, so here only what it could never satisfy counts.
-        let imports = structure.imports.iter().map(String::as_str).filter(|import| {
-            structure.form == Form::Component
-                || !(import.contains("tunesmith:method/") || import.starts_with('['))
-        });
-        tier::of_imports(imports).map(|_| ()).map_err(import)
-    }
-
     fn link(&self, component: &Component, flavour: Flavour) -> Result<Linked, Reason> {
         let shape = |error: wasmtime::Error| Reason::Shape(printable(&format!("{error:#}"), WORDS));
         let flavoured = self.engine.flavoured(flavour).map_err(shape)?;
         let imports = component.component_type();
         let imports: Vec<&str> = imports.imports(&flavoured.engine).map(|(name, _)| name).collect();
-        let tier = tier::of_imports(imports).map_err(import)?;
+        let tier = tier::of_imports(imports)?;
         let pre = flavoured.linker(tier).instantiate_pre(component).map_err(shape)?;
         let exports = Exports::of(&pre).map_err(|error| match error {
             NotAMethod::Missing => Reason::NotAMethod,
@@ -180,8 +168,4 @@ impl Compiler {
         let spare = self.spare().take();
         drop(spare);
     }
-}
-
-fn import(forbidden: tier::Forbidden) -> Reason {
-    Reason::Import { import: printable(&forbidden.import, 256), why: forbidden.why, fix: forbidden.fix }
 }

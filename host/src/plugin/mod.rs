@@ -47,5 +47,6 @@ pub use loader::Loader;
 pub use method::{Ability, Digest, Plugin, Source};
 pub use registry::{BuiltIn, Event, Golden, Options, Registry, RegistryError, Snapshot};
 pub use rejection::{Reason, Rejection};
+pub use structure::admit;
 pub use tier::{Tier, UnknownTier};
 pub use watch::{Watch, WatchOptions};

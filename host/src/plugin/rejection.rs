@@ -1,5 +1,6 @@
 //! Why a plugin file is not used.
 
+use super::tier::Forbidden;
 use super::words::{self, printable, size, time};
 use super::{CallError, Digest};
 use crate::error::{Error, Kind};
@@ -131,6 +132,12 @@ pub enum Reason {
     /// More files than are looked at.
     #[error("is one of more than {0} files in the directory; it was not looked at")]
     TooManyFiles(usize),
+}
+
+impl From<Forbidden> for Reason {
+    fn from(forbidden: Forbidden) -> Self {
+        Self::Import { import: printable(&forbidden.import, 256), why: forbidden.why, fix: forbidden.fix }
+    }
 }
 
 /// A budget of the compile worker.

@@ -335,6 +335,8 @@ impl Follower {
             }
             Err(_) => return,
         };
+        // From after the listing on, so that no grace is shorter than it says.
+        let now = Instant::now();
         self.next_end = self.registry.note_listing(&listing, now, self.options.grace);
         self.seen.retain(|path, _| listing.has(path));
         self.pending.retain(|path, _| listing.has(path));

@@ -1,11 +1,13 @@
-//! `tunesmith plugin`: what authors of methods work with.
+//! `tunesmith plugin`: what authors and operators of methods work with.
 
 mod call;
 mod check;
 mod dev;
 mod file;
 mod inspect;
+mod list;
 mod new;
+pub(super) mod record;
 mod test;
 
 use super::Output;
@@ -27,6 +29,8 @@ pub enum Command {
     Call(call::Args),
     /// Build, check, test and reload a project whenever it is saved
     Dev(dev::Args),
+    /// List the plugins: generation, digest, tier, source, and what was last rejected
+    List(list::Args),
 }
 
 impl Command {
@@ -39,6 +43,7 @@ impl Command {
             Self::Inspect(args) => args.json,
             Self::Call(args) => args.json,
             Self::Dev(args) => args.json,
+            Self::List(args) => args.json,
         }
     }
 }
@@ -53,5 +58,6 @@ pub fn run(command: &Command, operator: &OperatorArgs, output: &mut Output) -> R
         Command::Inspect(args) => inspect::run(args, &operator.load(output)?, output),
         Command::Call(args) => call::run(args, &operator.load(output)?, output),
         Command::Dev(args) => dev::run(args, &operator.load(output)?, output),
+        Command::List(args) => list::run(args, &operator.load(output)?, output),
     }
 }
