@@ -383,10 +383,7 @@ fn child() {
     });
     match result {
         Ok(()) | Err(Error::Cancelled { .. }) => {}
-        Err(error) => {
-            eprintln!("{error}\n{:?}", error.hints());
-            std::process::exit(1);
-        }
+        Err(error) => panic!("{error}\n{:?}", error.hints()),
     }
 }
 
@@ -547,7 +544,7 @@ fn fifty_kills_at_random_moments_lose_nothing_and_double_nothing() {
         // A new job, or one that was killed before.
         let at = match going.len() {
             0..4 => {
-                let job = if jobs.len() % 2 == 0 {
+                let job = if jobs.len().is_multiple_of(2) {
                     (place.openai_job(), None)
                 } else {
                     let (id, model) = place.ollama_job("mistral", false);

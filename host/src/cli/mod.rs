@@ -57,7 +57,7 @@ enum Command {
     /// List the methods, or show one with its settings
     #[command(subcommand)]
     Methods(methods::Command),
-    /// Check, look at, convert and split datasets
+    /// Check, look at, convert, split and transform datasets
     #[command(subcommand)]
     Dataset(dataset::Command),
     /// Print the JSON Schema of a job file
@@ -135,7 +135,7 @@ fn run(cli: &Cli, output: &mut Output) -> Result<(), Error> {
         Command::Runner(args) => run::runner::run(args, &operator(output)?, output),
         Command::Plan(args) => plan::run(args, &operator(output)?, output),
         Command::Methods(command) => methods::run(command, &operator(output)?, output),
-        Command::Dataset(command) => dataset::run(command, Some(operator(output)?.cache()), output),
+        Command::Dataset(command) => dataset::run(command, &operator(output)?, output),
         Command::Schema(args) => schema::run(args, &operator(output)?, output),
         Command::Emulate(args) => emulate::run(args),
         Command::Jobs(command) => jobs::run(command, &operator(output)?, &cli.operator, output),

@@ -4,6 +4,7 @@
 use super::{Operator, Output};
 use crate::error::{Error, Kind};
 use crate::job::nearest;
+use crate::job::spec::Spec;
 use crate::plugin::{BuiltIn, Engine, Event, Options, Plugin, Registry, Snapshot};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -78,11 +79,21 @@ pub fn find<'a>(snapshot: &'a Snapshot, id: &str) -> Result<&'a Arc<Plugin>, Err
 }
 
 /// The method of a job.
-pub fn method<'a>(snapshot: &'a Snapshot, spec: &crate::job::spec::Spec) -> Result<&'a Arc<Plugin>, Error> {
+pub fn method<'a>(spec: &Spec, snapshot: &'a Snapshot) -> Result<&'a Arc<Plugin>, Error> {
     find(snapshot, &spec.method).map_err(|mut error| {
         error.message = format!("{}: method: {}", spec.method_place, error.message);
         error
     })
+}
+
+/// The plugin that a job names as its transform, if it names one.
+pub fn transform<'a>(spec: &Spec, snapshot: &'a Snapshot) -> Result<Option<&'a Plugin>, Error> {
+    let Some(asked) = &spec.transform else { return Ok(None) };
+    let found = find(snapshot, &asked.method).map_err(|mut error| {
+        error.message = format!("{}: transform: {}", asked.place, error.message);
+        error
+    })?;
+    Ok(Some(found))
 }
 
 /// The error for a method that is not there.

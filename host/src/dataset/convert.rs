@@ -4,9 +4,9 @@ use super::conversation::{self, Content, Conversation, Who, part_texts};
 use super::error::DatasetError;
 use super::facts::{BAD, Places, RowCheck, RowFacts, Sums};
 use super::format::{Format, Recognised, recognise};
-use super::framing::{Block, Framer};
+use super::framing::{Block, Framer, is_space};
 use super::json::Tape;
-use super::output::{Output, WriteError, Written};
+use super::output::{Destination, Output, WriteError, Written};
 use super::pipeline::{self, Work};
 use super::render::{self, Losses};
 use super::rules::Rules;
@@ -31,8 +31,6 @@ pub struct Conversion {
     pub fix: bool,
     /// Whether to leave out rows with errors, rather than write nothing.
     pub drop_invalid: bool,
-    /// Whether to replace an existing file.
-    pub replace: bool,
 }
 
 /// What was converted.
@@ -125,6 +123,8 @@ struct Part {
     lines: u64,
     bytes: Vec<u8>,
     rows: Vec<(u64, Outcome)>,
+    /// What is wrong between rows, with its line.
+    problem: Option<(u64, &'static str)>,
     mended: BTreeMap<&'static str, u64>,
     lost: Losses,
 }
@@ -134,12 +134,12 @@ pub fn convert(
     path: &Path,
     options: &Options,
     conversion: &Conversion,
-    to_path: &Path,
+    destination: Destination<'_>,
 ) -> Result<Converted, ConvertError> {
     let source = Source::open(path, options.temporary.as_deref())?;
     let recognised = recognise(&source, options.format)?;
     let to = conversion.to.unwrap_or(recognised.format);
-    let mut output = Output::create(to_path, conversion.replace)?;
+    let mut output = Output::create(destination)?;
     let mut total = Total::default();
     let framer = Framer::new(&recognised.container, Feed::new(&source)?);
     let of = source.plain_bytes()?;
@@ -222,6 +222,11 @@ impl Total {
                 Outcome::Unfit(reason) => self.leave_out(line, reason.to_owned()),
             }
         }
+        if let Some((line, problem)) = part.problem {
+            self.invalid += 1;
+            self.first_invalid.get_or_insert_with(|| (self.lines + line, problem.to_owned()));
+            *self.mended.entry("mistakes between the rows of the list passed over").or_default() += 1;
+        }
         self.lines += part.lines;
         for (what, count) in part.mended {
             *self.mended.entry(what).or_default() += count;
@@ -260,8 +265,9 @@ impl Worker<'_> {
         if let Some(length) = block.too_long {
             part.rows.push((1, Outcome::Invalid(format!("{length} bytes are too long for a row"))));
         }
-        if let Some((_, problem)) = block.problem {
-            part.rows.push((part.lines.max(1), Outcome::Invalid(problem.to_owned())));
+        if let Some((at, problem)) = block.problem {
+            let line = 1 + memchr::memchr_iter(b'\n', &block.bytes[..at]).count() as u64;
+            part.problem = Some((line, problem));
         }
         if self.fix {
             self.count_mended_lines(block, &mut part);
@@ -288,7 +294,7 @@ impl Worker<'_> {
                 memchr::memchr_iter(b'\n', &block.bytes).filter(|&at| at > 0 && block.bytes[at - 1] == b'\r');
             let crlf = ends.count() as u64;
             let lines = block.bytes.split_inclusive(|&byte| byte == b'\n');
-            let blank = lines.filter(|line| line.trim_ascii().is_empty()).count() as u64;
+            let blank = lines.filter(|line| line.iter().copied().all(is_space)).count() as u64;
             for (what, count) in [("line ends CR LF written as LF", crlf), ("blank lines removed", blank)] {
                 if count > 0 {
                     *part.mended.entry(what).or_default() += count;

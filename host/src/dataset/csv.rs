@@ -1,7 +1,8 @@
 //! Reads records of comma-separated values (RFC 4180) as JSON objects, so that
 //! everything else sees one kind of row.
 
-use super::framing::Container;
+use super::framing::{Container, is_blank};
+use super::json::plain_end;
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
@@ -26,7 +27,7 @@ const JSON_COLUMNS: [&str; 3] = ["messages", "conversations", "history"];
 
 /// The columns, if the first line that is not blank names some that are known.
 pub(super) fn header(text: &[u8]) -> Option<Vec<String>> {
-    let line = text.split(|&byte| byte == b'\n').find(|line| !line.trim_ascii().is_empty())?;
+    let line = text.split(|&byte| byte == b'\n').find(|line| !is_blank(line))?;
     let line = std::str::from_utf8(line.strip_suffix(b"\r").unwrap_or(line)).ok()?;
     let columns: Vec<String> =
         fields(line).ok()?.into_iter().map(|(field, _)| field.trim().to_lowercase()).collect();
@@ -144,9 +145,11 @@ pub(super) fn line_object(line: &str) -> String {
 pub(super) fn quote(text: &str, json: &mut String) {
     json.push('"');
     let mut rest = text;
-    while let Some(at) = rest.bytes().position(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+    loop {
+        let at = plain_end(rest.as_bytes(), 0);
         json.push_str(&rest[..at]);
-        match rest.as_bytes()[at] {
+        let Some(&byte) = rest.as_bytes().get(at) else { break };
+        match byte {
             b'"' => json.push_str("\\\""),
             b'\\' => json.push_str("\\\\"),
             b'\n' => json.push_str("\\n"),
@@ -158,7 +161,6 @@ pub(super) fn quote(text: &str, json: &mut String) {
         }
         rest = &rest[at + 1..];
     }
-    json.push_str(rest);
     json.push('"');
 }
 

@@ -1,6 +1,6 @@
 //! The formats of rows, and how a file's format is recognised by its content.
 
-use super::framing::{Container, Framer};
+use super::framing::{Container, Framer, is_space};
 use super::json::{Kind as Json, Tape, Value};
 use super::source::Source;
 use super::{DatasetError, csv};
@@ -140,7 +140,7 @@ pub(super) fn recognise(source: &Source, given: Option<Format>) -> Result<Recogn
         .map_err(|error| source.failed(error))?;
     start.truncate(count);
     let text = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&start);
-    let first = text.iter().copied().find(|byte| !byte.is_ascii_whitespace());
+    let first = text.iter().copied().find(|&byte| !is_space(byte));
     let container = match first {
         Some(b'[') => Container::Array,
         Some(b'{') | None => Container::Jsonl,

@@ -77,9 +77,15 @@ impl Block {
     }
 }
 
+/// What JSON takes for white space, and so what a line without a row may have. Nothing
+/// else: a form feed is not JSON, so that a line of them is a row, and a wrong one.
+pub(super) fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+}
+
 /// Whether a line has no row.
 pub(super) fn is_blank(line: &[u8]) -> bool {
-    line.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r'))
+    line.iter().copied().all(is_space)
 }
 
 /// A record's place in its block.
@@ -318,7 +324,7 @@ fn csv_records(bytes: &[u8], ended: bool, header_seen: bool, spans: &mut Vec<Spa
     let (mut start, mut quoted) = (0, false);
     let mut take = |start: usize, end: usize| {
         let record = &bytes[start..end];
-        if record.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')) {
+        if is_blank(record) {
             return;
         }
         if seen {
@@ -353,7 +359,7 @@ fn array_rows(
 ) -> (Cut, ArrayState) {
     let mut at = 0;
     loop {
-        while matches!(bytes.get(at), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+        while bytes.get(at).is_some_and(|&byte| is_space(byte)) {
             at += 1;
         }
         let Some(&byte) = bytes.get(at) else {
@@ -389,17 +395,13 @@ fn array_rows(
                 }
                 match value_end(bytes, at) {
                     Some(end) => {
-                        let mut last = end;
-                        while last > at && bytes[last - 1].is_ascii_whitespace() {
-                            last -= 1;
-                        }
-                        spans.push(span(at, last));
+                        spans.push(span(at, at + trimmed(&bytes[at..end])));
                         state = ArrayState::AfterRow;
                         // A stray closing bracket is a row of its own, that is no value.
                         at = end.max(at + 1);
                     }
                     None if ended && bytes.len() - at <= MAX_ROW_BYTES => {
-                        spans.push(span(at, at + bytes[at..].trim_ascii_end().len()));
+                        spans.push(span(at, at + trimmed(&bytes[at..])));
                         return (Cut::At(bytes.len()), ArrayState::AfterRow);
                     }
                     None => return (if at > 0 { Cut::At(at) } else { Cut::Nothing }, state),
@@ -436,6 +438,11 @@ fn value_end(bytes: &[u8], start: usize) -> Option<usize> {
         at += 1;
     }
     None
+}
+
+/// A value's length without the white space after it.
+fn trimmed(value: &[u8]) -> usize {
+    value.iter().rposition(|&byte| !is_space(byte)).map_or(0, |last| last + 1)
 }
 
 fn span(start: usize, end: usize) -> Span {

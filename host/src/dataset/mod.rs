@@ -43,12 +43,15 @@ pub use format::{Format, Recognised};
 pub use framing::{Container, MAX_ROW_BYTES};
 pub use index::{COMPARED_ROWS, INDEXED_ROWS, LONGEST_ROWS, TASKS};
 pub use json::MAX_DEPTH;
-pub use output::{WriteError, Written};
+pub use output::{Destination, WriteError, Written};
 pub use rules::{FEW_ROWS, OPENAI_FEWEST_ROWS, OPENAI_MOST_IMAGES, Rules, Target};
 pub use shared::{SharedRows, shared_rows};
 pub use split::{Divided, Division, split};
 pub use spool::spool;
-pub use transform::{BATCH_BYTES, BATCH_ROWS, TransformError, Transformed, UntypedRows, transform};
+pub use transform::{
+    BATCH_BYTES, BATCH_ROWS, Batch, KEPT_NOTES, TransformError, Transformation, Transformed, UntypedRows,
+    transform,
+};
 pub use verdict::{Count, Finding, KEPT_PER_KIND, Kind, Severity, Verdict};
 pub use view::{SAMPLED_ROWS, View};
 
@@ -129,10 +132,22 @@ pub struct Billed {
     pub truncated: u64,
 }
 
+/// Opens a regular file whose bytes are known to have this SHA-256 (in hexadecimal), and
+/// fails where they do not.
+pub fn open_exactly(path: &Path, sha256: &str) -> Result<std::fs::File, DatasetError> {
+    let source = Source::open(path, None)?;
+    if source.digest()? != sha256 {
+        return Err(source.changed());
+    }
+    Ok(source.into_file())
+}
+
 /// A dataset that was read and checked.
 #[derive(Clone)]
 pub struct Dataset {
     inner: Arc<Inner>,
+    /// The verdict with what came of comparing it with another file.
+    verdict: Option<Arc<Verdict>>,
 }
 
 pub(crate) struct Inner {
@@ -154,12 +169,12 @@ impl Dataset {
         let source =
             Source::open(path, options.temporary.as_deref())?.unpacking_at_most(options.most_unpacked);
         let Some(directory) = &options.cache else {
-            return Ok(Self { inner: Arc::new(Inner::read(source, options)?) });
+            return Ok(Self::of(Inner::read(source, options)?));
         };
         let digest = source.digest()?;
         let kept = cache::path(directory, &digest, format::is_text_file(&source), options);
         if let Some(cached) = cache::load(&kept) {
-            return Ok(Self { inner: Arc::new(Inner::of_cached(source, digest, cached, options.exact)) });
+            return Ok(Self::of(Inner::of_cached(source, digest, cached, options.exact)));
         }
         let inner = Inner::read(source, options)?;
         if inner.digest != digest {
@@ -174,8 +189,11 @@ impl Dataset {
             verdict: inner.verdict,
         };
         cache::store(&kept, &cached);
-        let inner = Inner::of_cached(inner.source, digest, cached, options.exact);
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self::of(Inner::of_cached(inner.source, digest, cached, options.exact)))
+    }
+
+    fn of(inner: Inner) -> Self {
+        Self { inner: Arc::new(inner), verdict: None }
     }
 
     /// The path that it was opened by.
@@ -215,7 +233,7 @@ impl Dataset {
 
     /// What is wrong with it.
     pub fn verdict(&self) -> &Verdict {
-        &self.inner.verdict
+        self.verdict.as_deref().unwrap_or(&self.inner.verdict)
     }
 
     /// Its tokens by a tokenizer. The first question after [`open`](Self::open) by
@@ -264,6 +282,17 @@ impl Dataset {
     /// The dataset as methods see it, with every choice decided by `seed`.
     pub fn view(&self, tokenizer: Tokenizer, seed: u32) -> Result<View, DatasetError> {
         View::new(Arc::clone(&self.inner), self.inner.tokens(tokenizer)?, seed)
+    }
+
+    /// Adds to the verdict the rows that a validation file has too.
+    pub fn compare(&mut self, validation: &Path, options: &Options) -> Result<SharedRows, DatasetError> {
+        let shared = shared_rows(self.path(), validation, options)?;
+        if shared.count > 0 {
+            let mut verdict = self.inner.verdict.clone();
+            shared.report(&mut verdict, &options.rules);
+            self.verdict = Some(Arc::new(verdict));
+        }
+        Ok(shared)
     }
 
     /// Fails if the file is no longer as it was when it was read.
@@ -464,7 +493,9 @@ impl Inner {
             });
         }
         let format = self.recognised.format;
-        if rules.is_openai() && !matches!(format, Format::OpenAi | Format::OpenAiPreference) {
+        let taken = matches!(format, Format::OpenAi | Format::OpenAiPreference)
+            || rules.converted && format != Format::Text;
+        if rules.is_openai() && !taken {
             findings.add(Severity::Error, Kind::FormatNotTaken, place, || {
                 let to = if format.is_preference() { "openai-preference" } else { "openai" };
                 let fix = match format {

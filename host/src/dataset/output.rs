@@ -2,11 +2,15 @@
 //! existing file is replaced only where the caller says so.
 
 use super::source::hex;
+use super::spool::private_directory;
 use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+
+/// How the names of unfinished files begin.
+const PART: &str = ".tunesmith-";
 
 /// Why a file could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +49,7 @@ impl From<WriteError> for crate::error::Error {
 }
 
 /// What was written.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Written {
     /// The file.
     pub path: PathBuf,
@@ -55,11 +59,39 @@ pub struct Written {
     pub digest: String,
 }
 
+/// Where a result goes.
+#[derive(Debug, Clone, Copy)]
+pub enum Destination<'a> {
+    /// To this path; packed by gzip if it ends in `.gz`.
+    File {
+        /// The path.
+        path: &'a Path,
+        /// Whether to replace what is there.
+        replace: bool,
+    },
+    /// Into this folder, under the digest of its bytes, for this user alone. The folder
+    /// is made where it is missing.
+    Kept(&'a Path),
+}
+
 /// A file that is being written. Dropped unfinished, it leaves nothing.
 pub(super) struct Output {
-    path: PathBuf,
-    replace: bool,
+    place: Place,
     writer: Writer,
+}
+
+enum Place {
+    File { path: PathBuf, replace: bool },
+    Kept(PathBuf),
+}
+
+impl Place {
+    /// What to name in errors.
+    fn path(&self) -> &Path {
+        match self {
+            Self::File { path, .. } | Self::Kept(path) => path,
+        }
+    }
 }
 
 enum Writer {
@@ -89,8 +121,20 @@ impl Write for Digested {
 }
 
 impl Output {
-    /// Begins a file; packed by gzip if its name ends in `.gz`.
-    pub fn create(path: &Path, replace: bool) -> Result<Self, WriteError> {
+    /// Begins a file.
+    pub fn create(to: Destination<'_>) -> Result<Self, WriteError> {
+        match to {
+            Destination::File { path, replace } => Self::create_at(path, replace),
+            Destination::Kept(folder) => {
+                let failed = |source| WriteError::Failed { path: folder.to_owned(), source };
+                private_directory(folder).map_err(failed)?;
+                let file = tempfile::Builder::new().prefix(PART).tempfile_in(folder).map_err(failed)?;
+                Ok(Self { place: Place::Kept(folder.to_owned()), writer: Writer::Plain(sink(file)) })
+            }
+        }
+    }
+
+    fn create_at(path: &Path, replace: bool) -> Result<Self, WriteError> {
         let failed = |source| WriteError::Failed { path: path.to_owned(), source };
         if !replace && path.symlink_metadata().is_ok() {
             return Err(WriteError::Exists(path.to_owned()));
@@ -100,18 +144,18 @@ impl Output {
         }
         let directory = directory(path);
         let file = tempfile::Builder::new()
-            .prefix(".tunesmith-")
+            .prefix(PART)
             .permissions(permissions())
             .tempfile_in(directory)
             .map_err(failed)?;
-        let sink = BufWriter::with_capacity(256 << 10, Digested { file, digest: Sha256::new(), bytes: 0 });
+        let sink = sink(file);
         let writer = if path.extension().is_some_and(|extension| extension == "gz") {
             // No time and no name in the header: the same rows give the same bytes.
             Writer::Gzip(Box::new(GzEncoder::new(sink, flate2::Compression::default())))
         } else {
             Writer::Plain(sink)
         };
-        Ok(Self { path: path.to_owned(), replace, writer })
+        Ok(Self { place: Place::File { path: path.to_owned(), replace }, writer })
     }
 
     /// Writes on.
@@ -120,13 +164,13 @@ impl Output {
             Writer::Plain(sink) => sink.write_all(bytes),
             Writer::Gzip(encoder) => encoder.write_all(bytes),
         };
-        written.map_err(|source| WriteError::Failed { path: self.path.clone(), source })
+        written.map_err(|source| WriteError::Failed { path: self.place.path().to_owned(), source })
     }
 
     /// Puts the file in its place.
     pub fn finish(self) -> Result<Written, WriteError> {
-        let Self { path, replace, writer } = self;
-        let failed = |source| WriteError::Failed { path: path.clone(), source };
+        let Self { place, writer } = self;
+        let failed = |source| WriteError::Failed { path: place.path().to_owned(), source };
         let sink = match writer {
             Writer::Plain(sink) => sink,
             Writer::Gzip(encoder) => encoder.finish().map_err(failed)?,
@@ -134,6 +178,11 @@ impl Output {
         let Digested { file, digest, bytes } =
             sink.into_inner().map_err(|error| failed(error.into_error()))?;
         file.as_file().sync_all().map_err(failed)?;
+        let digest = hex(&digest.finalize());
+        let (path, replace) = match &place {
+            Place::File { path, replace } => (path.clone(), *replace),
+            Place::Kept(folder) => (folder.join(format!("{digest}.jsonl")), true),
+        };
         if replace {
             file.persist(&path).map_err(|error| failed(error.error))?;
         } else {
@@ -144,8 +193,12 @@ impl Output {
         }
         // The name, too, must survive a crash.
         File::open(directory(&path)).and_then(|directory| directory.sync_all()).map_err(failed)?;
-        Ok(Written { bytes, digest: hex(&digest.finalize()), path })
+        Ok(Written { bytes, digest, path })
     }
+}
+
+fn sink(file: tempfile::NamedTempFile) -> Sink {
+    BufWriter::with_capacity(256 << 10, Digested { file, digest: Sha256::new(), bytes: 0 })
 }
 
 /// The directory of a path.

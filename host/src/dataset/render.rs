@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 pub(super) type Losses = BTreeMap<&'static str, u64>;
 
 /// Fields of an OpenAI row besides its messages.
-const ROW_FIELDS: [&str; 3] = ["tools", "functions", "parallel_tool_calls"];
+pub(super) const ROW_FIELDS: [&str; 3] = ["tools", "functions", "parallel_tool_calls"];
 
 /// Fields of an OpenAI message besides role and content.
-const MESSAGE_FIELDS: [&str; 7] =
+pub(super) const MESSAGE_FIELDS: [&str; 7] =
     ["name", "weight", "tool_calls", "tool_call_id", "function_call", "refusal", "audio"];
 
 /// Writes a row of `to`, read from a row of `from`. Where the format cannot express the
@@ -24,8 +24,20 @@ pub(super) fn row(
     to: Format,
     losses: &mut Losses,
 ) -> Result<String, &'static str> {
-    let mut lost = Losses::new();
     let mut out = String::with_capacity(256);
+    write(&mut out, conversation, from, to, losses)?;
+    Ok(out)
+}
+
+/// The same, added to `out`, which may end in a part of the row where it fails.
+pub(super) fn write(
+    out: &mut String,
+    conversation: &Conversation,
+    from: Format,
+    to: Format,
+    losses: &mut Losses,
+) -> Result<(), &'static str> {
+    let mut lost = Losses::new();
     let fields = &conversation.more;
     let kept = |key: &str| match to {
         _ if from == to => true,
@@ -54,41 +66,42 @@ pub(super) fn row(
     }
     out.push('{');
     match to {
-        Format::OpenAi => list(&mut out, "messages", &conversation.turns, from, to, &mut lost)?,
+        Format::OpenAi => list(out, "messages", &conversation.turns, from, to, &mut lost)?,
         Format::OpenAiPreference => {
             let (answer, input) = conversation.turns.split_last().ok_or("it has no messages")?;
             if answer.who != Who::Assistant || input.is_empty() {
                 return Err("it is not a conversation with an answer");
             }
             out.push_str("\"input\":{");
-            list(&mut out, "messages", input, from, to, &mut lost)?;
-            append(&mut out, fields.iter().filter(|(key, _)| kept(key)));
+            list(out, "messages", input, from, to, &mut lost)?;
+            append(out, fields.iter().filter(|(key, _)| kept(key)));
             out.push_str("},");
-            list(&mut out, "preferred_output", std::slice::from_ref(answer), from, to, &mut lost)?;
+            list(out, "preferred_output", std::slice::from_ref(answer), from, to, &mut lost)?;
             out.push(',');
-            list(&mut out, "non_preferred_output", &conversation.rejected, from, to, &mut lost)?;
+            list(out, "non_preferred_output", &conversation.rejected, from, to, &mut lost)?;
             out.push('}');
-            return Ok(done(out, lost, losses));
+            done(lost, losses);
+            return Ok(());
         }
-        Format::ShareGpt => sharegpt(&mut out, &conversation.turns, from, &mut lost)?,
-        Format::Alpaca => alpaca(&mut out, &conversation.turns, &mut lost)?,
-        Format::PromptCompletion => pair(&mut out, "completion", None, conversation, from, &mut lost)?,
-        Format::Preference => pair(&mut out, "chosen", Some("rejected"), conversation, from, &mut lost)?,
+        Format::ShareGpt => sharegpt(out, &conversation.turns, from, &mut lost)?,
+        Format::Alpaca => alpaca(out, &conversation.turns, &mut lost)?,
+        Format::PromptCompletion => pair(out, "completion", None, conversation, from, &mut lost)?,
+        Format::Preference => pair(out, "chosen", Some("rejected"), conversation, from, &mut lost)?,
         Format::Text => {
             out.push_str("\"text\":");
-            quote(conversation.text.as_deref().unwrap_or_default(), &mut out);
+            quote(conversation.text.as_deref().unwrap_or_default(), out);
         }
     }
-    append(&mut out, fields.iter().filter(|(key, _)| kept(key)));
+    append(out, fields.iter().filter(|(key, _)| kept(key)));
     out.push('}');
-    Ok(done(out, lost, losses))
+    done(lost, losses);
+    Ok(())
 }
 
-fn done(out: String, lost: Losses, losses: &mut Losses) -> String {
+fn done(lost: Losses, losses: &mut Losses) {
     for (what, count) in lost {
         *losses.entry(what).or_default() += count;
     }
-    out
 }
 
 fn append<'a>(out: &mut String, fields: impl Iterator<Item = &'a (String, String)>) {

@@ -46,15 +46,29 @@ pub struct Rules {
     /// The most tokens of a row before the provider cuts it at the end; none where
     /// it is not known.
     pub row_tokens: Option<u32>,
+    /// Whether the rows are converted before the provider gets them, so that their
+    /// format and the file's encoding need not be the provider's.
+    pub converted: bool,
 }
 
 impl Rules {
     /// The rules of a provider, for a model that takes rows of `row_tokens`.
     pub fn new(target: Target, row_tokens: Option<u32>) -> Self {
-        Self { target, row_tokens }
+        Self { target, row_tokens, converted: false }
     }
 
-    /// Whether rows are uploaded to OpenAI as they are.
+    /// The same for a file that will be converted.
+    #[must_use]
+    pub fn before_conversion(self) -> Self {
+        Self { converted: true, ..self }
+    }
+
+    /// Whether the file itself is uploaded to OpenAI.
+    pub(super) fn is_uploaded(&self) -> bool {
+        self.is_openai() && !self.converted
+    }
+
+    /// Whether rows are uploaded to OpenAI.
     pub(super) fn is_openai(&self) -> bool {
         self.target == Target::OpenAi
     }

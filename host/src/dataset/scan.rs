@@ -317,7 +317,7 @@ impl<'a> Checker<'a> {
 
     fn byte_order_mark(&self, checked: &mut Checked) {
         let place = Place { line: Some(1), row: None, column: Some(1) };
-        let severity = if self.rules.is_openai() { Severity::Error } else { Severity::Warning };
+        let severity = if self.rules.is_uploaded() { Severity::Error } else { Severity::Warning };
         checked.findings.add(severity, Kind::ByteOrderMark, place, || {
             said(
                 "",

@@ -7,8 +7,10 @@ use super::format::recognise;
 use super::framing::{Block, Framer};
 use super::json::Tape;
 use super::pipeline::{self, Work};
+use super::rules::Rules;
 use super::scan::Feed;
 use super::source::Source;
+use super::verdict::{Count, Finding, Kind, Severity, Verdict};
 use super::{COMPARED_ROWS, Options, csv};
 use serde::Serialize;
 use std::collections::HashMap;
@@ -28,6 +30,28 @@ pub struct SharedRows {
     pub exact: bool,
     /// The first of them: the line in the first file and in the second.
     pub lines: Vec<(u64, u64)>,
+}
+
+impl SharedRows {
+    /// Adds them to the verdict on the first file: an error for OpenAI, which takes no
+    /// such files, otherwise a warning.
+    pub(super) fn report(&self, verdict: &mut Verdict, rules: &Rules) {
+        let severity = if rules.is_openai() { Severity::Error } else { Severity::Warning };
+        let findings = self.lines.iter().map(|&(training, validation)| Finding {
+            severity,
+            kind: Kind::SharedRow,
+            line: Some(training),
+            row: None,
+            column: Some(1),
+            field: String::new(),
+            reason: format!("line {validation} of the validation file says the same"),
+            fix: "make both files with `tunesmith dataset split`, which keeps them apart".to_owned(),
+        });
+        verdict.findings.extend(findings);
+        verdict.findings.sort_by_key(|finding| (finding.severity, finding.line.unwrap_or(0)));
+        verdict.counts.push(Count { severity, kind: Kind::SharedRow, count: self.count });
+        verdict.counts.sort_by_key(|count| (count.severity, count.kind));
+    }
 }
 
 /// Finds the rows of `validation` that `training` has too. Rows that cannot be read

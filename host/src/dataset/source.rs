@@ -154,6 +154,11 @@ impl Source {
         if bytes == self.bytes() { Ok(digest) } else { Err(self.changed()) }
     }
 
+    /// The file, for reading from its start.
+    pub fn into_file(self) -> File {
+        self.file
+    }
+
     /// An error while reading.
     pub fn failed(&self, source: io::Error) -> DatasetError {
         DatasetError::Read { path: self.path.clone(), source }

@@ -7,7 +7,7 @@ use super::error::DatasetError;
 use super::format::recognise;
 use super::framing::{Block, Framer};
 use super::json::Tape;
-use super::output::{Output, WriteError, Written};
+use super::output::{Destination, Output, WriteError, Written};
 use super::pipeline::{self, Work};
 use super::scan::Feed;
 use super::source::Source;
@@ -65,8 +65,9 @@ pub fn split(
     if training == validation {
         return Err(WriteError::Exists(validation.to_owned()).into());
     }
-    let outputs =
-        [Output::create(training, division.replace)?, Output::create(validation, division.replace)?];
+    let replace = division.replace;
+    let create = |path| Output::create(Destination::File { path, replace });
+    let outputs = [create(training)?, create(validation)?];
     let mut sides = Sides {
         outputs,
         rows: [0, 0],

@@ -1,19 +1,20 @@
 //! Runs a method's transform over a whole dataset, file to file: batches in parallel,
 //! rows in order, what the typed view cannot express as the job says.
 
-use super::conversation::{self, Content, Conversation, Who};
+use super::conversation::{self, Content, Conversation, Turn, Who};
 use super::error::DatasetError;
 use super::format::{Format, recognise};
 use super::framing::{Block, Framer};
 use super::json::Tape;
-use super::output::{Output, WriteError, Written};
+use super::output::{Destination, Output, WriteError, Written};
 use super::pipeline::{self, Work};
 use super::render::{self, Losses};
 use super::scan::Feed;
 use super::source::Source;
-use super::{Options, csv};
-use crate::contract::{Example, MethodJob};
+use super::{Container, Options, csv};
+use crate::contract::{Example, Message, MethodJob, Note};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The most examples of a batch: larger ones are slower in a sandbox
@@ -37,8 +38,30 @@ pub enum UntypedRows {
     Drop,
 }
 
+/// Notes that a transform leaves and that are kept; the same one counts once. A batch
+/// may leave some, and there may be millions of batches.
+pub const KEPT_NOTES: usize = 20;
+
+/// What a transform makes of a batch.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    /// For each row one or none, in order.
+    pub rows: Vec<Option<Example>>,
+    /// What it told the user.
+    pub notes: Vec<Note>,
+}
+
+/// How to transform.
+#[derive(Debug, Clone, Copy)]
+pub struct Transformation<'a> {
+    /// What the transform is told.
+    pub job: &'a MethodJob,
+    /// What to do with rows that it cannot see.
+    pub untyped: UntypedRows,
+}
+
 /// What was transformed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Transformed {
     /// Rows read.
@@ -49,6 +72,11 @@ pub struct Transformed {
     pub rows_dropped: u64,
     /// Rows that the transform did not see, and that were passed or dropped.
     pub rows_untyped: u64,
+    /// Details that the written format has no place for, with how often they were left
+    /// out.
+    pub lost: BTreeMap<String, u64>,
+    /// What the transform told the user; see [`KEPT_NOTES`].
+    pub notes: Vec<Note>,
     /// The file.
     pub file: Written,
 }
@@ -65,7 +93,7 @@ pub enum TransformError<E> {
     /// A row is not valid.
     #[error("line {line} of the dataset has an error: {reason}")]
     Invalid {
-        /// The line, from 1 within its block; exact in the message once known.
+        /// The line.
         line: u64,
         /// What is wrong.
         reason: String,
@@ -77,6 +105,12 @@ pub enum TransformError<E> {
         line: u64,
         /// What it has.
         what: &'static str,
+    },
+    /// Every row was left out.
+    #[error("the transform left out all {rows} rows of the dataset")]
+    NothingLeft {
+        /// How many there were.
+        rows: u64,
     },
     /// The transform broke its contract.
     #[error("the transform of the rows from line {line} on {what}")]
@@ -97,14 +131,23 @@ pub enum TransformError<E> {
     },
 }
 
-/// What became of a block: rows as bytes, and counts.
+/// What became of a block: rows as text, and counts. A failure's line counts from the
+/// block's start.
 struct Part<E> {
-    bytes: Vec<u8>,
+    text: String,
+    counts: Counts,
+    lines: u64,
+    lost: Losses,
+    notes: Vec<Note>,
+    failure: Option<TransformError<E>>,
+}
+
+#[derive(Default)]
+struct Counts {
     rows: u64,
+    written: u64,
     dropped: u64,
     untyped: u64,
-    lines: u64,
-    failure: Option<TransformError<E>>,
 }
 
 /// A row that waits for its batch.
@@ -113,49 +156,52 @@ struct Waiting {
     line: u64,
 }
 
-/// Transforms a dataset into a new file of OpenAI chat rows, one a line. `start` makes
-/// what transforms batches, once for each thread.
+/// Transforms a dataset into a new file, one row a line: of OpenAI chat rows, or where
+/// the transform sees no row of the format, of the nearest format that keeps them.
+/// `start` makes what transforms batches, once for each thread.
 pub fn transform<E, F>(
     path: &Path,
     options: &Options,
-    untyped: UntypedRows,
-    job: &MethodJob,
+    how: &Transformation<'_>,
     start: impl Fn() -> F + Sync,
-    to_path: &Path,
+    destination: Destination<'_>,
 ) -> Result<Transformed, TransformError<E>>
 where
     E: Send,
-    F: FnMut(&MethodJob, Vec<Example>) -> Result<Vec<Option<Example>>, E>,
+    F: FnMut(&MethodJob, Vec<Example>) -> Result<Batch, E>,
 {
     let source = Source::open(path, options.temporary.as_deref())?;
     let recognised = recognise(&source, options.format)?;
-    let mut output = Output::create(to_path, true)?;
-    let mut total = (0, 0, 0, 0);
+    let mut output = Output::create(destination)?;
     let of = source.plain_bytes()?;
     let framer = Framer::new(&recognised.container, Feed::new(&source)?);
     let worker = || {
         let mut worker = Worker {
             container: &recognised.container,
             format: recognised.format,
-            untyped,
-            job,
+            to: written_as(recognised.format),
+            how,
             apply: start(),
             tape: Tape::default(),
         };
         move |block: &Block| Ok(worker.block(block))
     };
-    let mut lines = 0;
+    let mut total = Counts::default();
+    let (mut lines, mut lost, mut notes) = (0, BTreeMap::new(), Vec::new());
     let sink = |part: Part<E>| {
         if let Some(failure) = part.failure {
             return Err(failure.after(lines));
         }
         lines += part.lines;
-        output.write(&part.bytes)?;
-        let (rows, dropped, untyped, written) = &mut total;
-        *rows += part.rows;
-        *dropped += part.dropped;
-        *untyped += part.untyped;
-        *written += memchr::memchr_iter(b'\n', &part.bytes).count() as u64;
+        output.write(part.text.as_bytes())?;
+        total.rows += part.counts.rows;
+        total.written += part.counts.written;
+        total.dropped += part.counts.dropped;
+        total.untyped += part.counts.untyped;
+        for (what, count) in part.lost {
+            *lost.entry(what.to_owned()).or_default() += count;
+        }
+        keep(&mut notes, part.notes);
         Ok(())
     };
     pipeline::run::<_, Part<E>, _, _, TransformError<E>>(
@@ -165,11 +211,39 @@ where
         sink,
     )?;
     source.unchanged()?;
-    let (rows, rows_dropped, rows_untyped, rows_written) = total;
-    if rows == 0 {
+    if total.rows == 0 {
         return Err(DatasetError::Empty { path: path.to_owned() }.into());
     }
-    Ok(Transformed { rows, rows_written, rows_dropped, rows_untyped, file: output.finish()? })
+    if total.written == 0 {
+        return Err(TransformError::NothingLeft { rows: total.rows });
+    }
+    Ok(Transformed {
+        rows: total.rows,
+        rows_written: total.written,
+        rows_dropped: total.dropped,
+        rows_untyped: total.untyped,
+        lost,
+        notes,
+        file: output.finish()?,
+    })
+}
+
+/// The format of the result.
+fn written_as(format: Format) -> Format {
+    match format {
+        Format::OpenAiPreference | Format::Preference => Format::OpenAiPreference,
+        Format::Text => Format::Text,
+        _ => Format::OpenAi,
+    }
+}
+
+/// Keeps the first different notes.
+fn keep(notes: &mut Vec<Note>, more: Vec<Note>) {
+    for note in more {
+        if notes.len() < KEPT_NOTES && !notes.contains(&note) {
+            notes.push(note);
+        }
+    }
 }
 
 impl<E> TransformError<E> {
@@ -180,17 +254,17 @@ impl<E> TransformError<E> {
             | Self::Untyped { line, .. }
             | Self::Broken { line, .. }
             | Self::Failed { line, .. } => *line += lines,
-            Self::Dataset(_) | Self::Write(_) => {}
+            Self::Dataset(_) | Self::Write(_) | Self::NothingLeft { .. } => {}
         }
         self
     }
 }
 
 struct Worker<'a, F> {
-    container: &'a super::Container,
+    container: &'a Container,
     format: Format,
-    untyped: UntypedRows,
-    job: &'a MethodJob,
+    to: Format,
+    how: &'a Transformation<'a>,
     apply: F,
     tape: Tape,
 }
@@ -198,10 +272,16 @@ struct Worker<'a, F> {
 impl<F> Worker<'_, F> {
     fn block<E>(&mut self, block: &Block) -> Part<E>
     where
-        F: FnMut(&MethodJob, Vec<Example>) -> Result<Vec<Option<Example>>, E>,
+        F: FnMut(&MethodJob, Vec<Example>) -> Result<Batch, E>,
     {
-        let lines = memchr::memchr_iter(b'\n', &block.bytes).count() as u64;
-        let mut part = Part { bytes: Vec::new(), rows: 0, dropped: 0, untyped: 0, lines, failure: None };
+        let mut part = Part {
+            text: String::with_capacity(block.bytes.len()),
+            counts: Counts::default(),
+            lines: memchr::memchr_iter(b'\n', &block.bytes).count() as u64,
+            lost: Losses::new(),
+            notes: Vec::new(),
+            failure: None,
+        };
         let done = self.rows(block, &mut part);
         part.failure = done.err();
         part
@@ -209,21 +289,21 @@ impl<F> Worker<'_, F> {
 
     fn rows<E>(&mut self, block: &Block, part: &mut Part<E>) -> Result<(), TransformError<E>>
     where
-        F: FnMut(&MethodJob, Vec<Example>) -> Result<Vec<Option<Example>>, E>,
+        F: FnMut(&MethodJob, Vec<Example>) -> Result<Batch, E>,
     {
         if block.too_long.is_some() || block.problem.is_some() {
             let reason = block.problem.map_or("the row is too long", |(_, problem)| problem);
             return Err(TransformError::Invalid { line: 1, reason: reason.to_owned() });
         }
-        let mut waiting: Vec<Waiting> = Vec::new();
-        let mut examples = Vec::new();
+        let mut waiting: Vec<Waiting> = Vec::with_capacity(BATCH_ROWS);
+        let mut examples = Vec::with_capacity(BATCH_ROWS);
         let mut bytes = 0;
         let (mut line, mut counted) = (1, 0);
         for record in block.records() {
             let at = record.as_ptr().addr() - block.bytes.as_ptr().addr();
             line += memchr::memchr_iter(b'\n', &block.bytes[counted..at]).count() as u64;
             counted = at;
-            part.rows += 1;
+            part.counts.rows += 1;
             let invalid = |reason: String| TransformError::Invalid { line, reason };
             let text =
                 std::str::from_utf8(record).map_err(|_| invalid("bytes that are not UTF-8".to_owned()))?;
@@ -232,33 +312,31 @@ impl<F> Worker<'_, F> {
             let value = self.tape.parse(&json).map_err(|error| invalid(error.problem.to_string()))?;
             let mut issues = Vec::new();
             let read = conversation::read(self.format, value, &mut issues);
-            let conversation = read.ok_or_else(|| {
+            let mut conversation = read.ok_or_else(|| {
                 invalid(
                     issues.pop().map_or_else(|| "it cannot be read".to_owned(), |issue| issue.said.reason),
                 )
             })?;
-            let Some(example) = conversation.typed().filter(|_| hidden(&conversation).is_none()) else {
-                let what = hidden(&conversation).unwrap_or("tools, images or other parts");
-                part.untyped += 1;
-                match self.untyped {
+            if let Some(what) = unseen(&conversation, self.format) {
+                part.counts.untyped += 1;
+                match self.how.untyped {
                     UntypedRows::Refuse => return Err(TransformError::Untyped { line, what }),
                     UntypedRows::Drop => {}
                     UntypedRows::Pass => {
                         // Rows before it must be written first.
                         self.batch(&mut waiting, &mut examples, part)?;
                         bytes = 0;
-                        pass(&conversation, self.format, &json, part)
-                            .map_err(|reason| invalid(reason.to_owned()))?;
+                        self.pass(&conversation, &json, part).map_err(|reason| invalid(reason.to_owned()))?;
                     }
                 }
                 continue;
-            };
+            }
             if examples.len() == BATCH_ROWS || (bytes + record.len() > BATCH_BYTES && !examples.is_empty()) {
                 self.batch(&mut waiting, &mut examples, part)?;
                 bytes = 0;
             }
             bytes += record.len();
-            examples.push(example);
+            examples.push(take_texts(&mut conversation));
             waiting.push(Waiting { conversation, line });
         }
         self.batch(&mut waiting, &mut examples, part)
@@ -271,63 +349,128 @@ impl<F> Worker<'_, F> {
         part: &mut Part<E>,
     ) -> Result<(), TransformError<E>>
     where
-        F: FnMut(&MethodJob, Vec<Example>) -> Result<Vec<Option<Example>>, E>,
+        F: FnMut(&MethodJob, Vec<Example>) -> Result<Batch, E>,
     {
         let Some(first) = waiting.first() else { return Ok(()) };
         let line = first.line;
         let given = examples.len();
-        let applied = (self.apply)(self.job, std::mem::take(examples))
-            .map_err(|source| TransformError::Failed { line, source })?;
-        if applied.len() != given {
-            let what = format!("gave {} rows for {given}; each row must give one row or none", applied.len());
+        let batch = std::mem::replace(examples, Vec::with_capacity(BATCH_ROWS));
+        let Batch { rows, notes } =
+            (self.apply)(self.how.job, batch).map_err(|source| TransformError::Failed { line, source })?;
+        keep(&mut part.notes, notes);
+        if rows.len() != given {
+            let what = format!("gave {} rows for {given}; each row must give one row or none", rows.len());
             return Err(TransformError::Broken { line, what });
         }
-        for (Waiting { mut conversation, line }, example) in waiting.drain(..).zip(applied) {
+        for (Waiting { mut conversation, line }, example) in waiting.drain(..).zip(rows) {
             let Some(example) = example else {
-                part.dropped += 1;
+                part.counts.dropped += 1;
                 continue;
             };
+            let broken = |what: &str| TransformError::Broken { line, what: what.to_owned() };
             if example.messages.is_empty() {
-                return Err(TransformError::Broken { line, what: "gave a row without messages".to_owned() });
+                return Err(broken("gave a row without messages"));
             }
-            put_back(&mut conversation, example)
-                .map_err(|what| TransformError::Broken { line, what: what.to_owned() })?;
-            let row = render::row(&conversation, self.format, Format::OpenAi, &mut Losses::new())
-                .map_err(|what| TransformError::Broken { line, what: what.to_owned() })?;
-            part.bytes.extend_from_slice(row.as_bytes());
-            part.bytes.push(b'\n');
+            put_back(&mut conversation, example).map_err(broken)?;
+            render::write(&mut part.text, &conversation, self.format, self.to, &mut part.lost)
+                .map_err(broken)?;
+            part.text.push('\n');
+            part.counts.written += 1;
         }
+        Ok(())
+    }
+
+    /// Writes a row that the transform did not see.
+    fn pass<E>(
+        &self,
+        conversation: &Conversation,
+        json: &str,
+        part: &mut Part<E>,
+    ) -> Result<(), &'static str> {
+        if self.format == self.to {
+            // Byte for byte, but on one line.
+            part.text.extend(json.chars().map(|c| if matches!(c, '\n' | '\r') { ' ' } else { c }));
+        } else {
+            render::write(&mut part.text, conversation, self.format, self.to, &mut part.lost)?;
+        }
+        part.text.push('\n');
+        part.counts.written += 1;
         Ok(())
     }
 }
 
-/// What a row has besides the texts that a transform sees, and that would be kept
-/// without being seen.
-fn hidden(conversation: &Conversation) -> Option<&'static str> {
+/// What a row has that a transform would not see although it is kept; none where the
+/// transform sees all.
+fn unseen(conversation: &Conversation, format: Format) -> Option<&'static str> {
+    if conversation.text.is_some() {
+        return Some("plain text without roles");
+    }
     if !conversation.rejected.is_empty() {
-        return Some("an answer that is not preferred");
+        return Some("a preference pair");
     }
-    if conversation
-        .turns
-        .iter()
-        .any(|turn| turn.more.iter().any(|(key, value)| key != "weight" && value != "null"))
-    {
-        return Some("further fields of messages");
+    // Fields of other formats are not written.
+    let kept = |key: &str| format == Format::OpenAi || render::ROW_FIELDS.contains(&key);
+    for (key, value) in &conversation.more {
+        if matches!(key.as_str(), "tools" | "functions") && value != "null" {
+            return Some("definitions of tools");
+        }
+        if key != "parallel_tool_calls" && value != "null" && kept(key) {
+            return Some("further fields of the row");
+        }
     }
-    if conversation.more.iter().any(|(key, value)| key != "parallel_tool_calls" && value != "null") {
-        return Some("further fields of the row");
+    for turn in &conversation.turns {
+        if turn.who.role().is_none() {
+            return Some("messages of tools, functions or developers");
+        }
+        for (key, value) in &turn.more {
+            if key != "weight"
+                && value != "null"
+                && (format == Format::OpenAi || render::MESSAGE_FIELDS.contains(&key.as_str()))
+            {
+                return Some(match key.as_str() {
+                    "tool_calls" | "function_call" => "calls of tools",
+                    _ => "further fields of messages",
+                });
+            }
+        }
+        match turn.content {
+            Content::Text(_) => {}
+            Content::Json(_) => return Some("images or other parts"),
+            Content::Absent => return Some("a message without content"),
+        }
     }
     None
+}
+
+/// Takes the texts out of a conversation, of which [`unseen`] found nothing.
+fn take_texts(conversation: &mut Conversation) -> Example {
+    let messages = conversation.turns.iter_mut().filter_map(|turn| match &mut turn.content {
+        Content::Text(text) => Some(Message { role: turn.who.role()?, content: std::mem::take(text) }),
+        _ => None,
+    });
+    Example { messages: messages.collect() }
 }
 
 /// Puts what the transform gave in place of what it was given. Weights stay with the
 /// assistant's messages, in order.
 fn put_back(conversation: &mut Conversation, example: Example) -> Result<(), &'static str> {
+    let same_roles = conversation.turns.len() == example.messages.len()
+        && conversation
+            .turns
+            .iter()
+            .zip(&example.messages)
+            .all(|(turn, message)| turn.who == Who::from(message.role));
+    if same_roles {
+        for (turn, message) in conversation.turns.iter_mut().zip(example.messages) {
+            turn.content = Content::Text(message.content);
+        }
+        return Ok(());
+    }
     let weights: Vec<Vec<(String, String)>> = conversation
         .turns
-        .iter()
+        .iter_mut()
         .filter(|turn| turn.who == Who::Assistant)
-        .map(|turn| turn.more.clone())
+        .map(|turn| std::mem::take(&mut turn.more))
         .collect();
     let weighted = weights.iter().any(|more| !more.is_empty());
     let answers = example.messages.iter().filter(|message| Who::from(message.role) == Who::Assistant).count();
@@ -347,31 +490,8 @@ fn put_back(conversation: &mut Conversation, example: Example) -> Result<(), &'s
                 Who::Assistant => weights.next().unwrap_or_default(),
                 _ => Vec::new(),
             };
-            conversation::Turn {
-                who,
-                content: Content::Text(message.content),
-                more,
-                start: place.0,
-                at: place.1,
-            }
+            Turn { who, content: Content::Text(message.content), more, start: place.0, at: place.1 }
         })
         .collect();
-    Ok(())
-}
-
-/// Writes a row that the transform did not see.
-fn pass<E>(
-    conversation: &Conversation,
-    format: Format,
-    json: &str,
-    part: &mut Part<E>,
-) -> Result<(), &'static str> {
-    if format == Format::OpenAi && memchr::memchr2(b'\n', b'\r', json.as_bytes()).is_none() {
-        part.bytes.extend_from_slice(json.as_bytes());
-    } else {
-        let row = render::row(conversation, format, Format::OpenAi, &mut Losses::new())?;
-        part.bytes.extend_from_slice(row.as_bytes());
-    }
-    part.bytes.push(b'\n');
     Ok(())
 }

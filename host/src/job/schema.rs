@@ -120,8 +120,18 @@ pub fn job(methods: &[&Descriptor]) -> Json {
                 "allOf": by_method,
             },
             "transform": {
-                "type": "string",
-                "description": "The id of a plugin that transforms the dataset before anything else sees it.",
+                "description": "A plugin that transforms the dataset before anything else sees it: its id, or an object of method and settings.",
+                "anyOf": [
+                    { "type": "string", "minLength": 1, "maxLength": MAX_NAME_CHARS },
+                    {
+                        "type": "object", "required": ["method"],
+                        "properties": { "method": { "type": "string", "minLength": 1, "maxLength": MAX_NAME_CHARS } },
+                    },
+                ],
+            },
+            "validation": {
+                "type": "string", "minLength": 1,
+                "description": "The path of a validation file, relative to the job file; used by OpenAI.",
             },
             "untypedRows": {
                 "enum": ["refuse", "pass", "drop"], "default": "refuse",

@@ -3,6 +3,7 @@
 use super::bounded::{self, Fault};
 use super::place::{Object, Place};
 use crate::contract::MethodJob;
+pub use crate::dataset::UntypedRows;
 use crate::provider::Provider;
 use serde_json::value::RawValue;
 use std::path::{Path, PathBuf};
@@ -18,11 +19,12 @@ pub const MAX_NAME_CHARS: usize = 100;
 pub const MAX_BASE_MODEL_CHARS: usize = 350;
 
 /// The fields of a job file, in the order in which the examples have them.
-pub const FIELDS: [&str; 9] = [
+pub const FIELDS: [&str; 10] = [
     "$schema",
     "name",
     "dataset",
     "datasetId",
+    "validation",
     "baseModel",
     "provider",
     "hyperparameters",
@@ -39,18 +41,6 @@ pub enum DatasetRef {
     Id(String),
 }
 
-/// What happens to rows that the typed view cannot express when a transform runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum UntypedRows {
-    /// The job is refused: a transform that redacts must not be bypassed unnoticed.
-    #[default]
-    Refuse,
-    /// They pass unchanged.
-    Pass,
-    /// They are left out.
-    Drop,
-}
-
 /// A value that the user gave for a setting.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GivenSetting {
@@ -60,6 +50,17 @@ pub struct GivenSetting {
     pub value: serde_json::Value,
     /// Where it was given, in words: `job.json, line 8, column 5` or `--set`.
     pub place: String,
+}
+
+/// The plugin that transforms the dataset.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TransformSpec {
+    /// Its id.
+    pub method: String,
+    /// Where it was named, for messages.
+    pub place: String,
+    /// Its settings as given.
+    pub settings: Vec<GivenSetting>,
 }
 
 /// A job, parsed but not yet checked against its method.
@@ -80,9 +81,12 @@ pub struct Spec {
     /// The settings as given, in the order of the file, then of `--set`.
     pub settings: Vec<GivenSetting>,
     /// The plugin that transforms the dataset first.
-    pub transform: Option<String>,
+    pub transform: Option<TransformSpec>,
     /// What happens to rows that a transform cannot see.
     pub untyped_rows: UntypedRows,
+    /// The path of a validation file, as the job file writes it: relative to the job
+    /// file.
+    pub validation: Option<String>,
 }
 
 /// Why a job file cannot be used.
@@ -203,9 +207,13 @@ impl Spec {
             (None, Some(value)) => reader.provider(value)?,
             (None, None) => return Err(reader.missing("provider", Some("one of ollama, openai, local"))),
         };
-        let transform = match field(&top, "transform") {
+        let mut transform = match field(&top, "transform") {
             None => None,
-            Some(value) => Some(reader.plain_text(value, "transform", MAX_NAME_CHARS)?),
+            Some(value) => Some(reader.transform(value)?),
+        };
+        let validation = match field(&top, "validation") {
+            None => None,
+            Some(value) => Some(reader.plain_text(value, "validation", 4096)?),
         };
         let untyped_rows = match field(&top, "untypedRows") {
             None => UntypedRows::default(),
@@ -245,6 +253,19 @@ impl Spec {
                 method = Some((id.to_owned(), place));
                 continue;
             }
+            if let Some(name) = name.strip_prefix("transform.") {
+                let Some(transform) = &mut transform else {
+                    return Err(SpecError::Field {
+                        place,
+                        field: format!("transform.{name}"),
+                        reason: "the job has no transform".into(),
+                        hint: None,
+                    });
+                };
+                transform.settings.retain(|known| known.name != *name);
+                transform.settings.push(GivenSetting { name: name.to_owned(), value: value.clone(), place });
+                continue;
+            }
             settings.retain(|known| known.name != *name);
             settings.push(GivenSetting { name: name.clone(), value: value.clone(), place });
         }
@@ -264,6 +285,7 @@ impl Spec {
             settings,
             transform,
             untyped_rows,
+            validation,
         })
     }
 
@@ -274,6 +296,12 @@ impl Spec {
             DatasetRef::Path(path) => Some(job_file.parent().unwrap_or(Path::new("")).join(path)),
             DatasetRef::Id(_) => None,
         }
+    }
+
+    /// The path of the validation file, where the job names one.
+    pub fn validation_path(&self, job_file: &Path) -> Option<PathBuf> {
+        let path = self.validation.as_ref()?;
+        Some(job_file.parent().unwrap_or(Path::new("")).join(path))
     }
 
     /// What a method is told, given its checked settings.
@@ -381,6 +409,33 @@ impl<'a> Reader<'a> {
             return Err(self.wrong(value, "baseModel", reason, None));
         }
         Ok(name)
+    }
+
+    /// A transform: its id, or an object of `method` and settings.
+    fn transform(&self, value: &'a RawValue) -> Result<TransformSpec, SpecError> {
+        let place = |value: &RawValue| format!("{}, {}", self.path, Place::of(self.text, value.get()));
+        if !value.get().starts_with('{') {
+            let method = self.plain_text(value, "transform", MAX_NAME_CHARS)?;
+            return Ok(TransformSpec { method, place: place(value), settings: Vec::new() });
+        }
+        let object = self.object(value.get(), Some(("transform", value)))?;
+        let mut transform = None;
+        let mut settings = Vec::new();
+        for (name, value) in &object.fields {
+            if name == "method" {
+                let method = self.plain_text(value, "transform.method", MAX_NAME_CHARS)?;
+                transform = Some((method, place(value)));
+            } else {
+                let given = self.json(value)?;
+                settings.push(GivenSetting { name: name.clone(), value: given, place: place(value) });
+            }
+        }
+        let Some((method, place)) = transform else {
+            let reason = "names no method".to_owned();
+            let hint = "write {\"method\": ID, and its settings}".to_owned();
+            return Err(self.wrong(value, "transform", reason, Some(hint)));
+        };
+        Ok(TransformSpec { method, place, settings })
     }
 
     fn provider(&self, value: &RawValue) -> Result<Provider, SpecError> {

@@ -1,15 +1,20 @@
-//! `tunesmith dataset`: check, look at, convert and split datasets.
+//! `tunesmith dataset`: check, look at, convert, split and transform datasets.
 
 mod text;
 
 pub use text::size;
 
-use super::Output;
-use crate::contract::{DatasetView as _, Selection};
+use super::{Operator, Output, registry};
+use crate::contract::{DatasetView as _, Example, MethodJob, Selection};
 use crate::dataset::{
-    self, Conversion, Dataset, Division, Format, Options, Progress, Rules, Severity, Target, Verdict,
+    self, Conversion, Dataset, Destination, Division, Format, Options, Progress, Rules, Severity, Target,
+    Transformation, UntypedRows, Verdict,
 };
 use crate::error::{Error, Kind};
+use crate::job::plan::{DEFAULT_SEED, PlanError, batch};
+use crate::job::settings;
+use crate::job::spec::GivenSetting;
+use crate::plugin::Ability;
 use crate::tokens::Tokenizer;
 use serde_json::json;
 use std::io::IsTerminal as _;
@@ -27,7 +32,7 @@ const PROGRESS_BYTES: u64 = 32 << 20;
 /// How often progress is shown.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
-/// Check, look at, convert and split datasets.
+/// Check, look at, convert, split and transform datasets.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// Judge a dataset: every problem with its line, reason and fix
@@ -40,6 +45,8 @@ pub enum Command {
     Sample(SampleArgs),
     /// Make a training and a validation file with no shared rows
     Split(SplitArgs),
+    /// Run a method's transform over a dataset
+    Transform(TransformArgs),
 }
 
 /// What every command about a dataset takes.
@@ -162,6 +169,39 @@ pub struct SplitArgs {
     force: bool,
 }
 
+/// See [`Command::Transform`].
+#[derive(Debug, clap::Args)]
+pub struct TransformArgs {
+    #[command(flatten)]
+    input: Input,
+    /// The method that transforms
+    #[arg(long, value_name = "METHOD")]
+    by: String,
+    /// The file to write, one row a line; packed if it ends in .gz
+    #[arg(long, short, value_name = "FILE")]
+    out: PathBuf,
+    /// Change a setting of the method; may be repeated
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = super::plan::setting)]
+    set: Vec<(String, serde_json::Value)>,
+    /// What to do with rows that the transform cannot see: refuse, pass or drop
+    #[arg(long, value_name = "WHAT", default_value = "refuse", value_parser = untyped)]
+    untyped_rows: UntypedRows,
+    /// Replace an existing file
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    registry: registry::PluginArgs,
+}
+
+fn untyped(name: &str) -> Result<UntypedRows, String> {
+    match name {
+        "refuse" => Ok(UntypedRows::Refuse),
+        "pass" => Ok(UntypedRows::Pass),
+        "drop" => Ok(UntypedRows::Drop),
+        _ => Err("not one of refuse, pass, drop".to_owned()),
+    }
+}
+
 fn format(name: &str) -> Result<Format, String> {
     name.parse()
 }
@@ -200,19 +240,22 @@ impl Command {
             Self::Convert(args) => args.input.json,
             Self::Sample(args) => args.input.json,
             Self::Split(args) => args.input.json,
+            Self::Transform(args) => args.input.json,
         }
     }
 }
 
-/// Runs the command. `cache` is where results and what came by standard input are
-/// kept; temporary files go elsewhere.
-pub fn run(command: &Command, cache: Option<&Path>, output: &mut Output) -> Result<(), Error> {
+/// Runs the command. Results and what came by standard input are kept in the
+/// operator's cache; temporary files go elsewhere.
+pub fn run(command: &Command, operator: &Operator, output: &mut Output) -> Result<(), Error> {
+    let cache = Some(operator.cache());
     match command {
         Command::Check(args) => check(args, cache, output),
         Command::Stats(args) => stats(args, cache, output),
         Command::Convert(args) => convert(args, cache, output),
         Command::Sample(args) => sample(args, cache, output),
         Command::Split(args) => split(args, cache, output),
+        Command::Transform(args) => transform(args, operator, output),
     }
 }
 
@@ -250,7 +293,7 @@ impl For {
 }
 
 /// Shows how far reading is, where a person watches.
-fn progress(output: &Output) -> Option<dataset::OnProgress> {
+pub fn progress(output: &Output) -> Option<dataset::OnProgress> {
     if !std::io::stderr().is_terminal() {
         return None;
     }
@@ -270,10 +313,10 @@ fn check(args: &CheckArgs, cache: Option<&Path>, output: &mut Output) -> Result<
     let path = args.input.path(cache)?;
     let mut options = args.input.options(cache, output);
     args.for_.apply(&mut options);
-    let dataset = Dataset::open(&path, &options)?;
+    let mut dataset = Dataset::open(&path, &options)?;
     let shared = match &args.validation {
         None => None,
-        Some(validation) => Some(dataset::shared_rows(&path, validation, &options)?),
+        Some(validation) => Some(dataset.compare(validation, &options)?),
     };
     if args.input.json {
         output.json(&json!({
@@ -285,22 +328,14 @@ fn check(args: &CheckArgs, cache: Option<&Path>, output: &mut Output) -> Result<
             "sharedRows": shared,
         }));
     } else {
-        output.text(&text::verdict(&args.input.file, &dataset, shared.as_ref()));
+        output.text(&text::verdict(&args.input.file, &dataset));
     }
-    judge(dataset.verdict(), shared.as_ref(), &options.rules, args.strict)
+    judge(dataset.verdict(), args.strict)
 }
 
 /// Fails where the dataset cannot be used.
-fn judge(
-    verdict: &Verdict,
-    shared: Option<&dataset::SharedRows>,
-    rules: &Rules,
-    strict: bool,
-) -> Result<(), Error> {
-    let shares = shared.is_some_and(|shared| shared.count > 0);
-    let shares_wrongly = shares && rules.target == Target::OpenAi;
-    let errors = verdict.errors() + u64::from(shares_wrongly);
-    let warnings = verdict.warnings() + u64::from(shares && !shares_wrongly);
+fn judge(verdict: &Verdict, strict: bool) -> Result<(), Error> {
+    let (errors, warnings) = (verdict.errors(), verdict.warnings());
     if errors > 0 {
         return Err(Error::new(Kind::Invalid, format!("the dataset has {}", text::counted(errors, "error"))));
     }
@@ -339,9 +374,9 @@ fn stats(args: &StatsArgs, cache: Option<&Path>, output: &mut Output) -> Result<
 fn convert(args: &ConvertArgs, cache: Option<&Path>, output: &mut Output) -> Result<(), Error> {
     let path = args.input.path(cache)?;
     let options = args.input.options(None, output);
-    let conversion =
-        Conversion { to: args.to, fix: args.fix, drop_invalid: args.drop_invalid, replace: args.force };
-    let converted = dataset::convert(&path, &options, &conversion, &args.out)?;
+    let conversion = Conversion { to: args.to, fix: args.fix, drop_invalid: args.drop_invalid };
+    let destination = Destination::File { path: &args.out, replace: args.force };
+    let converted = dataset::convert(&path, &options, &conversion, destination)?;
     if args.input.json {
         output.json(&converted);
     } else {
@@ -393,6 +428,44 @@ fn split(args: &SplitArgs, cache: Option<&Path>, output: &mut Output) -> Result<
         output.json(&divided);
     } else {
         output.text(&text::divided(&divided));
+    }
+    Ok(())
+}
+
+fn transform(args: &TransformArgs, operator: &Operator, output: &mut Output) -> Result<(), Error> {
+    let registry = args.registry.load(operator, output)?;
+    let snapshot = registry.snapshot();
+    let plugin = registry::find(&snapshot, &args.by)?;
+    if !plugin.can(Ability::Transform) {
+        return Err(Error::new(Kind::Usage, format!("method {} cannot transform datasets", plugin.id())));
+    }
+    let given: Vec<GivenSetting> = args
+        .set
+        .iter()
+        .map(|(name, value)| GivenSetting { name: name.clone(), value: value.clone(), place: "--set".into() })
+        .collect();
+    let settings = settings::check(&given, plugin.descriptor())
+        .map_err(|errors| Error::from(PlanError::Settings(errors)))?;
+    let name = args.out.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let job = MethodJob { name, base_model: String::new(), settings, seed: DEFAULT_SEED };
+    let path = args.input.path(Some(operator.cache()))?;
+    let options = args.input.options(None, output);
+    let measured = Mutex::default();
+    let transformed = dataset::transform(
+        &path,
+        &options,
+        &Transformation { job: &job, untyped: args.untyped_rows },
+        || |job: &MethodJob, rows: Vec<Example>| batch(plugin, job, rows, &measured),
+        Destination::File { path: &args.out, replace: args.force },
+    );
+    let transformed = transformed.map_err(|error| {
+        let method = plugin.id().to_owned();
+        Error::from(PlanError::Transforming { method, path: args.input.file.clone(), error: Box::new(error) })
+    })?;
+    if args.input.json {
+        output.json(&transformed);
+    } else {
+        output.text(&text::transformed(&transformed, plugin.id()));
     }
     Ok(())
 }

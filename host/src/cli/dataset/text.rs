@@ -3,13 +3,20 @@
 use crate::cli::style::{ERROR, FAINT, HEADING, HINT, WARNING, grouped};
 use crate::contract::Row;
 use crate::dataset::{
-    Converted, Counting, Dataset, Divided, Figures, Finding, Severity, SharedRows, Spread, Verdict,
+    Converted, Counting, Dataset, Divided, Figures, Finding, Severity, Spread, Transformed, Verdict,
 };
+use crate::provider::text::{excerpt, visible_lines};
 use std::fmt::Write as _;
 use std::path::Path;
 
 /// The longest bar of a histogram, in characters.
 const BAR: u64 = 40;
+
+/// The longest name of a field, which may come from a row.
+const FIELD_CHARS: usize = 120;
+
+/// The longest reason or fix, which may quote a row.
+const REASON_CHARS: usize = 400;
 
 /// A system prompt's length in a list.
 const PROMPT_CHARS: usize = 70;
@@ -45,22 +52,10 @@ fn head(out: &mut String, path: &Path, dataset: &Dataset) {
 }
 
 /// A verdict.
-pub fn verdict(path: &Path, dataset: &Dataset, shared: Option<&SharedRows>) -> String {
+pub fn verdict(path: &Path, dataset: &Dataset) -> String {
     let mut out = String::new();
     head(&mut out, path, dataset);
     out.push_str(&findings(path, dataset.verdict()));
-    if let Some(shared) = shared.filter(|shared| shared.count > 0) {
-        let _ = writeln!(
-            out,
-            "\n{WARNING}shared-row{WARNING:#}: {}{} of the validation file are in the training file too",
-            if shared.exact { "" } else { "at least " },
-            counted(shared.count, "row"),
-        );
-        for (training, validation) in &shared.lines {
-            let _ = writeln!(out, "  line {validation} is line {training} of the training file");
-        }
-        let _ = writeln!(out, "  {HINT}fix{HINT:#}: make both with `tunesmith dataset split`");
-    }
     out
 }
 
@@ -87,7 +82,11 @@ pub fn findings(path: &Path, verdict: &Verdict) -> String {
             .filter(|finding| finding.kind == count.kind && finding.severity == count.severity)
             .count() as u64;
         let more = if kept < count.count { format!(" (the first {kept} are listed)") } else { String::new() };
-        let _ = writeln!(out, "  {:>9}  {}{more}", grouped(count.count), count.kind.name());
+        let level = match count.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        let _ = writeln!(out, "  {:>9}  {level:<7}  {}{more}", grouped(count.count), count.kind.name());
     }
     out
 }
@@ -104,12 +103,16 @@ fn one(path: &Path, finding: &Finding) -> String {
         Severity::Error => (ERROR, "error"),
         Severity::Warning => (WARNING, "warning"),
     };
-    let field = if finding.field.is_empty() { String::new() } else { format!("{}: ", finding.field) };
+    // Rows come from anywhere: what they hold must not reach the terminal as it is.
+    let field = match &*finding.field {
+        "" => String::new(),
+        field => format!("{}: ", excerpt(field, FIELD_CHARS)),
+    };
     format!(
         "{place}: {style}{level}{style:#} [{}] {field}{}\n  {HINT}fix{HINT:#}: {}\n",
         finding.kind.name(),
-        finding.reason,
-        finding.fix
+        excerpt(&finding.reason, REASON_CHARS),
+        excerpt(&finding.fix, REASON_CHARS)
     )
 }
 
@@ -236,10 +239,7 @@ pub fn sample(rows: &[Row]) -> String {
         for message in &row.example.messages {
             let _ = writeln!(out, "{HINT}{}{HINT:#}", message.role.as_str());
             for line in message.content.lines() {
-                // Control characters in data must not reach the terminal.
-                let safe: String =
-                    line.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect();
-                let _ = writeln!(out, "  {safe}");
+                let _ = writeln!(out, "  {}", visible_lines(line));
             }
         }
         out.push('\n');
@@ -292,11 +292,35 @@ pub fn divided(divided: &Divided) -> String {
     out
 }
 
-fn shorten(text: &str) -> String {
-    let line: String =
-        text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(PROMPT_CHARS + 1).collect();
-    match line.char_indices().nth(PROMPT_CHARS) {
-        None => line,
-        Some((end, _)) => format!("{}…", &line[..end]),
+/// What was transformed.
+pub fn transformed(made: &Transformed, method: &str) -> String {
+    let mut out = format!(
+        "{HEADING}{}{HEADING:#}: {} of {} written, transformed by {method}, {}\n{FAINT}sha256 {}{FAINT:#}\n",
+        made.file.path.display(),
+        grouped(made.rows_written),
+        counted(made.rows, "row"),
+        size(made.file.bytes),
+        made.file.digest,
+    );
+    if made.rows_dropped > 0 {
+        let _ = writeln!(out, "  {:>9}  left out by {method}", grouped(made.rows_dropped));
     }
+    if made.rows_untyped > 0 {
+        let _ = writeln!(
+            out,
+            "{WARNING}!{WARNING:#} {:>9}  not plain texts: {method} did not see them",
+            grouped(made.rows_untyped)
+        );
+    }
+    for (what, count) in &made.lost {
+        let _ = writeln!(out, "  {:>9}  {what}: left out", grouped(*count));
+    }
+    for note in &made.notes {
+        let _ = writeln!(out, "  · {}", excerpt(&note.text, REASON_CHARS));
+    }
+    out
+}
+
+fn shorten(text: &str) -> String {
+    excerpt(&text.replace(['\n', '\r', '\t'], " "), PROMPT_CHARS)
 }

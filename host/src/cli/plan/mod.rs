@@ -76,15 +76,22 @@ pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), 
     let prices = price_table(args.prices.as_deref())?;
     let registry = args.registry.load(operator, output)?;
     let snapshot = registry.snapshot();
-    let plugin = registry::method(&snapshot, &spec)?;
+    let plugin = registry::method(&spec, &snapshot)?;
+    let transform = registry::transform(&spec, &snapshot)?;
     let engine = registry.engine();
-    let parts = lock::Parts { plugin, transform: None, limits: engine.limits(), prices: &prices };
+    let parts = lock::Parts { plugin, transform, limits: engine.limits(), prices: &prices };
     if args.locked {
         lock::require(&args.job, &parts)?;
     }
     let today = args.today.map_or_else(today, Ok)?;
-    let planned =
-        plan::plan(&spec, &dataset, Context::new(plugin, today, &prices).policy(&operator.config().policy))?;
+    let validation = spec.validation_path(&args.job);
+    let context = Context::new(plugin, today, &prices)
+        .policy(&operator.config().policy)
+        .transform(transform)
+        .validation(validation.as_deref())
+        .cache(Some(operator.cache()))
+        .progress(super::dataset::progress(output));
+    let planned = plan::plan(&spec, &dataset, context)?;
     if let Some(stored) = &args.verify {
         return verified(&verify::verify(stored, &planned)?, stored, args.json, output);
     }

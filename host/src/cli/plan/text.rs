@@ -1,7 +1,7 @@
 //! A plan as a person reads it.
 
 use crate::cli::style::{FAINT, HEADING, WARNING, grouped};
-use crate::contract::{Level, Origin};
+use crate::contract::{Level, Note, Origin};
 use crate::job::plan::{Config, LocalPlan, OllamaPlan, OpenAiPlan, Plan, Planned};
 use crate::job::verify::Verified;
 use crate::provider::local::{Estimate, Technique};
@@ -125,6 +125,24 @@ fn facts(out: &mut String, plan: &Plan) -> fmt::Result {
             &format!("{} rows hold more than plain text; methods do not see those", grouped(hidden)),
         )?;
     }
+    if let Some(transform) = &plan.transform {
+        let left_out = match transform.rows - transform.rows_written {
+            0 => String::new(),
+            rows => format!(", {} left out", grouped(rows)),
+        };
+        let by = &transform.method;
+        fact(
+            out,
+            "transform",
+            &format!(
+                "{} {} ({} tier): {} rows in{left_out}",
+                by.title,
+                by.version,
+                by.tier,
+                grouped(transform.rows)
+            ),
+        )?;
+    }
     let method = &plan.method;
     let source = if method.built_in { "built in" } else { "plugin" };
     fact(out, "method", &format!("{} {} ({source}, {} tier)", method.title, method.version, method.tier))?;
@@ -172,7 +190,7 @@ fn openai(out: &mut String, config: &OpenAiPlan, full: bool) -> fmt::Result {
     heading(out, "What this makes")?;
     bullet(out, &config.outcome)?;
     let file = &config.training_file;
-    let how = if file.unchanged { "the dataset, byte for byte" } else { "converted from the dataset" };
+    let how = if file.unchanged { "the dataset, byte for byte" } else { "made from the dataset" };
     bullet(
         out,
         &format!(
@@ -182,6 +200,17 @@ fn openai(out: &mut String, config: &OpenAiPlan, full: bool) -> fmt::Result {
             grouped(file.bytes)
         ),
     )?;
+    if let Some(file) = &config.validation_file {
+        bullet(
+            out,
+            &format!(
+                "and for validation {}: {} rows, {} bytes, none of them in the other",
+                file.name,
+                grouped(file.rows),
+                grouped(file.bytes)
+            ),
+        )?;
+    }
     heading(out, "Request to /fine_tuning/jobs")?;
     json(out, &config.request, full)?;
     heading(out, "Cost")?;
@@ -252,6 +281,10 @@ fn said(out: &mut String, plan: &Plan) -> fmt::Result {
         Config::OpenAi(config) => &config.tuning.notes,
         Config::Local(config) => &config.recipe.notes,
     };
+    if let Some(transform) = plan.transform.as_ref().filter(|transform| !transform.notes.is_empty()) {
+        heading(out, &format!("What {} says", transform.method.id))?;
+        transform.notes.iter().try_for_each(|said| note(out, said))?;
+    }
     if notes.is_empty() && plan.notes.is_empty() {
         return Ok(());
     }
@@ -259,13 +292,14 @@ fn said(out: &mut String, plan: &Plan) -> fmt::Result {
     for note in notes {
         bullet(out, note)?;
     }
-    for note in &plan.notes {
-        match note.level {
-            Level::Info => bullet(out, &note.text)?,
-            Level::Warning => writeln!(out, "  {WARNING}!{WARNING:#} {}", visible(&note.text))?,
-        }
+    plan.notes.iter().try_for_each(|said| note(out, said))
+}
+
+fn note(out: &mut String, note: &Note) -> fmt::Result {
+    match note.level {
+        Level::Info => bullet(out, &note.text),
+        Level::Warning => writeln!(out, "  {WARNING}!{WARNING:#} {}", visible(&note.text)),
     }
-    Ok(())
 }
 
 fn receipt(out: &mut String, planned: &Planned) -> fmt::Result {
@@ -274,6 +308,9 @@ fn receipt(out: &mut String, planned: &Planned) -> fmt::Result {
     let measured = &planned.sidecar.measured;
     fact(out, "plan", &planned.digest)?;
     fact(out, "dataset", &format!("sha256:{}", plan.dataset.sha256))?;
+    if let Some(transform) = &plan.transform {
+        fact(out, "transform", &format!("sha256:{}", transform.method.sha256))?;
+    }
     fact(out, "plugin", &format!("sha256:{}", plan.method.sha256))?;
     if let Some(fuel) = plan.receipt.fuel {
         fact(out, "fuel", &format!("{} for {}", grouped(fuel), plan.receipt.call))?;

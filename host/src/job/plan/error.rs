@@ -1,15 +1,16 @@
 //! Why a job cannot be planned, with what to do about it.
 
+use super::prepare::BatchError;
 use crate::contract::Refusal;
-use crate::dataset::{DatasetError, Severity, Verdict};
+use crate::dataset::{ConvertError, DatasetError, Format, Severity, TransformError, Verdict};
 use crate::error::{Error, Kind};
 use crate::job::settings::SettingError;
 use crate::plugin::CallError;
 use crate::policy::Breach;
-use crate::provider::text::{excerpt, visible};
+use crate::provider::text::{excerpt, quoted, visible};
 use crate::provider::{Provider, Violations};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A refusal is a sentence or two; a plugin that says more is cut.
 const LONGEST_REFUSAL: usize = 600;
@@ -28,10 +29,38 @@ pub enum PlanError {
         /// The provider.
         provider: Provider,
     },
-    /// The job asks for a transform.
-    Transform {
+    /// The plugin that the job names as its transform was not given.
+    NoTransform {
         /// The plugin.
-        plugin: String,
+        method: String,
+    },
+    /// The plugin that the job names as its transform has no such ability.
+    CannotTransform {
+        /// The plugin.
+        method: String,
+    },
+    /// The dataset could not be transformed.
+    Transforming {
+        /// The plugin.
+        method: String,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: Box<TransformError<BatchError>>,
+    },
+    /// There is no folder for a file that must be made.
+    NoCache,
+    /// The job names a validation file, whose path was not given.
+    NoValidation,
+    /// The validation file has another format than the training file.
+    OtherFormat {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The method wants preference pairs, which the dataset has not.
+    NotPreference {
+        /// The method.
+        method: String,
     },
     /// Settings are wrong.
     Settings(Vec<SettingError>),
@@ -51,10 +80,18 @@ pub enum PlanError {
         /// What is wrong.
         verdict: Box<Verdict>,
     },
-    /// The dataset is not in the form that OpenAI takes.
-    Unconverted {
+    /// The dataset could not be converted.
+    Convert(ConvertError),
+    /// A row cannot be converted to what OpenAI takes.
+    Unconvertible {
         /// The file.
         path: PathBuf,
+        /// The row's line.
+        line: u64,
+        /// Why.
+        reason: String,
+        /// To what.
+        to: Format,
     },
     /// The plugin was stopped.
     Call(Box<CallError>),
@@ -86,7 +123,25 @@ impl fmt::Display for PlanError {
             Self::NotSupported { method, provider } => {
                 write!(f, "method {method} does not support {provider}")
             }
-            Self::Transform { plugin } => write!(f, "transform {plugin:?} cannot be run by `plan`"),
+            Self::NoTransform { method } => write!(f, "transform: no method {}", quoted(method)),
+            Self::CannotTransform { method } => {
+                write!(f, "transform: method {} cannot transform datasets", visible(method))
+            }
+            Self::Transforming { method, path, error } => transforming(f, method, path, error),
+            Self::NoCache => f.write_str("there is no folder to keep a transformed or converted dataset in"),
+            Self::NoValidation => f.write_str("the job names a validation file, which was not given"),
+            Self::OtherFormat { path } => {
+                write!(
+                    f,
+                    "the validation file {} has rows of another format than the dataset",
+                    path.display()
+                )
+            }
+            Self::NotPreference { method } => write!(
+                f,
+                "method {} wants the objective dpo, but the dataset's rows are no preference pairs",
+                visible(method)
+            ),
             Self::Settings(errors) => {
                 for (at, error) in errors.iter().enumerate() {
                     let line = if at == 0 { "" } else { "\n       " };
@@ -114,13 +169,13 @@ impl fmt::Display for PlanError {
                 let hidden = count.saturating_sub(SHOWN_ERRORS as u64);
                 if hidden > 0 { write!(f, "\n         and {hidden} more") } else { Ok(()) }
             }
-            Self::Unconverted { path } => {
-                write!(
-                    f,
-                    "the dataset {} is not plain OpenAI chat JSONL, which is what OpenAI takes",
-                    path.display()
-                )
-            }
+            Self::Convert(error) => error.fmt(f),
+            Self::Unconvertible { path, line, reason, to } => write!(
+                f,
+                "line {line} of the dataset {} cannot be written as {}, which is what OpenAI takes: {reason}",
+                path.display(),
+                to.title()
+            ),
             Self::Call(error) => error.fmt(f),
             Self::Refused { method, refusal } => {
                 write!(f, "method {method} does not take this job: ")?;
@@ -150,6 +205,64 @@ impl fmt::Display for PlanError {
     }
 }
 
+fn transforming(
+    f: &mut fmt::Formatter<'_>,
+    method: &str,
+    path: &Path,
+    error: &TransformError<BatchError>,
+) -> fmt::Result {
+    let (method, path) = (visible(method), path.display());
+    match error {
+        TransformError::Dataset(error) => write!(f, "{error}"),
+        TransformError::Write(error) => write!(f, "{error}"),
+        TransformError::Invalid { line, reason } => {
+            write!(f, "line {line} of the dataset {path} has an error: {}", visible(reason))
+        }
+        TransformError::Untyped { line, what } => {
+            write!(f, "line {line} of the dataset {path} has {what}, which {method} would not see")
+        }
+        TransformError::NothingLeft { rows } => {
+            write!(f, "{method} left out all {rows} rows of the dataset {path}")
+        }
+        TransformError::Broken { line, what } => {
+            write!(f, "{method} broke the contract at line {line} of the dataset {path}: it {what}")
+        }
+        TransformError::Failed { line, source: BatchError::Call(error) } => {
+            write!(f, "{error} (in the batch from line {line} of the dataset {path} on)")
+        }
+        TransformError::Failed { line, source: error @ BatchError::Refused(_) } => write!(
+            f,
+            "{method} does not take the dataset {path} (in the batch from line {line} on): {}",
+            excerpt(&error.to_string(), LONGEST_REFUSAL)
+        ),
+    }
+}
+
+/// The error for a dataset that could not be transformed.
+pub(crate) fn transform_error(message: String, path: &Path, error: TransformError<BatchError>) -> Error {
+    let new = |kind| Error::new(kind, message.clone());
+    match error {
+        TransformError::Dataset(error) => error.into(),
+        TransformError::Write(error) => error.into(),
+        TransformError::Invalid { .. } => {
+            new(Kind::Invalid).hint(format!("`tunesmith dataset check {}` shows every error", path.display()))
+        }
+        TransformError::Untyped { .. } => new(Kind::Invalid)
+            .hint("\"untypedRows\": \"pass\" (--untyped-rows pass) keeps such rows as they are, unseen")
+            .hint("\"untypedRows\": \"drop\" (--untyped-rows drop) leaves them out"),
+        TransformError::NothingLeft { .. } => new(Kind::Invalid),
+        TransformError::Broken { .. } => {
+            new(Kind::Plugin).hint("nothing was done with it; tell the plugin's author")
+        }
+        TransformError::Failed { source: BatchError::Call(call), .. } => {
+            let mut error: Error = call.into();
+            error.message = message;
+            error
+        }
+        TransformError::Failed { source: BatchError::Refused(_), .. } => new(Kind::Invalid),
+    }
+}
+
 impl std::error::Error for PlanError {}
 
 impl From<PlanError> for Error {
@@ -158,8 +271,18 @@ impl From<PlanError> for Error {
         match error {
             PlanError::NotSupported { method, .. } => Self::new(Kind::Usage, message)
                 .hint(format!("`tunesmith methods show {method}` names the providers that it supports")),
-            PlanError::Transform { .. } => Self::new(Kind::Usage, message)
-                .hint("this version plans without transforms: leave `transform` out of the job"),
+            PlanError::NoTransform { .. } => Self::new(Kind::Invalid, message)
+                .hint("`tunesmith methods list` shows the methods; --plugins DIR adds others"),
+            PlanError::CannotTransform { method } => Self::new(Kind::Usage, message)
+                .hint(format!("`tunesmith methods show {method}` names what it can do")),
+            PlanError::Transforming { path, error, .. } => transform_error(message, &path, *error),
+            PlanError::NoCache => Self::new(Kind::Failed, message)
+                .hint("set TUNESMITH_CACHE_DIR to a private folder (an absolute path)"),
+            PlanError::NoValidation => Self::new(Kind::Internal, message),
+            PlanError::OtherFormat { path } => Self::new(Kind::Invalid, message)
+                .hint(format!("convert it with `tunesmith dataset convert {}`", path.display())),
+            PlanError::NotPreference { .. } => Self::new(Kind::Invalid, message)
+                .hint("give rows with \"chosen\" and \"rejected\", or choose another method"),
             PlanError::Settings(errors) => {
                 let hints = errors
                     .into_iter()
@@ -176,9 +299,12 @@ impl From<PlanError> for Error {
                 }
                 error.hint(format!("`tunesmith dataset check {}` shows them all", path.display()))
             }
-            PlanError::Unconverted { path } => Self::new(Kind::Invalid, message).hint(format!(
-                "`tunesmith dataset convert {} --to openai --out FILE.jsonl` writes it, and the job can name that file",
-                path.display()
+            PlanError::Convert(error) => error.into(),
+            PlanError::Unconvertible { path, to, .. } => Self::new(Kind::Invalid, message).hint(format!(
+                "`tunesmith dataset convert {} --to {} --out FILE.jsonl` leaves such rows out and lists them; the \
+                 job can then name that file",
+                path.display(),
+                to.name()
             )),
             PlanError::Call(error) => (*error).into(),
             PlanError::Refused { refusal, .. } => match refusal {

@@ -55,5 +55,12 @@ pub(super) fn plan(part: Part<'_>) -> Result<Made, PlanError> {
         recipe.technique
     );
     let config = LocalPlan { outcome, recipe, estimate, no_estimate };
-    Ok(Made { config: Config::Local(config), notes, warnings: Vec::new(), receipt, closing: Vec::new() })
+    Ok(Made {
+        config: Config::Local(config),
+        notes,
+        warnings: Vec::new(),
+        receipt,
+        closing: Vec::new(),
+        uploads: None,
+    })
 }

@@ -10,17 +10,19 @@ mod local;
 mod obey;
 mod ollama;
 mod openai;
+mod prepare;
 
 pub use error::PlanError;
 pub use local::LocalPlan;
 pub use ollama::{ModelfileArtifact, OllamaPlan};
 pub use openai::{OpenAiPlan, TrainingFile};
+pub use prepare::{BatchError, PreparedFile, TransformFacts, TransformRun, Uploads, batch};
 
 use super::artifacts::Artifact;
 use super::settings;
 use super::spec::{DatasetRef, Spec};
 use crate::contract::{JobSetting, Level, MethodJob, Note, Value};
-use crate::dataset::{self, Counting, Dataset, Rules, Target, Verdict};
+use crate::dataset::{self, Counting, Rules, Target, Verdict};
 use crate::plugin::{Ability, Measured, Plugin, Receipt, Tier};
 use crate::policy::Policy;
 use crate::provider::openai::PriceTable;
@@ -30,6 +32,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// The form of a plan; a reader refuses one that it does not know.
 pub const FORMAT: u32 = 1;
@@ -50,8 +53,11 @@ pub struct Plan {
     pub job: JobFacts,
     /// The method.
     pub method: MethodFacts,
-    /// The dataset.
+    /// The dataset, as methods see it.
     pub dataset: DatasetFacts,
+    /// What a transform made of it first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transform: Option<TransformFacts>,
     /// Every setting that the method saw, and who chose it.
     pub settings: Vec<JobSetting>,
     /// Decides every choice that looks random.
@@ -104,11 +110,11 @@ pub struct MethodFacts {
 pub struct DatasetFacts {
     /// As the job refers to it.
     pub name: String,
-    /// SHA-256 of its bytes.
+    /// SHA-256 of the file that the job names.
     pub sha256: String,
-    /// Its bytes.
+    /// Bytes of that file, without compression.
     pub bytes: u64,
-    /// Its rows.
+    /// Its rows; after a transform, those that came of it.
     pub rows: u64,
     /// Rows that methods can see.
     pub typed_rows: u64,
@@ -141,6 +147,9 @@ pub struct Sidecar {
     pub closing: Vec<String>,
     /// The day of planning.
     pub today: Date,
+    /// What the transform took here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transform: Option<TransformRun>,
 }
 
 /// A plan and what comes with it.
@@ -154,31 +163,92 @@ pub struct Planned {
     pub digest: String,
     /// The rest.
     pub sidecar: Sidecar,
+    /// Where the files to upload lie on this machine.
+    uploads: Option<Uploads>,
 }
 
 /// What a plan is made from, besides the job.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Context<'a> {
-    /// The method.
-    pub plugin: &'a Plugin,
-    /// The day of planning; decides only the sidecar.
-    pub today: Date,
-    /// Training prices.
-    pub prices: &'a PriceTable,
-    /// The operator's policy; without one everything is allowed.
-    pub policy: Option<&'a Policy>,
+    plugin: &'a Plugin,
+    transform: Option<&'a Plugin>,
+    validation: Option<&'a Path>,
+    today: Date,
+    prices: &'a PriceTable,
+    cache: Option<&'a Path>,
+    progress: Option<dataset::OnProgress>,
+    cancel: Option<Arc<AtomicBool>>,
+    policy: Option<&'a Policy>,
 }
 
 impl<'a> Context<'a> {
-    /// A plan by this method, on this day, at these prices.
+    /// Plans by this method with these training prices; the day of planning decides
+    /// only the sidecar.
     pub fn new(plugin: &'a Plugin, today: Date, prices: &'a PriceTable) -> Self {
-        Self { plugin, today, prices, policy: None }
+        Self {
+            plugin,
+            transform: None,
+            validation: None,
+            today,
+            prices,
+            cache: None,
+            progress: None,
+            cancel: None,
+            policy: None,
+        }
     }
 
-    /// What the operator allows.
+    /// With the plugin that the job's `transform` names.
+    #[must_use]
+    pub fn transform(self, transform: Option<&'a Plugin>) -> Self {
+        Self { transform, ..self }
+    }
+
+    /// With the path of the job's validation file.
+    #[must_use]
+    pub fn validation(self, validation: Option<&'a Path>) -> Self {
+        Self { validation, ..self }
+    }
+
+    /// With a folder for what can be made again: readings of datasets, and files that
+    /// are transformed or converted. Without it nothing is kept, and a job that needs
+    /// such a file is refused.
+    #[must_use]
+    pub fn cache(self, cache: Option<&'a Path>) -> Self {
+        Self { cache, ..self }
+    }
+
+    /// With somebody who watches how far reading the dataset is.
+    #[must_use]
+    pub fn progress(self, progress: Option<dataset::OnProgress>) -> Self {
+        Self { progress, ..self }
+    }
+
+    /// With a flag that stops reading the dataset.
+    #[must_use]
+    pub fn cancel(self, cancel: Option<Arc<AtomicBool>>) -> Self {
+        Self { cancel, ..self }
+    }
+
+    /// With what the operator allows; without it everything is allowed.
     #[must_use]
     pub fn policy(self, policy: &'a Policy) -> Self {
         Self { policy: Some(policy), ..self }
+    }
+
+    fn options(&self, rules: Rules) -> dataset::Options {
+        dataset::Options {
+            rules,
+            cache: self.cache.map(|cache| cache.join("datasets")),
+            progress: self.progress.clone(),
+            cancel: self.cancel.clone(),
+            ..dataset::Options::default()
+        }
+    }
+
+    /// Where transformed and converted files are kept.
+    fn kept_files(&self) -> Result<std::path::PathBuf, PlanError> {
+        self.cache.map(|cache| cache.join("datasets").join("prepared")).ok_or(PlanError::NoCache)
     }
 }
 
@@ -192,13 +262,12 @@ pub fn ability(provider: Provider) -> Ability {
 }
 
 /// What a dataset is checked against, and by which tokenizer it is counted.
-pub fn dataset_options(spec: &Spec) -> dataset::Options {
-    let (rules, tokenizer) = match spec.provider {
+fn dataset_rules(spec: &Spec) -> (Rules, Tokenizer) {
+    match spec.provider {
         Provider::Ollama => (Rules::new(Target::Ollama, None), Tokenizer::Cautious),
         Provider::Local => (Rules::new(Target::Local, None), Tokenizer::Cautious),
         Provider::OpenAi => openai::dataset_rules(&spec.base_model),
-    };
-    dataset::Options { rules, tokenizer, ..dataset::Options::default() }
+    }
 }
 
 /// Plans a job.
@@ -208,34 +277,48 @@ pub fn dataset_options(spec: &Spec) -> dataset::Options {
 /// plugin returned; and what the policy does not allow, before the plugin is called
 /// wherever that can be told by then.
 pub fn plan(spec: &Spec, dataset_path: &Path, context: Context<'_>) -> Result<Planned, PlanError> {
+    let context = &context;
     let plugin = context.plugin;
     let provider = spec.provider;
     obey::job(context, spec)?;
     if !plugin.can(ability(provider)) {
         return Err(PlanError::NotSupported { method: plugin.id().to_owned(), provider });
     }
-    if let Some(transform) = &spec.transform {
-        return Err(PlanError::Transform { plugin: transform.clone() });
-    }
     let settings = settings::check(&spec.settings, plugin.descriptor()).map_err(PlanError::Settings)?;
-    let options = dataset_options(spec);
+    let transform = prepare::transforming(spec, context)?;
     // Before the dataset is read, which may take a while.
-    if provider == Provider::Ollama {
-        ollama::base(&spec.base_model)?;
+    match provider {
+        Provider::Ollama => {
+            ollama::base(&spec.base_model)?;
+        }
+        Provider::OpenAi => openai::base(&spec.base_model)?,
+        Provider::Local => {}
     }
     obey::file(context, dataset_path)?;
-    let dataset = Dataset::open(dataset_path, &options).map_err(PlanError::Dataset)?;
-    obey::dataset(context, &dataset)?;
-    if dataset.verdict().errors() > 0 {
-        return Err(PlanError::DatasetErrors {
-            path: dataset_path.to_owned(),
-            verdict: Box::new(dataset.verdict().clone()),
-        });
+    if let Some(path) = context.validation {
+        obey::file(context, path)?;
     }
     let seed = seed(&settings);
+    let source = prepare::source(spec, dataset_path, context, transform.as_ref(), seed)?;
+    let (rules, tokenizer) = dataset_rules(spec);
+    let options = dataset::Options { tokenizer, ..context.options(rules) };
+    let ready = match provider {
+        Provider::OpenAi => prepare::uploadable(&source.path, context, &options, &[])?,
+        Provider::Ollama | Provider::Local => prepare::ready(&source.path, &options)?,
+    };
+    let validation = match (&spec.validation, context.validation, provider) {
+        (None, ..) => None,
+        (Some(_), Some(path), Provider::OpenAi) => {
+            Some(openai::validation(spec, path, context, transform.as_ref(), seed, &ready, &options)?)
+        }
+        (Some(_), None, Provider::OpenAi) => return Err(PlanError::NoValidation),
+        (Some(_), _, Provider::Ollama | Provider::Local) => None,
+    };
+    let dataset = &ready.dataset;
+    obey::dataset(context, dataset)?;
     let job = spec.method_job(settings, seed);
-    let view = Arc::new(dataset.view(options.tokenizer, seed).map_err(PlanError::Dataset)?);
-    let part = Part { spec, job: &job, dataset: &dataset, view: &view, context };
+    let view = Arc::new(dataset.view(tokenizer, seed).map_err(PlanError::Dataset)?);
+    let part = Part { spec, job: &job, ready: &ready, validation: validation.as_ref(), view: &view, context };
     let made = match provider {
         Provider::Ollama => ollama::plan(part),
         Provider::OpenAi => openai::plan(part),
@@ -248,30 +331,26 @@ pub fn plan(spec: &Spec, dataset_path: &Path, context: Context<'_>) -> Result<Pl
     let mut warnings = crate::provider::settings::warnings(provider, &job.settings);
     warnings.extend(made.warnings);
     warnings.extend(dataset_warnings(dataset.verdict()));
+    warnings.extend(prepare::warnings(spec, &ready, &source));
+    let (sha256, bytes) = source.original.unwrap_or_else(|| ready.given.clone());
+    let (transform, transform_run) = source.transform.unzip();
     let plan = Plan {
         format: FORMAT,
         tunesmith: env!("CARGO_PKG_VERSION"),
         job: JobFacts { name: spec.name.clone(), base_model: spec.base_model.clone(), provider },
-        method: MethodFacts {
-            id: plugin.id().to_owned(),
-            version: plugin.descriptor().version.clone(),
-            title: plugin.descriptor().title.clone(),
-            sha256: plugin.digest().to_string(),
-            tier: plugin.tier(),
-            contract: plugin.contract().to_owned(),
-            built_in: *plugin.source() == crate::plugin::Source::BuiltIn,
-        },
+        method: MethodFacts::of(plugin),
         dataset: DatasetFacts {
             name: match &spec.dataset {
                 DatasetRef::Path(path) | DatasetRef::Id(path) => path.clone(),
             },
-            sha256: dataset.digest().to_owned(),
-            bytes: dataset.bytes(),
+            sha256,
+            bytes,
             rows: dataset.rows(),
             typed_rows: dataset.typed_rows(),
             tasks: dataset.task_count(),
-            tokens: dataset.count(options.tokenizer).map_err(PlanError::Dataset)?,
+            tokens: dataset.count(tokenizer).map_err(PlanError::Dataset)?,
         },
+        transform,
         settings: job.settings,
         seed,
         config: made.config,
@@ -280,13 +359,38 @@ pub fn plan(spec: &Spec, dataset_path: &Path, context: Context<'_>) -> Result<Pl
         receipt: made.receipt,
     };
     dataset.unchanged().map_err(PlanError::Dataset)?;
-    let sidecar = Sidecar { measured: plan.receipt.measured, closing: made.closing, today: context.today };
+    let sidecar = Sidecar {
+        measured: plan.receipt.measured,
+        closing: made.closing,
+        today: context.today,
+        transform: transform_run,
+    };
     let bytes = serde_json::to_string_pretty(&plan).map_err(PlanError::Encoding)?;
     let digest = format!("sha256:{:x}", Hex(Sha256::digest(bytes.as_bytes()).into()));
-    Ok(Planned { plan, bytes, digest, sidecar })
+    Ok(Planned { plan, bytes, digest, sidecar, uploads: made.uploads })
+}
+
+impl MethodFacts {
+    fn of(plugin: &Plugin) -> Self {
+        Self {
+            id: plugin.id().to_owned(),
+            version: plugin.descriptor().version.clone(),
+            title: plugin.descriptor().title.clone(),
+            sha256: plugin.digest().to_string(),
+            tier: plugin.tier(),
+            contract: plugin.contract().to_owned(),
+            built_in: *plugin.source() == crate::plugin::Source::BuiltIn,
+        }
+    }
 }
 
 impl Planned {
+    /// The files to upload, where they lie on this machine; none for a provider that
+    /// takes none.
+    pub fn uploads(&self) -> Option<&Uploads> {
+        self.uploads.as_ref()
+    }
+
     /// The files that the plan leaves behind: itself, what the provider is asked, and
     /// for Ollama the Modelfile.
     pub fn artifacts(&self) -> Vec<Artifact> {
@@ -305,9 +409,10 @@ impl Planned {
 struct Part<'a> {
     spec: &'a Spec,
     job: &'a MethodJob,
-    dataset: &'a Dataset,
+    ready: &'a prepare::Ready,
+    validation: Option<&'a prepare::Ready>,
     view: &'a Arc<dataset::View>,
-    context: Context<'a>,
+    context: &'a Context<'a>,
 }
 
 /// What the part for a provider makes.
@@ -317,6 +422,7 @@ struct Made {
     warnings: Vec<Warning>,
     receipt: Receipt,
     closing: Vec<String>,
+    uploads: Option<Uploads>,
 }
 
 impl Part<'_> {

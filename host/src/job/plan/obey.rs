@@ -7,23 +7,26 @@ use crate::provider::ollama::ParameterValue;
 use std::path::Path;
 
 /// The job itself, and the plugin that it uses.
-pub(super) fn job(context: Context<'_>, spec: &Spec) -> Result<(), PlanError> {
+pub(super) fn job(context: &Context<'_>, spec: &Spec) -> Result<(), PlanError> {
     ask(context, |policy| {
         policy.provider(spec.provider)?;
         policy.base_model(&spec.base_model)?;
-        policy.plugin(context.plugin)
+        policy.plugin(context.plugin)?;
+        // Only the job's own transform is used, and so has to be allowed.
+        let transform = context.transform.filter(|_| spec.transform.is_some());
+        transform.map_or(Ok(()), |plugin| policy.plugin(plugin))
     })
 }
 
 /// The dataset's size on disk, before it is read. What cannot be looked at is said by
 /// reading it.
-pub(super) fn file(context: Context<'_>, path: &Path) -> Result<(), PlanError> {
+pub(super) fn file(context: &Context<'_>, path: &Path) -> Result<(), PlanError> {
     let Ok(metadata) = std::fs::metadata(path) else { return Ok(()) };
     ask(context, |policy| policy.dataset_bytes(metadata.len()))
 }
 
 /// What reading the dataset showed.
-pub(super) fn dataset(context: Context<'_>, dataset: &Dataset) -> Result<(), PlanError> {
+pub(super) fn dataset(context: &Context<'_>, dataset: &Dataset) -> Result<(), PlanError> {
     ask(context, |policy| {
         policy.dataset_bytes(dataset.bytes())?;
         policy.dataset_rows(dataset.rows())
@@ -31,7 +34,7 @@ pub(super) fn dataset(context: Context<'_>, dataset: &Dataset) -> Result<(), Pla
 }
 
 /// What the provider would be asked.
-pub(super) fn config(context: Context<'_>, config: &Config) -> Result<(), PlanError> {
+pub(super) fn config(context: &Context<'_>, config: &Config) -> Result<(), PlanError> {
     ask(context, |policy| match config {
         Config::Ollama(config) => {
             policy.context_window(config.baked.context_window.tokens)?;
@@ -45,6 +48,6 @@ pub(super) fn config(context: Context<'_>, config: &Config) -> Result<(), PlanEr
     })
 }
 
-fn ask(context: Context<'_>, question: impl FnOnce(&Policy) -> Checked) -> Result<(), PlanError> {
+fn ask(context: &Context<'_>, question: impl FnOnce(&Policy) -> Checked) -> Result<(), PlanError> {
     context.policy.map_or(Ok(()), question).map_err(|breach| PlanError::Policy(Box::new(breach)))
 }

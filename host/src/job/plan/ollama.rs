@@ -60,7 +60,7 @@ pub(super) fn plan(part: Part<'_>) -> Result<Made, PlanError> {
     let base = base(&part.spec.base_model)?;
     let view = std::sync::Arc::clone(part.view);
     let (config, notes, receipt) = part.answer(plugin.ollama(part.job, view))?;
-    let row = |id: u32| part.dataset.example(id).ok().flatten();
+    let row = |id: u32| part.ready.dataset.example(id).ok().flatten();
     let baked =
         ollama::check(&config, &part.job.settings, &row).map_err(|violations| part.lie(violations))?;
     let name = names::destination(&part.spec.name, plugin.id(), &base);
@@ -84,7 +84,7 @@ pub(super) fn plan(part: Part<'_>) -> Result<Made, PlanError> {
     }
     let outcome = outcome(&baked, &request);
     let config = OllamaPlan { outcome, request, baked, modelfile: artifact };
-    Ok(Made { config: Config::Ollama(config), notes, warnings, receipt, closing: Vec::new() })
+    Ok(Made { config: Config::Ollama(config), notes, warnings, receipt, closing: Vec::new(), uploads: None })
 }
 
 /// What is made, in honest words.

@@ -1,12 +1,15 @@
 //! Plans for OpenAI and compatible services: a tuning job over an uploaded file.
 
-use super::{Config, Made, Part, PlanError};
-use crate::dataset::{Container, Format, Rules, Target};
+use super::prepare::{self, PreparedFile, Ready, Transforming, Uploads};
+use super::{Config, Context, Made, Part, PlanError};
+use crate::dataset::{Kind, Options, Rules, Target};
 use crate::job::artifacts::Artifact;
-use crate::provider::openai::{self, CostEstimate, JobRequest, Tally, Tuning, models};
+use crate::job::spec::Spec;
+use crate::provider::openai::{self, AtRun, CostEstimate, JobRequest, Objective, Tally, Tuning, models};
 use crate::provider::{Warning, WarningCode};
 use crate::tokens::Tokenizer;
 use serde::Serialize;
+use std::path::Path;
 
 /// What the service would be asked, and what that amounts to and costs.
 #[derive(Debug, Clone, Serialize)]
@@ -20,6 +23,9 @@ pub struct OpenAiPlan {
     pub tuning: Tuning,
     /// What the dataset becomes.
     pub training_file: TrainingFile,
+    /// What the validation file becomes, where the job names one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation_file: Option<TrainingFile>,
     /// What it costs.
     pub cost: CostEstimate,
 }
@@ -31,12 +37,36 @@ pub struct TrainingFile {
     /// The name under which it is uploaded. It carries the digest of the content, so
     /// that the same file is found again instead of being uploaded twice.
     pub name: String,
+    /// SHA-256 of its bytes, in hexadecimal.
+    pub sha256: String,
     /// Its bytes.
     pub bytes: u64,
     /// Its rows.
     pub rows: u64,
     /// Whether it is the dataset byte for byte.
     pub unchanged: bool,
+}
+
+impl TrainingFile {
+    fn of(ready: &Ready, what: &str, transformed: bool) -> Self {
+        let sha256 = ready.dataset.digest();
+        Self {
+            name: format!("{what}-{}.jsonl", sha256.get(..16).unwrap_or(sha256)),
+            sha256: sha256.to_owned(),
+            bytes: ready.dataset.bytes(),
+            rows: ready.dataset.rows(),
+            unchanged: ready.as_given && !transformed,
+        }
+    }
+
+    fn prepared(&self, ready: &Ready) -> PreparedFile {
+        PreparedFile {
+            path: ready.dataset.path().to_owned(),
+            name: self.name.clone(),
+            sha256: self.sha256.clone(),
+            bytes: self.bytes,
+        }
+    }
 }
 
 impl OpenAiPlan {
@@ -55,21 +85,48 @@ pub(super) fn dataset_rules(model: &str) -> (Rules, Tokenizer) {
     (Rules::new(Target::OpenAi, limit), models::tokenizer(model).tokenizer)
 }
 
+/// Fails where no model can have this name.
+pub(super) fn base(model: &str) -> Result<(), PlanError> {
+    models::check_name(model)
+        .map_err(|fault| PlanError::BaseModel { name: model.to_owned(), reason: fault.to_string() })
+}
+
+/// Makes the validation file ready, as the training file was made, with which it must
+/// share no rows.
+pub(super) fn validation(
+    spec: &Spec,
+    path: &Path,
+    context: &Context<'_>,
+    transform: Option<&Transforming<'_>>,
+    seed: u32,
+    training: &Ready,
+    options: &Options,
+) -> Result<Ready, PlanError> {
+    let source = prepare::source(spec, path, context, transform, seed)?;
+    // How few rows are too few is said of training files alone.
+    let ready = prepare::uploadable(&source.path, context, options, &[Kind::FewRows])?;
+    if ready.dataset.recognised().format != training.dataset.recognised().format {
+        return Err(PlanError::OtherFormat { path: path.to_owned() });
+    }
+    let mut compared = training.dataset.clone();
+    compared.compare(ready.dataset.path(), options).map_err(PlanError::Dataset)?;
+    prepare::no_errors(&compared, &[])?;
+    Ok(ready)
+}
+
 pub(super) fn plan(part: Part<'_>) -> Result<Made, PlanError> {
     let plugin = part.context.plugin;
     let model = &part.spec.base_model;
-    models::check_name(model)
-        .map_err(|fault| PlanError::BaseModel { name: model.clone(), reason: fault.to_string() })?;
-    let dataset = part.dataset;
-    let known = dataset.recognised();
-    let uploads_as_is = known.format == Format::OpenAi
-        && known.container == Container::Jsonl
-        && dataset.compression().is_none();
-    if !uploads_as_is {
-        return Err(PlanError::Unconverted { path: dataset.path().to_owned() });
-    }
+    let dataset = &part.ready.dataset;
     let view = std::sync::Arc::clone(part.view);
-    let (config, notes, receipt) = part.answer(plugin.openai(part.job, view))?;
+    let (mut config, notes, receipt) = part.answer(plugin.openai(part.job, view))?;
+    let mut warnings = Vec::new();
+    if part.ready.format.is_preference() {
+        // The rows decide: OpenAI takes preference pairs for this objective alone.
+        config.objective = Objective::Dpo.as_str().to_owned();
+    } else if config.objective == Objective::Dpo.as_str() {
+        return Err(PlanError::NotPreference { method: plugin.id().to_owned() });
+    }
     let tuning = openai::check(&config, &part.job.settings).map_err(|violations| part.lie(violations))?;
     let tokenizer = models::tokenizer(model).tokenizer;
     let limit = models::lookup(model).map(|known| known.most_example_tokens);
@@ -84,21 +141,23 @@ pub(super) fn plan(part: Part<'_>) -> Result<Made, PlanError> {
             format!("the tokens are an estimate from a sample of the rows, within {percent:.1} %"),
         );
     }
-    let mut warnings = Vec::new();
     if models::lookup(model).is_none() {
         warnings.push(Warning::new(WarningCode::ModelNotKnown, models::not_known(model)));
     }
     let today = part.context.today;
     let closing = models::closing_notes(model, today).into_iter().map(|note| note.text).collect();
     let outcome = tuning.becomes(plugin.id());
-    let request = JobRequest::new(model.clone(), &tuning);
-    let digest = dataset.digest();
-    let training_file = TrainingFile {
-        name: format!("train-{}.jsonl", digest.get(..16).unwrap_or(digest)),
-        bytes: dataset.bytes(),
-        rows: dataset.rows(),
-        unchanged: true,
-    };
-    let config = OpenAiPlan { outcome, request, tuning, training_file, cost };
-    Ok(Made { config: Config::OpenAi(config), notes, warnings, receipt, closing })
+    let mut request = JobRequest::new(model.clone(), &tuning);
+    let transformed = part.spec.transform.is_some();
+    let training_file = TrainingFile::of(part.ready, "train", transformed);
+    let validation = part.validation.map(|ready| {
+        request.validation_file = Some(AtRun::Unknown);
+        let file = TrainingFile::of(ready, "validation", transformed);
+        let prepared = file.prepared(ready);
+        (file, prepared)
+    });
+    let (validation_file, validation) = validation.unzip();
+    let uploads = Some(Uploads { training: training_file.prepared(part.ready), validation });
+    let config = OpenAiPlan { outcome, request, tuning, training_file, validation_file, cost };
+    Ok(Made { config: Config::OpenAi(config), notes, warnings, receipt, closing, uploads })
 }

@@ -14,7 +14,7 @@ pub use cost::{Cost, CostEstimate, Tally, estimate};
 pub use hyperparameters::{Auto, Hyperparameters};
 pub use money::Money;
 pub use prices::PriceTable;
-pub use request::JobRequest;
+pub use request::{AtRun, JobRequest};
 
 /// A suffix has at most this many characters. OpenAI's specification allows 64 today
 /// and allowed 40 and 18 before; 18 characters of `a-z`, `0-9` and `-` are accepted

@@ -48,6 +48,9 @@ pub struct JobRequest {
     pub model: String,
     /// The id of the uploaded training file.
     pub training_file: AtRun,
+    /// The id of the uploaded validation file, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_file: Option<AtRun>,
     /// Objective and hyperparameters.
     pub method: Method,
     /// Part of the tuned model's name.
@@ -92,6 +95,7 @@ impl JobRequest {
         Self {
             model: model.into(),
             training_file: AtRun::Unknown,
+            validation_file: None,
             method: match tuning.objective {
                 Objective::Supervised => Method::Supervised { supervised: hyper },
                 Objective::Dpo => Method::Dpo { dpo: hyper },
@@ -110,9 +114,17 @@ impl JobRequest {
         self
     }
 
+    /// The same with the id of the uploaded validation file.
+    #[must_use]
+    pub fn with_validation(mut self, validation_file: impl Into<String>) -> Self {
+        self.validation_file = Some(AtRun::Known(validation_file.into()));
+        self
+    }
+
     /// Whether nothing is unknown any more.
     pub fn is_ready(&self) -> bool {
         !std::iter::once(&self.training_file)
+            .chain(&self.validation_file)
             .chain(self.metadata.values())
             .any(|value| *value == AtRun::Unknown)
     }
