@@ -6,6 +6,7 @@ mod config;
 mod dataset;
 mod doctor;
 mod emulate;
+mod evaluate;
 mod files;
 mod jobs;
 mod methods;
@@ -14,12 +15,14 @@ mod moment;
 pub mod operator;
 mod output;
 mod plan;
+mod plugin;
 mod registry;
 mod run;
 mod save;
 mod schema;
 mod style;
 mod table;
+mod watch;
 
 use operator::{Operator, runtime};
 pub use output::Output;
@@ -57,9 +60,14 @@ enum Command {
     /// List the methods, or show one with its settings
     #[command(subcommand)]
     Methods(methods::Command),
+    /// Make, check, test, list and look at method plugins
+    #[command(subcommand)]
+    Plugin(plugin::Command),
     /// Check, look at, convert, split and transform datasets
     #[command(subcommand)]
     Dataset(dataset::Command),
+    /// Judge a job, its dataset and its plugins before anyone runs them
+    Evaluate(evaluate::Args),
     /// Print the JSON Schema of a job file
     Schema(schema::Args),
     /// Run stand-ins for Ollama and OpenAI on this machine, for trying things out
@@ -93,7 +101,9 @@ impl Command {
             Self::Runner(_) => false,
             Self::Plan(args) => args.json,
             Self::Methods(command) => command.json(),
+            Self::Plugin(command) => command.json(),
             Self::Dataset(command) => command.json(),
+            Self::Evaluate(args) => args.json,
             Self::Schema(_) => false,
             Self::Emulate(_) => false,
             Self::Jobs(command) => command.json(),
@@ -135,7 +145,9 @@ fn run(cli: &Cli, output: &mut Output) -> Result<(), Error> {
         Command::Runner(args) => run::runner::run(args, &operator(output)?, output),
         Command::Plan(args) => plan::run(args, &operator(output)?, output),
         Command::Methods(command) => methods::run(command, &operator(output)?, output),
+        Command::Plugin(command) => plugin::run(command, &cli.operator, output),
         Command::Dataset(command) => dataset::run(command, &operator(output)?, output),
+        Command::Evaluate(args) => evaluate::run(args, &operator(output)?, output),
         Command::Schema(args) => schema::run(args, &operator(output)?, output),
         Command::Emulate(args) => emulate::run(args),
         Command::Jobs(command) => jobs::run(command, &operator(output)?, &cli.operator, output),

@@ -1,13 +1,17 @@
 //! `tunesmith plan`: what a job would do; touches nothing.
 
+mod difference;
 mod text;
+mod watch;
 
+use super::watch::Paths;
 use super::{Operator, Output, registry};
 use crate::error::{Error, Kind};
-use crate::job::plan::{self, Context};
+use crate::job::plan::{self, Context, Planned};
 use crate::job::spec::{DatasetRef, MAX_NAME_CHARS, Overrides, Spec, SpecError};
 use crate::job::verify::{self, Verified};
 use crate::job::{artifacts, lock, nearest};
+use crate::plugin::Registry;
 use crate::provider::openai::PriceTable;
 use crate::provider::{Date, Provider};
 use serde_json::json;
@@ -56,9 +60,19 @@ pub struct Args {
     #[arg(long, value_name = "PLAN", conflicts_with = "out")]
     verify: Option<PathBuf>,
 
-    /// Print one JSON object
+    /// Print one JSON object; with --watch, one a line
     #[arg(long)]
     pub(super) json: bool,
+
+    /// Plan again whenever the job, its dataset or a plugin changes, and show what that
+    /// changed, until Ctrl-C
+    #[arg(long, conflicts_with_all = ["lock", "verify"])]
+    watch: bool,
+
+    /// Look at the plugin directory from time to time in place of waiting to be told: for
+    /// network and container mounts
+    #[arg(long, requires = "watch")]
+    poll: bool,
 
     /// The day of planning, which decides the notes on closing dates
     #[arg(long, value_name = "YYYY-MM-DD", hide = true)]
@@ -70,38 +84,14 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Error> {
-    let overrides = Overrides { provider: args.provider, settings: args.set.clone() };
-    let spec = Spec::load(&args.job, &overrides)?;
-    let dataset = dataset_path(&spec, &args.job, &args.datasets, operator)?;
-    let prices = price_table(args.prices.as_deref())?;
-    let registry = args.registry.load(operator, output)?;
-    let snapshot = registry.snapshot();
-    let plugin = registry::method(&spec, &snapshot)?;
-    let transform = registry::transform(&spec, &snapshot)?;
-    let engine = registry.engine();
-    let parts = lock::Parts { plugin, transform, limits: engine.limits(), prices: &prices };
-    if args.locked {
-        lock::require(&args.job, &parts)?;
+    if args.watch {
+        return watch::run(args, operator, output);
     }
-    let today = args.today.map_or_else(today, Ok)?;
-    let validation = spec.validation_path(&args.job);
-    let context = Context::new(plugin, today, &prices)
-        .policy(&operator.config().policy)
-        .transform(transform)
-        .validation(validation.as_deref())
-        .cache(Some(operator.cache()))
-        .progress(super::dataset::progress(output));
-    let planned = plan::plan(&spec, &dataset, context)?;
+    let inputs = Inputs::of(args, operator, &mut Paths::default())?;
+    let registry = args.registry.load(operator, output)?;
+    let Attempt { planned, written } = attempt(args, operator, &inputs, &registry, output)?;
     if let Some(stored) = &args.verify {
         return verified(&verify::verify(stored, &planned)?, stored, args.json, output);
-    }
-    let mut written = match &args.out {
-        None => Vec::new(),
-        Some(folder) => artifacts::write(folder, &planned.artifacts())
-            .map_err(|error| Error::new(Kind::Failed, error.to_string()))?,
-    };
-    if args.lock {
-        written.push(lock::write(&args.job, &parts)?);
     }
     if args.json {
         output.json(&json!({
@@ -114,6 +104,77 @@ pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), 
         output.text(&text::plan(&planned, &written, args.full));
     }
     Ok(())
+}
+
+/// What a plan is made from, besides methods.
+struct Inputs {
+    spec: Spec,
+    dataset: PathBuf,
+    validation: Option<PathBuf>,
+    prices: PriceTable,
+}
+
+impl Inputs {
+    /// Reads job and prices. `files` gets those that decide the plan, as far as they are
+    /// known when something is wrong.
+    fn of(args: &Args, operator: &Operator, files: &mut Paths) -> Result<Self, Error> {
+        files.follow(&args.job);
+        if let Some(prices) = &args.prices {
+            files.follow(prices);
+        }
+        let overrides = Overrides { provider: args.provider, settings: args.set.clone() };
+        let spec = Spec::load(&args.job, &overrides)?;
+        let dataset = dataset_path(&spec, &args.job, &args.datasets, operator)?;
+        files.follow(&dataset);
+        let validation = spec.validation_path(&args.job);
+        if let Some(validation) = &validation {
+            files.follow(validation);
+        }
+        let prices = price_table(args.prices.as_deref())?;
+        Ok(Self { spec, dataset, validation, prices })
+    }
+}
+
+/// A plan, and the files that it was written to.
+struct Attempt {
+    planned: Planned,
+    written: Vec<PathBuf>,
+}
+
+/// Plans once, by the methods of this moment.
+fn attempt(
+    args: &Args,
+    operator: &Operator,
+    inputs: &Inputs,
+    registry: &Registry,
+    output: &Output,
+) -> Result<Attempt, Error> {
+    let Inputs { spec, dataset, validation, prices } = inputs;
+    let snapshot = registry.snapshot();
+    let plugin = registry::method(&snapshot, spec)?;
+    let transform = registry::transform(spec, &snapshot)?;
+    let engine = registry.engine();
+    let parts = lock::Parts { plugin, transform, limits: engine.limits(), prices };
+    if args.locked {
+        lock::require(&args.job, &parts)?;
+    }
+    let today = args.today.map_or_else(today, Ok)?;
+    let context = Context::new(plugin, today, prices)
+        .policy(&operator.config().policy)
+        .transform(transform)
+        .validation(validation.as_deref())
+        .cache(Some(operator.cache()))
+        .progress(super::dataset::progress(output));
+    let planned = plan::plan(spec, dataset, context)?;
+    let mut written = match &args.out {
+        None => Vec::new(),
+        Some(folder) => artifacts::write(folder, &planned.artifacts())
+            .map_err(|error| Error::new(Kind::Failed, error.to_string()))?,
+    };
+    if args.lock {
+        written.push(lock::write(&args.job, &parts)?);
+    }
+    Ok(Attempt { planned, written })
 }
 
 /// Shows what came of comparing; a plan that differs is a failure.
@@ -152,7 +213,7 @@ pub(super) fn dataset_path(
     }
 }
 
-/// The price table in effect.
+/// The price table of a file, or the built-in one.
 pub(super) fn price_table(path: Option<&Path>) -> Result<PriceTable, Error> {
     let Some(path) = path else { return Ok(PriceTable::built_in()) };
     let invalid = |reason: &dyn std::fmt::Display| {

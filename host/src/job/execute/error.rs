@@ -55,7 +55,7 @@ pub enum Error {
         needed: u64,
     },
     /// The base model was shut down.
-    #[error("{host} shut {model} down on {date}: nothing can be tuned from it any more")]
+    #[error("{host} has no {model} any more: it was shut down on {date}, and nothing can be tuned from it")]
     BaseGone {
         /// The service.
         host: String,

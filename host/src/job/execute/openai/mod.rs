@@ -11,6 +11,7 @@ use super::work::Work;
 use super::{Checked, Error, Executor, Until};
 use crate::provider::Date;
 use crate::provider::openai::client::{ApiError, Client, ErrorKind};
+use crate::provider::openai::models;
 use crate::provider::openai::request::RUN_ID_KEY;
 use crate::store::{Ask, Change, Job, State};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -48,7 +49,7 @@ pub(super) async fn check(executor: &Executor, asked: &AskedOfOpenAi) -> Result<
         Err(error) if error.kind == ErrorKind::UnknownModel && !client.endpoint().is_openai() => {
             match client.models().await {
                 Ok(models) if models.iter().any(|known| known.id == model) => {}
-                Ok(_) => return Err(error.into()),
+                Ok(_) => return Err(gone(&client, model, error)),
                 Err(listing) if listing.kind == ErrorKind::NotFound => checked.notes.push(format!(
                     "{} lists no models, so whether it has {model} shows only when the job is created",
                     client.endpoint().host()
@@ -56,10 +57,23 @@ pub(super) async fn check(executor: &Executor, asked: &AskedOfOpenAi) -> Result<
                 Err(listing) => return Err(listing.into()),
             }
         }
+        Err(error) if error.kind == ErrorKind::UnknownModel => return Err(gone(&client, model, error)),
         Err(error) => return Err(error.into()),
     }
     checked.emulated = executor.0.connect.is_emulated() || client.is_emulated();
     Ok(checked)
+}
+
+/// Why a base model is missing: OpenAI's own are known by the day on which they went.
+fn gone(client: &Client, model: &str, error: ApiError) -> Error {
+    let known = models::lookup(model).filter(|known| known.shutdown <= today());
+    match known {
+        Some(known) => {
+            let host = client.endpoint().host();
+            Error::BaseGone { host, model: model.to_owned(), date: known.shutdown }
+        }
+        None => error.into(),
+    }
 }
 
 /// Whether a remote job can be adopted by the user's word.
