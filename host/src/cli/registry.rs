@@ -128,7 +128,7 @@ pub fn find<'a>(snapshot: &'a Snapshot, id: &str) -> Result<&'a Arc<Plugin>, Err
 }
 
 /// The method of a job.
-pub fn method<'a>(spec: &Spec, snapshot: &'a Snapshot) -> Result<&'a Arc<Plugin>, Error> {
+pub fn method<'a>(snapshot: &'a Snapshot, spec: &crate::job::spec::Spec) -> Result<&'a Arc<Plugin>, Error> {
     find(snapshot, &spec.method).map_err(|mut error| {
         error.message = format!("{}: method: {}", spec.method_place, error.message);
         error

@@ -64,7 +64,7 @@ impl Preparer {
         let spec = Spec::load(file, &self.overrides)?;
         let dataset_path = plan_command::dataset_path(&spec, file, &self.datasets, &self.operator)?;
         let snapshot = self.registry.snapshot();
-        let plugin = registry::method(&spec, &snapshot)?;
+        let plugin = registry::method(&snapshot, &spec)?;
         let transform = registry::transform(&spec, &snapshot)?;
         if self.locked {
             let limits = self.registry.engine().limits();
