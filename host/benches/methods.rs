@@ -24,8 +24,10 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
             .map(|method| BuiltIn { id: method.id, wasm: method.wasm })
             .collect(),
         directory: None,
+        directory_may_be_missing: false,
         override_built_ins: false,
         cache: None,
+        golden: None,
         worker: env!("CARGO_BIN_EXE_tunesmith").into(),
         on_event: Arc::new(|_| {}),
     })

@@ -171,3 +171,17 @@ fn a_fault_of_the_host_is_not_put_on_the_plugin() {
     assert!(matches!(error.stopped, Stopped::Host(_)), "{error}");
     plugin.ollama(&job("support"), rows(1)).unwrap();
 }
+
+#[test]
+fn all_calls_together_are_bounded_where_that_is_asked() {
+    let total = Duration::from_millis(400);
+    let limits = Limits { total: Some(total), fuel: u64::MAX / 4, ..Limits::default() };
+    let place = Place { limits, ..Place::new() };
+    let registry = place.with_built_ins(&[("misbehaves", "misbehaves"), ("well-behaved", "well_behaved")]);
+    let error = get(&registry, "misbehaves").ollama(&job("endless-loop"), rows(1)).unwrap_err();
+    assert_eq!(error.stopped, Stopped::Total { limit: total }, "{error}");
+    // Nothing is left for anyone.
+    let error = get(&registry, "well-behaved").ollama(&job("support"), rows(1)).unwrap_err();
+    assert_eq!(error.stopped, Stopped::Total { limit: total }, "{error}");
+    assert!(error.to_string().contains("all calls to plugins may take together"), "{error}");
+}

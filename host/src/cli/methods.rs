@@ -148,7 +148,7 @@ fn show(args: &ShowArgs, operator: &Operator, output: &mut Output) -> Result<(),
     Ok(())
 }
 
-fn settings_table(text: &mut String, settings: &[SettingDoc]) {
+pub(super) fn settings_table(text: &mut String, settings: &[SettingDoc]) {
     for own in settings {
         let default = match &own.default {
             Some(value) => format!(", default {value}"),

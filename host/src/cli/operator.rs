@@ -4,8 +4,11 @@
 use super::Output;
 use crate::config::{self, Config, Environment, FlagValue, Origin};
 use crate::error::{Error, Kind};
+use crate::job::execute::{self, Executor, OnProgress};
+use crate::job::services::Services;
 use crate::plugin::Limits;
 use crate::provider::http::Limiter;
+use crate::provider::ollama::client as ollama;
 use crate::provider::openai::client as openai;
 use crate::secret::{Found, Redactor, SecretError};
 use crate::store::{self, Store};
@@ -58,6 +61,30 @@ impl OperatorArgs {
     /// As for [`OperatorArgs::load`].
     pub fn config(&self) -> Result<Config, Error> {
         Ok(Config::load(&Environment::of_process(), self.config.as_deref(), &self.flags()?)?)
+    }
+
+    /// The same options for a process of its own, such as a background runner.
+    pub fn arguments(&self) -> Vec<std::ffi::OsString> {
+        let absolute =
+            |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone()).into_os_string();
+        let mut arguments = Vec::new();
+        for (flag, path) in [
+            ("--config", &self.config),
+            ("--data-dir", &self.data_dir),
+            ("--openai-key-file", &self.openai_key_file),
+        ] {
+            if let Some(path) = path {
+                arguments.extend([flag.into(), absolute(path)]);
+            }
+        }
+        for (flag, text) in
+            [("--openai-base-url", &self.openai_base_url), ("--ollama-host", &self.ollama_host)]
+        {
+            if let Some(text) = text {
+                arguments.extend([flag.into(), text.into()]);
+            }
+        }
+        arguments
     }
 
     /// The file that `--config` names.
@@ -246,6 +273,28 @@ impl Operator {
     /// Where compiled code is kept.
     pub fn code_cache(&self) -> PathBuf {
         self.cache().join("code")
+    }
+
+    /// The services that jobs are carried out at: the configured ones, or the built-in
+    /// emulator.
+    ///
+    /// # Errors
+    /// The emulator cannot be started. Whatever is wrong with a key shows when a service
+    /// that needs it is first asked for.
+    pub fn services(&self, emulated: bool) -> Result<Services, Error> {
+        if emulated {
+            return Services::emulated(&self.emulator_directory());
+        }
+        let this = self.clone();
+        let ollama = &self.config().ollama;
+        let options = ollama::Options { endpoint: ollama.endpoint.clone(), timeouts: ollama.timeouts };
+        Ok(Services::real(options, move || this.openai()))
+    }
+
+    /// What carries jobs out at these services.
+    pub fn executor(&self, store: Store, services: Services, on_progress: OnProgress) -> Executor {
+        let artifacts = Some(self.artifacts_directory());
+        Executor::new(store, Arc::new(services), execute::Options { patience: None, artifacts, on_progress })
     }
 
     /// Where the datasets are that jobs name by id, as `ID.jsonl`.

@@ -1,7 +1,7 @@
 //! Where output goes: results to stdout, progress and errors to stderr. Nothing else
 //! in the program prints.
 
-use super::style::{ERROR, FAINT, HINT, WARNING};
+use super::style::{ERROR, FAINT, HEADING, HINT, WARNING};
 use crate::error::{Error, Kind};
 use anstream::AutoStream;
 use clap::ColorChoice;
@@ -30,6 +30,32 @@ impl Progress {
         let mut stderr = stream(io::stderr(), self.choice);
         // Progress that cannot be shown must not stop the work.
         let _ = writeln!(stderr, "{FAINT}{text}{FAINT:#}");
+    }
+
+    /// Says one line that has its own styles.
+    pub fn raw(self, text: &str) {
+        let _ = writeln!(stream(io::stderr(), self.choice), "{text}");
+    }
+
+    /// Asks; the answer comes on the same line.
+    pub fn question(self, text: &str) {
+        let mut stderr = stream(io::stderr(), self.choice);
+        let _ = write!(stderr, "{HEADING}{text}{HEADING:#}").and_then(|()| stderr.flush());
+    }
+}
+
+/// Writes JSON objects to stdout, one a line, from any thread.
+#[derive(Debug, Clone, Copy)]
+pub struct JsonLines;
+
+impl JsonLines {
+    /// Writes one.
+    pub fn write(self, value: &impl serde::Serialize) {
+        let Ok(mut line) = serde_json::to_string(value) else { return };
+        line.push('\n');
+        let mut stdout = io::stdout().lock();
+        // A reader that went away must not stop the work.
+        let _ = stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush());
     }
 }
 
@@ -109,6 +135,15 @@ impl Output {
     /// Whether the reader went away, so that further output is of no use.
     pub fn is_closed(&self) -> bool {
         self.failed.is_some()
+    }
+
+    /// Writes one JSON value on one line, whoever looks: the next of several.
+    pub fn json_line(&mut self, value: &impl serde::Serialize) {
+        match serde_json::to_string(value) {
+            Ok(text) => self.text(&format!("{text}\n")),
+            Err(error) => self.failed = Some(error.into()),
+        }
+        self.flush();
     }
 
     /// For saying what is going on, on stderr, from any thread.

@@ -5,12 +5,13 @@ use super::{Operator, Output};
 use crate::error::{Error, Kind};
 use crate::job::nearest;
 use crate::job::spec::Spec;
+use crate::kit;
 use crate::plugin::{BuiltIn, Engine, Event, Options, Plugin, Registry, Snapshot};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Options that say which methods there are.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub struct PluginArgs {
     /// Load the method plugins (.wasm files) of this folder in place of the configured one
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
@@ -20,7 +21,30 @@ pub struct PluginArgs {
 impl PluginArgs {
     /// Loads the methods.
     pub fn load(&self, operator: &Operator, output: &mut Output) -> Result<Registry, Error> {
+        let registry = self.load_quietly(operator, output)?;
+        for rejection in registry.snapshot().rejections() {
+            output.warning(&rejection.to_string());
+        }
+        Ok(registry)
+    }
+
+    /// Loads the methods without warning of files that are not used.
+    pub fn load_quietly(&self, operator: &Operator, output: &mut Output) -> Result<Registry, Error> {
         let registry = Registry::load(self.options(operator, output)?)?;
+        warn_of_overrides(&registry, output);
+        Ok(registry)
+    }
+
+    /// Loads the methods of a directory that is to be followed: the one given, or the
+    /// configured one, also where that is not there yet.
+    pub fn load_to_follow(&self, operator: &Operator, output: &mut Output) -> Result<Registry, Error> {
+        let given = self.directory(operator);
+        let registry = Registry::load(Options {
+            directory_may_be_missing: self.plugins.is_none(),
+            directory: Some(given.unwrap_or_else(|| operator.default_plugins().to_owned())),
+            ..self.options(operator, output)?
+        })?;
+        warn_of_overrides(&registry, output);
         for rejection in registry.snapshot().rejections() {
             output.warning(&rejection.to_string());
         }
@@ -39,31 +63,56 @@ impl PluginArgs {
         };
         let engine = Engine::new(operator.limits())
             .map_err(|error| internal("the sandbox could not be set up", &error))?;
-        let worker = std::env::current_exe()
-            .map_err(|error| internal("the program's own path could not be found", &error))?;
+        let worker = program()?;
         let progress = output.progress_handle();
         Ok(Options {
             engine: Arc::new(engine),
-            built_ins: tunesmith_builtin::METHODS
-                .iter()
-                .map(|method| BuiltIn { id: method.id, wasm: method.wasm })
-                .collect(),
+            built_ins: built_ins(),
             directory: self.directory(operator),
+            directory_may_be_missing: self.plugins.is_none(),
             override_built_ins: operator.config().policy.overrides_built_ins(),
             cache: Some(operator.code_cache()),
             worker,
+            golden: Some(Arc::new(kit::cases::shipped)),
             on_event: Arc::new(move |event| progress.say(&event_text(event))),
         })
     }
 }
 
-fn event_text(event: &Event) -> String {
+/// The methods that are part of the program.
+pub(super) fn built_ins() -> Vec<BuiltIn> {
+    tunesmith_builtin::METHODS.iter().map(|method| BuiltIn { id: method.id, wasm: method.wasm }).collect()
+}
+
+/// The program itself, which compiles foreign files.
+pub(super) fn program() -> Result<PathBuf, Error> {
+    std::env::current_exe().map_err(|error| {
+        Error::new(Kind::Internal, format!("the program's own path could not be found: {error}"))
+    })
+}
+
+/// A file in place of a built-in method is never used silently.
+fn warn_of_overrides(registry: &Registry, output: &mut Output) {
+    let snapshot = registry.snapshot();
+    for plugin in snapshot.methods().filter(|plugin| snapshot.overrides_built_in(plugin.id())) {
+        let file = plugin.source().path().map(|path| path.display().to_string()).unwrap_or_default();
+        output.warning(&format!(
+            "{} takes the place of the built-in method {}, as the policy allows",
+            crate::provider::text::visible(&file),
+            plugin.id()
+        ));
+    }
+}
+
+/// What the user may be waiting for, in words that are safe to show.
+pub(super) fn event_text(event: &Event) -> String {
     match event {
         Event::CompilingBuiltIns { count } => {
             format!("compiling {count} built-in methods (the first run of this version)")
         }
         Event::Compiling { path, size } => {
-            format!("compiling {} ({} KiB)", path.display(), size.div_ceil(1024))
+            let path = path.display().to_string();
+            format!("compiling {} ({} KiB)", crate::provider::text::visible(&path), size.div_ceil(1024))
         }
         Event::CacheUnusable { dir, reason } => format!(
             "{} cannot hold compiled code ({reason}), so it is compiled on every run; \
@@ -76,6 +125,14 @@ fn event_text(event: &Event) -> String {
 /// The plugin with this id.
 pub fn find<'a>(snapshot: &'a Snapshot, id: &str) -> Result<&'a Arc<Plugin>, Error> {
     snapshot.get(id).ok_or_else(|| unknown(id, snapshot.methods().map(|plugin| plugin.id())))
+}
+
+/// The method of a job.
+pub fn method<'a>(snapshot: &'a Snapshot, spec: &crate::job::spec::Spec) -> Result<&'a Arc<Plugin>, Error> {
+    find(snapshot, &spec.method).map_err(|mut error| {
+        error.message = format!("{}: method: {}", spec.method_place, error.message);
+        error
+    })
 }
 
 /// The plugin that a job names as its transform, if it names one.

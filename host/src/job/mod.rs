@@ -2,6 +2,7 @@
 
 pub mod artifacts;
 pub(crate) mod bounded;
+pub mod execute;
 pub mod lock;
 mod place;
 pub mod plan;

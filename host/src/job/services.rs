@@ -312,6 +312,8 @@ fn cannot_start(error: emulator::Error) -> Error {
         )),
         E::InUse { running: None, .. } => Error::new(Kind::Failed, text)
             .hint("the process that holds it does not say where it listens: end it, then try again"),
+        E::State { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => Error::new(Kind::Failed, text)
+            .hint("free some space, or choose another data directory (--data-dir)"),
         E::State { .. } => Error::new(Kind::Failed, text).hint(
             "--data-dir (or directories.data in config.toml) says where jobs are kept; it needs space, and must be writable",
         ),

@@ -4,6 +4,7 @@ use super::nearest;
 use super::spec::GivenSetting;
 use crate::contract::{Descriptor, JobSetting, Kind, Origin, Value};
 use crate::provider::settings::COMMON;
+use crate::provider::text::visible;
 
 /// A text list in a job (such as target modules) names a handful of things; each is
 /// bounded like a name.
@@ -11,7 +12,7 @@ pub const MAX_LIST_TEXT_BYTES: usize = 200;
 
 /// Why a setting cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{place}: {name}: {reason}")]
+#[error("{}: {}: {}", visible(.place), visible(.name), visible(.reason))]
 pub struct SettingError {
     /// Where it was given.
     pub place: String,

@@ -5,6 +5,7 @@ use super::place::{Object, Place};
 use crate::contract::MethodJob;
 pub use crate::dataset::UntypedRows;
 use crate::provider::Provider;
+use crate::provider::text::visible;
 use serde_json::value::RawValue;
 use std::path::{Path, PathBuf};
 
@@ -121,7 +122,7 @@ pub enum SpecError {
         offset: usize,
     },
     /// The file is not JSON.
-    #[error("{path}, line {line}, column {column}: {reason}")]
+    #[error("{}, line {line}, column {column}: {}", visible(.path), visible(.reason))]
     Syntax {
         /// The file.
         path: String,
@@ -133,7 +134,7 @@ pub enum SpecError {
         reason: String,
     },
     /// A field is wrong.
-    #[error("{place}: {field}: {reason}")]
+    #[error("{}: {}: {}", visible(.place), visible(.field), visible(.reason))]
     Field {
         /// Where.
         place: String,

@@ -14,6 +14,7 @@ use std::hash::{Hash, Hasher};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 use tempfile::{NamedTempFile, TempDir};
 use wasmtime::component::Component;
@@ -33,6 +34,9 @@ struct Seal {
 pub(super) struct CodeStore {
     dir: PathBuf,
     most: u64,
+    /// Bytes of its entries as far as this process knows; none before the first look.
+    /// Other processes add to it as well, each of which looks for itself.
+    total: Mutex<Option<u64>>,
     /// The directory itself, where the asked one could not be used.
     _temporary: Option<TempDir>,
 }
@@ -77,13 +81,17 @@ impl CodeStore {
             None => None,
             Some(dir) => match private(dir) {
                 Ok(()) => {
-                    return Ok((Self { dir: dir.into(), most, _temporary: None }, None));
+                    return Ok((
+                        Self { dir: dir.into(), most, total: Mutex::default(), _temporary: None },
+                        None,
+                    ));
                 }
                 Err(reason) => Some(Unusable { dir: dir.into(), reason }),
             },
         };
         let temporary = tempfile::Builder::new().prefix("tunesmith-").tempdir()?;
-        let store = Self { dir: temporary.path().into(), most, _temporary: Some(temporary) };
+        let store =
+            Self { dir: temporary.path().into(), most, total: Mutex::default(), _temporary: Some(temporary) };
         Ok((store, unusable))
     }
 
@@ -124,17 +132,16 @@ impl CodeStore {
         engine: &wasmtime::Engine,
     ) -> wasmtime::Result<Component> {
         let (length, crc32) = sum(draft.path())?;
-        draft.as_file().sync_all()?;
         let path = self.path(key);
-        // The seal goes last, and the old one first: an entry without one is a miss.
+        // The seal goes last, and the old one first: an entry without one is a miss, as is
+        // one whose bytes the disk lost with the power, which saves waiting for the disk.
         let _ = fs::remove_file(self.seal(key));
         draft.persist(&path).map_err(|error| error.error)?;
         let component = deserialize(engine, &path)?;
         let mut seal = self.draft()?;
         seal.write_all(&serde_json::to_vec(&Seal { length, crc32 }).map_err(io::Error::other)?)?;
-        seal.as_file().sync_all()?;
         seal.persist(self.seal(key)).map_err(|error| error.error)?;
-        self.evict(&path);
+        self.grew_by(length, &path);
         Ok(component)
     }
 
@@ -157,10 +164,20 @@ impl CodeStore {
         own && sum(path).is_ok_and(|found| found == (seal.length, seal.crc32))
     }
 
+    /// Keeps the store within its bound. Looking at all entries takes a while in a large
+    /// store, so it is done at a process's first entry and when the bound may be reached.
+    fn grew_by(&self, length: u64, newest: &Path) {
+        let mut total = self.total.lock().unwrap_or_else(PoisonError::into_inner);
+        *total = match *total {
+            Some(before) if before + length <= self.most => Some(before + length),
+            _ => Some(self.evict(newest)),
+        };
+    }
+
     /// Removes the entries used longest ago until the rest fits, sparing the newest,
-    /// and drafts that a killed process left behind.
-    fn evict(&self, newest: &Path) {
-        let Ok(entries) = fs::read_dir(&self.dir) else { return };
+    /// and drafts that a killed process left behind. Returns what is left, in bytes.
+    fn evict(&self, newest: &Path) -> u64 {
+        let Ok(entries) = fs::read_dir(&self.dir) else { return 0 };
         let now = SystemTime::now();
         let mut found = Vec::new();
         for entry in entries.flatten() {
@@ -177,9 +194,14 @@ impl CodeStore {
             }
         }
         let mut total: u64 = found.iter().map(|(_, length, _)| length).sum();
+        if total <= self.most {
+            return total;
+        }
+        // An eighth of room, so that a full store is not looked through at every entry.
+        let fits = self.most - self.most / 8;
         found.sort();
         for (_, length, path) in found {
-            if total <= self.most {
+            if total <= fits {
                 break;
             }
             if path != newest {
@@ -188,6 +210,7 @@ impl CodeStore {
                 total -= length;
             }
         }
+        total
     }
 }
 

@@ -4,23 +4,18 @@
 use super::abi::{Exports, NotAMethod};
 use super::code::{CodeStore, Key, Unusable};
 use super::engine::{Engine, Flavour};
-use super::rejection::{CompileBudget, Reason, WORDS};
+use super::process::{Cancel, Process};
+use super::rejection::{Reason, WORDS};
 use super::sandbox::Code;
-use super::structure::{self, Form};
+use super::structure;
 use super::words::printable;
 use super::{Digest, Tier, tier, worker};
 use crate::contract::CONTRACT_VERSION;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tempfile::NamedTempFile;
 use wasmtime::component::Component;
-
-/// How often the parent looks whether the worker is done. 2 ms: a small module
-/// takes some 50 ms.
-const LOOK: Duration = Duration::from_millis(2);
 
 /// Whose bytes are compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +34,8 @@ pub(super) struct Compiler {
     /// Held while the worker runs: one at a time, since each takes whole cores and
     /// much memory.
     worker_runs: Mutex<()>,
+    /// A worker that waits for a file.
+    spare: Mutex<Option<Process>>,
 }
 
 /// Linked code and its tier.
@@ -55,7 +52,7 @@ impl Compiler {
         worker: PathBuf,
     ) -> std::io::Result<(Self, Option<Unusable>)> {
         let (store, unusable) = CodeStore::open(cache, engine.limits().code_store)?;
-        Ok((Self { engine, store, worker, worker_runs: Mutex::new(()) }, unusable))
+        Ok((Self { engine, store, worker, worker_runs: Mutex::new(()), spare: Mutex::default() }, unusable))
     }
 
     /// Whether compiled code for these bytes is at hand.
@@ -65,7 +62,8 @@ impl Compiler {
             .is_ok_and(|flavoured| self.store.has(&Key::new(digest, Flavour::Metered, &flavoured.engine)))
     }
 
-    /// Linked code of a flavour. `before_compiling` is called if that is needed.
+    /// Linked code of a flavour. `before_compiling` is called if that is needed;
+    /// cancelling stops the compile worker.
     pub(super) fn linked(
         &self,
         bytes: &[u8],
@@ -73,6 +71,7 @@ impl Compiler {
         flavour: Flavour,
         trust: Trust,
         before_compiling: &dyn Fn(),
+        cancel: &Cancel,
     ) -> Result<Linked, Reason> {
         let failed = |error: wasmtime::Error| Reason::CompileFailed(printable(&format!("{error:#}"), WORDS));
         let flavoured = self.engine.flavoured(flavour).map_err(failed)?;
@@ -86,9 +85,9 @@ impl Compiler {
                         self.compile_here(bytes, &flavoured.engine)?
                     }
                     Trust::Foreign => {
-                        self.check(bytes)?;
+                        structure::admit(bytes, &self.engine.limits().structure)?;
                         before_compiling();
-                        self.compile_in_worker(bytes, flavour)?
+                        self.compile_in_worker(bytes, flavour, cancel)?
                     }
                 };
                 self.store.keep(&key, draft, &flavoured.engine).map_err(failed)?
@@ -97,24 +96,12 @@ impl Compiler {
         self.link(&component, flavour)
     }
 
-    /// What is checked before anything is compiled.
-    fn check(&self, bytes: &[u8]) -> Result<(), Reason> {
-        let structure = structure::check(bytes, &self.engine.limits().structure)?;
-        // A core module's own imports are not yet the component's: the encoder drops
-        // marks and checks versions, so here only what it could never satisfy counts.
-        let imports = structure.imports.iter().map(String::as_str).filter(|import| {
-            structure.form == Form::Component
-                || !(import.contains("tunesmith:method/") || import.starts_with('['))
-        });
-        tier::of_imports(imports).map(|_| ()).map_err(import)
-    }
-
     fn link(&self, component: &Component, flavour: Flavour) -> Result<Linked, Reason> {
         let shape = |error: wasmtime::Error| Reason::Shape(printable(&format!("{error:#}"), WORDS));
         let flavoured = self.engine.flavoured(flavour).map_err(shape)?;
         let imports = component.component_type();
         let imports: Vec<&str> = imports.imports(&flavoured.engine).map(|(name, _)| name).collect();
-        let tier = tier::of_imports(imports).map_err(import)?;
+        let tier = tier::of_imports(imports)?;
         let pre = flavoured.linker(tier).instantiate_pre(component).map_err(shape)?;
         let exports = Exports::of(&pre).map_err(|error| match error {
             NotAMethod::Missing => Reason::NotAMethod,
@@ -143,93 +130,42 @@ impl Compiler {
     }
 
     /// Has the worker encode and compile the bytes into a draft.
-    fn compile_in_worker(&self, bytes: &[u8], flavour: Flavour) -> Result<NamedTempFile, Reason> {
+    fn compile_in_worker(
+        &self,
+        bytes: &[u8],
+        flavour: Flavour,
+        cancel: &Cancel,
+    ) -> Result<NamedTempFile, Reason> {
         let _alone = self.worker_runs.lock().unwrap_or_else(PoisonError::into_inner);
-        let limits = &self.engine.limits().compile;
-        let draft = self.draft()?;
-        let failed = |what: &str, error: std::io::Error| Reason::CompileFailed(format!("{what}: {error}"));
-        let output = draft.as_file().try_clone().map_err(|error| failed("its code has no file", error))?;
-        let started = Instant::now();
-        let mut child = Command::new(&self.worker)
-            .args(worker::arguments(flavour, self.engine.limits(), bytes.len()))
-            .env_clear()
-            // Cranelift compiles functions in parallel; each thread reserves memory.
-            .env("RAYON_NUM_THREADS", limits.threads.to_string())
-            .current_dir("/")
-            .stdin(Stdio::piped())
-            .stdout(output)
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| {
-                failed(&format!("the compile worker {} does not start", self.worker.display()), error)
-            })?;
-        let (status, words) = std::thread::scope(|scope| {
-            let stdin = child.stdin.take();
-            // The worker may end before it has read everything.
-            scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(bytes)));
-            let stderr = child.stderr.take();
-            let words = scope.spawn(move || {
-                let mut words = Vec::new();
-                if let Some(stderr) = stderr {
-                    let _ = stderr.take(WORDS as u64).read_to_end(&mut words);
-                }
-                String::from_utf8_lossy(&words).trim().to_owned()
-            });
-            let status = wait(&mut child, started + limits.wall);
-            (status, words.join().unwrap_or_default())
-        });
-        let status = status.map_err(|error| failed("the compile worker was lost", error))?;
-        let Some(status) = status else {
-            return Err(Reason::CompileBudget(CompileBudget::Wall(limits.wall)));
+        let spare = self.spare().take().filter(|spare| spare.flavour == flavour);
+        let worker = match spare.and_then(Process::if_ready) {
+            Some(worker) => worker,
+            None => self.start(flavour)?,
         };
-        self.outcome(status, &words).map(|()| draft)
+        worker.compile(bytes, &self.engine.limits().compile, cancel)
     }
 
-    /// What the worker's end means.
-    fn outcome(&self, status: ExitStatus, words: &str) -> Result<(), Reason> {
-        use rustix::process::Signal;
-        use std::os::unix::process::ExitStatusExt as _;
-        let limits = &self.engine.limits().compile;
-        let shown = printable(words, WORDS);
-        let signal = status.signal();
-        let budget = |budget| Err(Reason::CompileBudget(budget));
-        match status.code() {
-            Some(0) => Ok(()),
-            Some(worker::ASYNC) => Err(Reason::Async),
-            Some(worker::CANNOT_ENCODE) => Err(Reason::Encode(shown)),
-            Some(worker::CANNOT_COMPILE) => Err(Reason::Invalid(shown)),
-            Some(worker::NO_ROOM) => Err(Reason::CompileFailed(shown)),
-            _ if signal == Some(Signal::XCPU.as_raw()) => budget(CompileBudget::Cpu(limits.cpu)),
-            _ if signal == Some(Signal::XFSZ.as_raw()) => budget(CompileBudget::Output(limits.output)),
-            _ if worker::is_out_of_memory(words) => budget(CompileBudget::Memory(limits.memory)),
-            _ if words.contains("has overflowed its stack") => Err(Reason::CompileDepth),
-            // The hard CPU limit, had the soft one been held back; nobody else sends
-            // this but the system when it is out of memory.
-            _ if signal == Some(Signal::KILL.as_raw()) => budget(CompileBudget::Memory(limits.memory)),
-            _ => Err(Reason::CompileFailed(if shown.is_empty() {
-                format!("the compile worker crashed ({status}); the file may be built to do that")
-            } else {
-                format!("the compile worker crashed ({status}): {shown}")
-            })),
+    fn start(&self, flavour: Flavour) -> Result<Process, Reason> {
+        Process::start(&self.worker, flavour, self.engine.limits(), self.draft()?)
+    }
+
+    fn spare(&self) -> MutexGuard<'_, Option<Process>> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts a worker that waits for the next file, where none does: starting takes as
+    /// long as compiling a small plugin. It ends when the calling thread does.
+    pub(super) fn prepare(&self) {
+        let mut spare = self.spare();
+        if spare.is_none() {
+            // Whoever needs a worker then starts one, and says what is wrong.
+            *spare = self.start(Flavour::Metered).ok();
         }
     }
-}
 
-/// Waits for a child, and kills it at the deadline: `None`.
-fn wait(child: &mut Child, deadline: Instant) -> std::io::Result<Option<ExitStatus>> {
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(Some(status));
-        }
-        if Instant::now() >= deadline {
-            child.kill()?;
-            child.wait()?;
-            return Ok(None);
-        }
-        std::thread::sleep(LOOK);
+    /// Ends the worker that waits.
+    pub(super) fn dismiss(&self) {
+        let spare = self.spare().take();
+        drop(spare);
     }
-}
-
-fn import(forbidden: tier::Forbidden) -> Reason {
-    Reason::Import { import: printable(&forbidden.import, 256), why: forbidden.why, fix: forbidden.fix }
 }

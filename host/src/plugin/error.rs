@@ -1,7 +1,7 @@
 //! Why a call to a plugin did not give an answer.
 
-use super::Receipt;
 use super::words::{count, size, time};
+use super::{Quarantine, Receipt};
 use crate::error::{Error, Kind};
 use std::fmt;
 use std::time::Duration;
@@ -116,6 +116,8 @@ pub enum Stopped {
     Shape(String),
     /// It does not have this ability.
     NotSupported,
+    /// It failed so often that it is not called any more.
+    Quarantined(Quarantine),
     /// A fault of the host's own.
     Host(String),
 }
@@ -144,6 +146,7 @@ impl Stopped {
             Self::Exited(_) => "exit",
             Self::Shape(_) => "shape",
             Self::NotSupported => "not-supported",
+            Self::Quarantined(_) => "quarantined",
             Self::Host(_) => "host",
         }
     }
@@ -151,8 +154,23 @@ impl Stopped {
 
 impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { plugin, call, stopped, .. } = self;
-        write!(f, "plugin \"{plugin}\" ")?;
+        write!(f, "plugin \"{}\" {}", self.plugin, self.predicate())
+    }
+}
+
+/// What the plugin did, without its name.
+struct Predicate<'a>(&'a CallError);
+
+impl CallError {
+    /// What the plugin did, without its name: `failed in ollama.configure: …`.
+    pub(super) fn predicate(&self) -> String {
+        Predicate(self).to_string()
+    }
+}
+
+impl fmt::Display for Predicate<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let CallError { call, stopped, .. } = self.0;
         match stopped {
             Stopped::Memory { limit, asked } => {
                 write!(
@@ -230,6 +248,9 @@ impl fmt::Display for CallError {
             }
             Stopped::Shape(words) => write!(f, "does not fit the contract in {call}: {words}"),
             Stopped::NotSupported => write!(f, "does not support {call}"),
+            Stopped::Quarantined(quarantine) => {
+                write!(f, "is quarantined and was not called for {call}: it {quarantine}")
+            }
             Stopped::Host(words) => write!(f, "could not be called for {call}: {words}"),
         }
     }
@@ -245,6 +266,9 @@ impl From<CallError> for Error {
             _ => Kind::Plugin,
         };
         let message = Error::new(kind, error.to_string());
+        if let Stopped::Quarantined(_) = error.stopped {
+            return message.hint("put a corrected file in its place; a new run gives it another chance");
+        }
         if error.output.is_empty() {
             message
         } else {

@@ -1,10 +1,13 @@
 //! A plugin that passed its preflight, and the calls to it.
 
+use super::change::{Change, Feed, What};
 use super::compile::{Compiler, Trust};
 use super::engine::Flavour;
+use super::health::Health;
+use super::process::Cancel;
 use super::sandbox::{self, Code, Identity, Setup};
 use super::words::size;
-use super::{Answer, CallError, Engine, Stopped, Tier, abi};
+use super::{Answer, CallError, Engine, Quarantine, Stopped, Tier, abi};
 use crate::contract::{
     DatasetView, Descriptor, Example, MethodJob, OllamaConfig, OpenAiConfig, Overview, Recipe, Row,
     Selection, Task,
@@ -12,7 +15,7 @@ use crate::contract::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
 
@@ -105,6 +108,16 @@ pub enum Source {
     File(PathBuf),
 }
 
+impl Source {
+    /// The file, where it comes from one.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::BuiltIn => None,
+            Self::File(path) => Some(path),
+        }
+    }
+}
+
 /// One generation of one plugin. It stays callable for as long as anyone holds it,
 /// whatever happens to its file or to the registry.
 pub struct Plugin {
@@ -119,6 +132,11 @@ pub struct Plugin {
     /// The file's bytes, kept where `transform` may need the other flavour.
     pub(super) bytes: Option<Arc<[u8]>>,
     pub(super) timed: OnceLock<Arc<Code>>,
+    /// Stops its preflight.
+    pub(super) cancel: Cancel,
+    pub(super) health: Arc<Health>,
+    /// Who is told when it is quarantined.
+    pub(super) feed: Arc<Feed>,
 }
 
 impl fmt::Debug for Plugin {
@@ -183,6 +201,11 @@ impl Plugin {
         self.generation
     }
 
+    /// Why it is not called any more, if it failed too often in a row.
+    pub fn quarantine(&self) -> Option<&Quarantine> {
+        self.health.quarantine()
+    }
+
     /// Asks for an Ollama config.
     ///
     /// Blocks until the plugin answers, at most for [`super::Limits::queue_wait`],
@@ -191,8 +214,8 @@ impl Plugin {
     ///
     /// # Errors
     ///
-    /// When the plugin lacks the ability, exceeds a limit, traps, or returns
-    /// something that breaks the contract's rules. Values are not checked against
+    /// When the plugin lacks the ability, is quarantined, exceeds a limit, traps, or
+    /// returns something that breaks the contract's rules. Values are not checked against
     /// what Ollama accepts.
     pub fn ollama(
         &self,
@@ -248,7 +271,18 @@ impl Plugin {
         self.has::<abi::Transform>(Ability::Transform)?;
         let code = self.timed().map_err(|stopped| self.error::<abi::Transform>(stopped))?;
         let deadline = self.engine().limits().transform_deadline;
-        sandbox::call(Setup { code, deadline, ..self.setup(job.seed, Arc::new(NoRows)) }, call)
+        let setup = Setup { code, deadline, ..self.setup(job.seed, Arc::new(NoRows)) };
+        self.noted(sandbox::call(setup, call))
+    }
+
+    /// Asks once more what it says of itself.
+    ///
+    /// # Errors
+    ///
+    /// As [`Plugin::ollama`].
+    pub fn describe(&self) -> Result<Answer<Descriptor>, CallError> {
+        let deadline = self.engine().limits().describe_deadline;
+        sandbox::call(Setup { deadline, ..self.setup(0, Arc::new(NoRows)) }, abi::Describe)
     }
 
     /// Makes one `describe` call on this thread; for measuring what a sandbox costs.
@@ -298,11 +332,26 @@ impl Plugin {
         dataset: Arc<dyn DatasetView>,
     ) -> Result<Answer<C::Output>, CallError> {
         self.has::<C>(ability)?;
-        sandbox::call(self.setup(job.seed, dataset), call)
+        self.noted(sandbox::call(self.setup(job.seed, dataset), call))
     }
 
+    /// Whether a call may be made at all.
     fn has<C: abi::Call>(&self, ability: Ability) -> Result<(), CallError> {
-        if self.can(ability) { Ok(()) } else { Err(self.error::<C>(Stopped::NotSupported)) }
+        if !self.can(ability) {
+            return Err(self.error::<C>(Stopped::NotSupported));
+        }
+        match self.quarantine() {
+            Some(quarantine) => Err(self.error::<C>(Stopped::Quarantined(quarantine.clone()))),
+            None => Ok(()),
+        }
+    }
+
+    /// Notes how a call ended, and says so if it was one failure too many.
+    fn noted<T>(&self, outcome: Result<T, CallError>) -> Result<T, CallError> {
+        if let Some(quarantine) = self.health.note(&outcome) {
+            self.feed.send(Change::of(self, What::Quarantined(quarantine.clone())));
+        }
+        outcome
     }
 
     fn error<C: abi::Call>(&self, stopped: Stopped) -> CallError {
@@ -320,9 +369,9 @@ impl Plugin {
             Source::File(_) => Trust::Foreign,
         };
         let linked =
-            self.compiler.linked(bytes, self.digest(), Flavour::Timed, trust, &|| {}).map_err(|reason| {
-                Stopped::Host(format!("its code for transforming ({}) {reason}", size(self.size)))
-            })?;
+            self.compiler.linked(bytes, self.digest(), Flavour::Timed, trust, &|| {}, &self.cancel).map_err(
+                |reason| Stopped::Host(format!("its code for transforming ({}) {reason}", size(self.size))),
+            )?;
         Ok(Arc::clone(self.timed.get_or_init(|| linked.code)))
     }
 }

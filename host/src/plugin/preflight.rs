@@ -3,6 +3,7 @@
 use super::compile::{Compiler, Linked, Trust};
 use super::engine::Flavour;
 use super::method::NoRows;
+use super::process::Cancel;
 use super::rejection::Reason;
 use super::sandbox::{self, Identity, Setup};
 use super::{Ability, CallError, Digest, Plugin, Source, Stopped, abi, descriptor};
@@ -19,23 +20,25 @@ pub(super) struct Candidate<'a> {
     pub(super) digest: Digest,
     /// Where they come from.
     pub(super) source: Source,
-    /// The number that it gets.
-    pub(super) generation: u64,
+    /// Stops the preflight where that takes long.
+    pub(super) cancel: Cancel,
 }
 
 /// Checks a candidate: structure, imports, exports, what it says of itself, and for
-/// a file one small job for each ability that it claims.
+/// a file one small job for each ability that it claims. What comes of it has no
+/// generation yet.
 pub(super) fn run(
     compiler: &Arc<Compiler>,
     candidate: Candidate<'_>,
     before_compiling: &dyn Fn(),
 ) -> Result<Plugin, Reason> {
-    let Candidate { bytes, digest, source, generation } = candidate;
+    let Candidate { bytes, digest, source, cancel } = candidate;
     let trust = match source {
         Source::BuiltIn => Trust::BuiltIn,
         Source::File(_) => Trust::Foreign,
     };
-    let Linked { code, tier } = compiler.linked(bytes, digest, Flavour::Metered, trust, before_compiling)?;
+    let Linked { code, tier } =
+        compiler.linked(bytes, digest, Flavour::Metered, trust, before_compiling, &cancel)?;
     let limits = Arc::clone(compiler.engine.limits());
     let nameless = Identity {
         plugin: provisional_name(&source),
@@ -71,9 +74,12 @@ pub(super) fn run(
         size: bytes.len() as u64,
         abilities,
         source,
-        generation,
+        generation: 0,
         code,
         compiler: Arc::clone(compiler),
+        cancel,
+        health: Arc::default(),
+        feed: Arc::default(),
         bytes: keep.then(|| bytes.into()),
         timed: OnceLock::new(),
     };

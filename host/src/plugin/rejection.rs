@@ -1,5 +1,6 @@
 //! Why a plugin file is not used.
 
+use super::tier::Forbidden;
 use super::words::{self, printable, size, time};
 use super::{CallError, Digest};
 use crate::error::{Error, Kind};
@@ -29,6 +30,9 @@ pub enum Reason {
     /// It could not be read.
     #[error("cannot be read: {0}")]
     Unreadable(String),
+    /// It was written to while it was read.
+    #[error("changed while it was read")]
+    Changing,
     /// Not a regular file.
     #[error("is {0}, not a regular file")]
     NotAFile(&'static str),
@@ -108,6 +112,9 @@ pub enum Reason {
     /// An ability that it claims failed on a small job.
     #[error("claims an ability that fails on a small job with its own defaults: {0}")]
     Trial(CallError),
+    /// Its own golden cases failed.
+    #[error("does not do what its own cases say: {0}")]
+    Golden(String),
     /// Another file has the id.
     #[error("has the id `{id}`, which {} already has", .by.display())]
     IdTaken {
@@ -125,6 +132,12 @@ pub enum Reason {
     /// More files than are looked at.
     #[error("is one of more than {0} files in the directory; it was not looked at")]
     TooManyFiles(usize),
+}
+
+impl From<Forbidden> for Reason {
+    fn from(forbidden: Forbidden) -> Self {
+        Self::Import { import: printable(&forbidden.import, 256), why: forbidden.why, fix: forbidden.fix }
+    }
 }
 
 /// A budget of the compile worker.
@@ -160,6 +173,7 @@ impl Reason {
     pub fn rule(&self) -> &'static str {
         match self {
             Self::Unreadable(_) => "unreadable",
+            Self::Changing => "changing",
             Self::NotAFile(_) => "not-a-file",
             Self::TooBig { .. } => "file-size",
             Self::NotWasm(_) => "not-wasm",
@@ -178,6 +192,7 @@ impl Reason {
             Self::Shape(_) => "shape",
             Self::Describe(error) | Self::Trial(error) => error.stopped.rule(),
             Self::Descriptor(_) => "descriptor",
+            Self::Golden(_) => "golden",
             Self::IdTaken { .. } => "id-taken",
             Self::IdBuiltIn { .. } => "id-built-in",
             Self::TooManyFiles(_) => "too-many-files",
@@ -208,6 +223,8 @@ impl Reason {
             Self::Describe(error) | Self::Trial(error) if !error.output.is_empty() => {
                 format!("the plugin printed:\n{}", error.output)
             }
+            Self::Changing => "try again when whatever writes it is done".into(),
+            Self::Golden(_) => "run `tunesmith plugin test FILE`, which shows all of them".into(),
             Self::IdTaken { .. } => "rename one of them, or remove one file".into(),
             Self::IdBuiltIn { .. } => "give it another id, or allow overriding in the policy".into(),
             _ => return None,
@@ -238,6 +255,12 @@ impl From<Rejection> for Error {
             Some(hint) => error.hint(hint),
             None => error,
         }
+    }
+}
+
+impl From<Box<Rejection>> for Error {
+    fn from(rejection: Box<Rejection>) -> Self {
+        (*rejection).into()
     }
 }
 

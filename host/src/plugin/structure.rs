@@ -1,9 +1,9 @@
 //! The structural check of a foreign file, before anything is decoded or compiled:
 //! one pass over its sections that follows no reference and builds nothing.
 
-use super::StructureLimits;
 use super::rejection::{Reason, WORDS};
 use super::words::{count, printable, size};
+use super::{StructureLimits, tier};
 use wasmparser::{CanonicalFunction, CanonicalOption, Encoding, Parser, Payload};
 
 /// What a file is.
@@ -21,6 +21,23 @@ pub(super) struct Structure {
     pub(super) form: Form,
     /// The names that it imports at its outermost level.
     pub(super) imports: Vec<String>,
+}
+
+/// Whether a file may be decoded and compiled at all: its structure is within the
+/// limits, and it asks for nothing that plugins do not have.
+///
+/// # Errors
+/// Why not.
+pub fn admit(bytes: &[u8], limits: &StructureLimits) -> Result<(), Reason> {
+    let structure = check(bytes, limits)?;
+    // A core module's own imports are not yet the component's: the encoder drops
+    // marks and checks versions, so here only what it could never satisfy counts.
+    let imports = structure.imports.iter().map(String::as_str).filter(|import| {
+        structure.form == Form::Component
+            || !(import.contains("tunesmith:method/") || import.starts_with('['))
+    });
+    tier::of_imports(imports)?;
+    Ok(())
 }
 
 /// Checks a file's structure.

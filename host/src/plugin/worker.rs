@@ -1,9 +1,10 @@
 //! The compile worker: this program, started by itself with a hidden argument, to
 //! encode and compile one foreign file within limits that it sets for itself.
 //!
-//! It reads the file from standard input and writes compiled code to standard
-//! output, which is a file of the parent's. It has no environment, opens nothing,
-//! and dies with its parent.
+//! It reads the file from standard input, its length first, and writes compiled code
+//! to standard output, which is a file of the parent's. It has no environment, opens
+//! nothing, and dies with its parent. A parent that expects a file may start it early:
+//! it then waits for its input, ready to compile.
 
 use super::Limits;
 use super::engine::{Flavour, config};
@@ -25,7 +26,7 @@ pub(super) const NO_ROOM: i32 = 13;
 const MISUSED: i32 = 14;
 
 /// The arguments that the parent gives.
-pub(super) fn arguments(flavour: Flavour, limits: &Limits, length: usize) -> Vec<String> {
+pub(super) fn arguments(flavour: Flavour, limits: &Limits) -> Vec<String> {
     let compile = &limits.compile;
     // A limit of zero seconds would mean none.
     let cpu = compile.cpu.as_secs().max(1);
@@ -36,7 +37,6 @@ pub(super) fn arguments(flavour: Flavour, limits: &Limits, length: usize) -> Vec
         compile.memory.to_string(),
         compile.output.to_string(),
         limits.stack.to_string(),
-        length.to_string(),
         std::process::id().to_string(),
     ]
 }
@@ -58,17 +58,14 @@ fn run(mut arguments: impl Iterator<Item = String>) -> Result<(), (i32, String)>
     let flavour = arguments.next().and_then(|name| Flavour::named(&name)).ok_or_else(misused)?;
     let mut number = || arguments.next().and_then(|text| text.parse::<u64>().ok()).ok_or_else(misused);
     let (cpu, memory, output) = (number()?, number()?, number()?);
-    let (stack, length, parent) = (number()?, number()?, number()?);
+    let (stack, parent) = (number()?, number()?);
     confine(cpu, memory, output, parent).map_err(|error| (MISUSED, format!("cannot be limited: {error}")))?;
 
-    let mut bytes = Vec::new();
-    let read = std::io::stdin().lock().take(length).read_to_end(&mut bytes);
-    if read.is_err() || bytes.len() as u64 != length {
-        return Err((MISUSED, "the file was cut off on its way to the compile worker".into()));
-    }
     let limits = Limits { stack: usize::try_from(stack).map_err(|_| misused())?, ..Limits::default() };
     let engine = wasmtime::Engine::new(&config(flavour, &limits))
         .map_err(|error| (MISUSED, format!("no engine: {error:#}")))?;
+    let bytes =
+        input().map_err(|_| (MISUSED, "the file was cut off on its way to the compile worker".into()))?;
     let compiled = compile(&bytes, &engine).map_err(|failure| match failure {
         Failure::Encode(words) => (CANNOT_ENCODE, words),
         Failure::Compile(words) if is_async(&words) => (ASYNC, words),
@@ -78,6 +75,22 @@ fn run(mut arguments: impl Iterator<Item = String>) -> Result<(), (i32, String)>
     out.write_all(&compiled)
         .and_then(|()| out.flush())
         .map_err(|error| (NO_ROOM, format!("its code could not be written: {error}")))
+}
+
+/// What comes before the file: its length.
+pub(super) fn header(length: usize) -> [u8; 8] {
+    (length as u64).to_le_bytes()
+}
+
+/// Waits for the file, and reads it.
+fn input() -> std::io::Result<Vec<u8>> {
+    let mut input = std::io::stdin().lock();
+    let mut length = [0; 8];
+    input.read_exact(&mut length)?;
+    let length = u64::from_le_bytes(length);
+    let mut bytes = Vec::new();
+    input.take(length).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 == length { Ok(bytes) } else { Err(std::io::ErrorKind::UnexpectedEof.into()) }
 }
 
 /// Gives up what a compiler does not need.

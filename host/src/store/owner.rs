@@ -47,7 +47,7 @@ impl Identity {
     }
 
     /// Takes the lock if it is not held yet; whether it is new.
-    fn appear(&self) -> Result<bool, Error> {
+    pub(super) fn appear(&self) -> Result<bool, Error> {
         let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         if lock.is_some() {
             return Ok(false);
@@ -251,7 +251,8 @@ pub(super) async fn give_back_claim(tx: &mut Write, claim: &Claim) -> Result<boo
     give_back(tx, &claim.job, &claim.token).await
 }
 
-async fn beat(tx: &mut Write, store: &Store, now_ms: i64) -> Result<(), Error> {
+/// Notes that this process lives.
+pub(super) async fn beat(tx: &mut Write, store: &Store, now_ms: i64) -> Result<(), Error> {
     let me = &store.inner.owner;
     tx.execute(
         sqlx::query(
@@ -267,7 +268,7 @@ async fn beat(tx: &mut Write, store: &Store, now_ms: i64) -> Result<(), Error> {
 }
 
 /// Forgets owners that ended and own nothing.
-async fn sweep(tx: &mut Write, me: &Identity) -> Result<(), Error> {
+pub(super) async fn sweep(tx: &mut Write, me: &Identity) -> Result<(), Error> {
     let rows = tx
         .all(sqlx::query("SELECT token, EXISTS (SELECT 1 FROM jobs WHERE owner = token) AS owns FROM owners"))
         .await?;

@@ -1,15 +1,18 @@
 //! The history of the plugin directory, so that another shell can show it.
 
 use super::connection::Sync;
+use super::owner::{beat, sweep};
+use super::presence::{self, Presence};
 use super::{Error, Page, Store, page_size};
 use sqlx::Row as _;
+use std::collections::BTreeMap;
 
 /// The history keeps this many entries: months of ordinary use, and a build loop that
 /// reloads every few seconds does not fill the disk.
 const ENTRIES_KEPT: i64 = 10_000;
 
 /// Something that happened to a plugin.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct NewPluginEvent {
     /// When.
     pub at_ms: i64,
@@ -25,6 +28,12 @@ pub struct NewPluginEvent {
     pub action: String,
     /// What a person should know of it.
     pub message: String,
+    /// The generation that it is about, as the process that tells it numbers them.
+    pub generation: Option<u64>,
+    /// The plugin's tier.
+    pub tier: Option<String>,
+    /// The directory that is followed.
+    pub directory: Option<String>,
 }
 
 /// An entry of the history.
@@ -47,17 +56,35 @@ pub struct PluginEvent {
     pub action: String,
     /// What a person should know of it.
     pub message: String,
+    /// The generation that it is about, as the process that tells it numbers them.
+    pub generation: Option<u64>,
+    /// The plugin's tier.
+    pub tier: Option<String>,
+    /// The directory that is followed.
+    pub directory: Option<String>,
+    /// The process that it happened in.
+    pub pid: u32,
+    /// Whether that process is still there.
+    pub alive: bool,
 }
 
 impl Store {
-    /// Adds to the plugin history; the oldest entries beyond 10,000 go.
+    /// Adds to the plugin history; the oldest entries beyond 10,000 go. As long as this
+    /// process has the store open, they say that it is alive.
     pub async fn append_plugin_history(&self, entries: &[NewPluginEvent]) -> Result<(), Error> {
+        let me = &self.inner.owner;
+        let is_new = me.appear()?;
         let mut tx = self.inner.write(Sync::Batch).await?;
+        beat(&mut tx, self, self.now_ms()).await?;
+        if is_new {
+            sweep(&mut tx, me).await?;
+        }
         for entry in entries {
             tx.execute(
                 sqlx::query(
-                    "INSERT INTO plugin_history (at_ms, plugin, version, sha256, file, action, message)
-                     VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    "INSERT INTO plugin_history (at_ms, plugin, version, sha256, file, action, message,
+                         generation, tier, directory, pid, owner)
+                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 )
                 .bind(entry.at_ms)
                 .bind(&entry.plugin)
@@ -65,7 +92,12 @@ impl Store {
                 .bind(entry.sha256.clone())
                 .bind(entry.file.clone())
                 .bind(&entry.action)
-                .bind(self.redactor().text(&entry.message)),
+                .bind(self.redactor().text(&entry.message))
+                .bind(entry.generation.and_then(|generation| i64::try_from(generation).ok()))
+                .bind(entry.tier.clone())
+                .bind(entry.directory.clone())
+                .bind(i64::from(std::process::id()))
+                .bind(&me.token),
             )
             .await?;
         }
@@ -100,7 +132,13 @@ impl Store {
             )
             .await?;
         let mut entries = Vec::with_capacity(rows.len());
+        let mut present: BTreeMap<String, bool> = BTreeMap::new();
         for row in rows {
+            let owner: String = row.try_get("owner")?;
+            let alive = *present.entry(owner).or_insert_with_key(|owner| {
+                *owner == self.inner.owner.token
+                    || presence::look(&self.inner.owner.directory, owner) == Presence::Alive
+            });
             entries.push(PluginEvent {
                 seq: row.try_get("seq")?,
                 at_ms: row.try_get("at_ms")?,
@@ -110,6 +148,13 @@ impl Store {
                 file: row.try_get("file")?,
                 action: row.try_get("action")?,
                 message: row.try_get("message")?,
+                generation: row
+                    .try_get::<Option<i64>, _>("generation")?
+                    .and_then(|generation| u64::try_from(generation).ok()),
+                tier: row.try_get("tier")?,
+                directory: row.try_get("directory")?,
+                pid: u32::try_from(row.try_get::<i64, _>("pid")?).unwrap_or_default(),
+                alive,
             });
         }
         Ok(Page::of(entries, size, |entry: &PluginEvent| entry.seq))

@@ -53,9 +53,11 @@ impl Place {
             engine: Arc::new(Engine::new(self.limits.clone()).unwrap()),
             built_ins: vec![],
             directory: Some(self.plugins()),
+            directory_may_be_missing: false,
             override_built_ins: false,
             cache: Some(self.cache()),
             worker: worker(),
+            golden: None,
             on_event: Arc::new(move |event| events.lock().unwrap().push(event.clone())),
         }
     }

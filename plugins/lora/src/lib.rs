@@ -21,6 +21,9 @@ const MOST_DROPOUT: f64 = 0.99;
 /// At most this many names of layers; architectures have about seven kinds.
 const MOST_TARGETS: u32 = 64;
 
+/// Bytes of such a name, with its path; as the trainer has it.
+const LONGEST_TARGET: usize = 96;
+
 /// Examples on Ollama: several of each task, and few enough to keep requests fast.
 const MOST_EXAMPLES: u32 = 16;
 
@@ -133,8 +136,24 @@ fn target_modules(job: &Job) -> Result<Value, Refusal> {
             "is empty; name layers such as q_proj, or leave it out for all linear layers",
         )),
         [all] if all == "all-linear" => Ok("all-linear".into()),
-        _ => Ok(Value::Texts(names)),
+        _ => match names.iter().enumerate().find(|(n, name)| !is_layer(name) || names[..*n].contains(name)) {
+            None => Ok(Value::Texts(names)),
+            Some((n, name)) => Err(Refusal::setting(
+                "target_modules",
+                if is_layer(name) {
+                    format!("names {name} twice")
+                } else {
+                    format!("has a {}. name that no layer has; use names such as q_proj", n + 1)
+                },
+            )),
+        },
     }
+}
+
+/// Whether a layer can be called that, perhaps with its path.
+fn is_layer(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    name != "all-linear" && (1..=LONGEST_TARGET).contains(&name.len()) && name.chars().all(fits)
 }
 
 #[cfg(test)]

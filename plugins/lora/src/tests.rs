@@ -144,3 +144,15 @@ fn a_dataset_without_plain_conversations_is_refused_on_ollama() {
         "{refusal:?}"
     );
 }
+
+#[test]
+fn names_that_no_layer_has_are_refused_not_passed_on() {
+    for names in [["q_proj", "../x"], ["q_proj", ""], ["q_proj", "all-linear"], ["q_proj", "q_proj"]] {
+        let job = JobBuilder::of::<Lora>().given("target_modules", names).build();
+        let refusal = Lora::plan_training(&job, &TestDataset::new());
+        assert!(
+            matches!(&refusal, Err(Refusal::InvalidSetting(setting)) if setting.name == "target_modules"),
+            "{names:?}: {refusal:?}"
+        );
+    }
+}

@@ -161,3 +161,16 @@ pub fn describes(wasm: &[u8], way: &str) -> io::Result<Vec<u8>> {
     wasm[way_place..way_place + way.len()].copy_from_slice(way.as_bytes());
     Ok(wasm)
 }
+
+/// The same module with other bytes: with a custom section that nobody reads.
+pub fn variant(wasm: &[u8], tag: &str) -> Vec<u8> {
+    const NAME: &[u8] = b"variant";
+    let tag = tag.as_bytes();
+    // One byte each for the length of the name and of the section.
+    assert!(tag.len() < 100, "the tag is too long for a section of one length byte");
+    let mut wasm = wasm.to_vec();
+    wasm.extend([0, (1 + NAME.len() + tag.len()) as u8, NAME.len() as u8]);
+    wasm.extend(NAME);
+    wasm.extend(tag);
+    wasm
+}

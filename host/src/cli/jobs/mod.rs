@@ -1,13 +1,16 @@
 //! `tunesmith jobs`: what became of jobs, and steering them from any shell.
 
+mod carry;
+mod follow;
 mod list;
 mod remove;
 mod show;
+mod steer;
 
 use super::Output;
-use super::operator::Operator;
+use super::operator::{Operator, OperatorArgs};
 use crate::error::{Error, Kind};
-use crate::store::{Job, State, Store};
+use crate::store::{Ask, Job, State, Store};
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use serde_json::{Value, json};
 
@@ -18,6 +21,16 @@ pub enum Command {
     List(list::Args),
     /// Show a job: facts, events, what it made, and its loss curve
     Show(show::Args),
+    /// Show what happens to a job until it is over
+    Follow(follow::Args),
+    /// Cancel jobs, at the service too
+    Cancel(steer::AskArgs),
+    /// Pause jobs at the service (OpenAI; what is trained so far is kept and billed)
+    Pause(steer::AskArgs),
+    /// Carry on with a job that is paused, was detached or was interrupted
+    Resume(steer::ResumeArgs),
+    /// Try a failed or cancelled job again
+    Retry(steer::RetryArgs),
     /// Forget jobs that are over or were never begun; what they made stays
     Remove(remove::Args),
 }
@@ -28,16 +41,30 @@ impl Command {
         match self {
             Self::List(args) => args.json,
             Self::Show(args) => args.json,
+            Self::Follow(args) => args.json,
+            Self::Cancel(args) | Self::Pause(args) => args.json,
+            Self::Resume(args) => args.json,
+            Self::Retry(args) => args.json,
             Self::Remove(args) => args.json,
         }
     }
 }
 
 /// Runs the command.
-pub fn run(command: &Command, operator: &Operator, output: &mut Output) -> Result<(), Error> {
+pub fn run(
+    command: &Command,
+    operator: &Operator,
+    given: &OperatorArgs,
+    output: &mut Output,
+) -> Result<(), Error> {
     match command {
         Command::List(args) => list::run(args, operator, output),
         Command::Show(args) => show::run(args, operator, output),
+        Command::Follow(args) => follow::run(args, operator, given, output),
+        Command::Cancel(args) => steer::ask(args, Ask::Cancel, operator, given, output),
+        Command::Pause(args) => steer::ask(args, Ask::Pause, operator, given, output),
+        Command::Resume(args) => steer::resume(args, operator, given, output),
+        Command::Retry(args) => steer::retry(args, operator, given, output),
         Command::Remove(args) => remove::run(args, operator, output),
     }
 }

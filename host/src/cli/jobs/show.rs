@@ -7,6 +7,7 @@ use super::super::style::{ERROR, FAINT, HEADING, HINT, WARNING, state};
 use super::super::{Operator, Output, runtime};
 use crate::cli::dataset::size;
 use crate::error::{Error, Kind};
+use crate::job::execute::{self, Outcome};
 use crate::provider::text::visible;
 use crate::store::{
     Artifact, Attempt, Checkpoint, Event, EventKind, Job, JobId, LONGEST_PAGE, Level, MetricPoint, Model,
@@ -49,6 +50,7 @@ struct Shown {
     metrics: Vec<MetricPoint>,
     checkpoints: Vec<Checkpoint>,
     models: Vec<Model>,
+    outcome: Option<Outcome>,
     artifacts: Vec<Artifact>,
     plan: Plan,
 }
@@ -106,6 +108,8 @@ async fn read(store: &Store, job: Job, attempt: Option<u32>) -> Result<Shown, Er
         metrics: metrics(store, &job.id, attempt).await?,
         checkpoints: store.checkpoints(&job.id).await?,
         models: store.models(&filter, None, LONGEST_PAGE).await?.items,
+        // The plan of another version may not be readable; the rest is.
+        outcome: execute::outcome(store, &job).await.unwrap_or_default(),
         artifacts: store.artifacts(&job.id).await?,
         plan: store.plan(&job.id).await?,
         job,
@@ -165,6 +169,7 @@ impl Shown {
             "metrics": { "attempt": self.attempt, "points": metrics },
             "checkpoints": checkpoints,
             "models": self.models,
+            "outcome": self.outcome,
             "artifacts": self.artifacts,
             "plan": {
                 "digest": self.plan.digest,
@@ -281,6 +286,14 @@ impl Shown {
                 (None, None) => "",
             };
             let _ = writeln!(out, "  {}  {}; {verified}{gone}", visible(&model.name), visible(&model.made));
+        }
+        let Some(outcome) = &self.outcome else { return };
+        let _ = writeln!(out, "  {}", visible(&outcome.sentence));
+        for note in &outcome.notes {
+            let _ = writeln!(out, "  {FAINT}checked{FAINT:#}  {}", visible(note));
+        }
+        if let Some(command) = &outcome.try_it {
+            let _ = writeln!(out, "  {FAINT}try it{FAINT:#}   {}", visible(command));
         }
     }
 

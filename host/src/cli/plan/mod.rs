@@ -1,13 +1,17 @@
 //! `tunesmith plan`: what a job would do; touches nothing.
 
+mod difference;
 mod text;
+mod watch;
 
+use super::watch::Paths;
 use super::{Operator, Output, registry};
 use crate::error::{Error, Kind};
-use crate::job::plan::{self, Context};
+use crate::job::plan::{self, Context, Planned};
 use crate::job::spec::{DatasetRef, MAX_NAME_CHARS, Overrides, Spec, SpecError};
 use crate::job::verify::{self, Verified};
 use crate::job::{artifacts, lock, nearest};
+use crate::plugin::Registry;
 use crate::provider::openai::PriceTable;
 use crate::provider::{Date, Provider};
 use serde_json::json;
@@ -56,9 +60,19 @@ pub struct Args {
     #[arg(long, value_name = "PLAN", conflicts_with = "out")]
     verify: Option<PathBuf>,
 
-    /// Print one JSON object
+    /// Print one JSON object; with --watch, one a line
     #[arg(long)]
     pub(super) json: bool,
+
+    /// Plan again whenever the job, its dataset or a plugin changes, and show what that
+    /// changed, until Ctrl-C
+    #[arg(long, conflicts_with_all = ["lock", "verify"])]
+    watch: bool,
+
+    /// Look at the plugin directory from time to time in place of waiting to be told: for
+    /// network and container mounts
+    #[arg(long, requires = "watch")]
+    poll: bool,
 
     /// The day of planning, which decides the notes on closing dates
     #[arg(long, value_name = "YYYY-MM-DD", hide = true)]
@@ -70,42 +84,14 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Error> {
-    let overrides = Overrides { provider: args.provider, settings: args.set.clone() };
-    let spec = Spec::load(&args.job, &overrides)?;
-    let dataset = dataset_path(&spec, args, operator)?;
-    let prices = price_table(args.prices.as_deref())?;
-    let registry = args.registry.load(operator, output)?;
-    let snapshot = registry.snapshot();
-    let plugin = snapshot.get(&spec.method).ok_or_else(|| {
-        let mut error = registry::unknown(&spec.method, snapshot.methods().map(|plugin| plugin.id()));
-        error.message = format!("{}: method: {}", spec.method_place, error.message);
-        error
-    })?;
-    let transform = registry::transform(&spec, &snapshot)?;
-    let engine = registry.engine();
-    let parts = lock::Parts { plugin, transform, limits: engine.limits(), prices: &prices };
-    if args.locked {
-        lock::require(&args.job, &parts)?;
+    if args.watch {
+        return watch::run(args, operator, output);
     }
-    let today = args.today.map_or_else(today, Ok)?;
-    let validation = spec.validation_path(&args.job);
-    let context = Context::new(plugin, today, &prices)
-        .policy(&operator.config().policy)
-        .transform(transform)
-        .validation(validation.as_deref())
-        .cache(Some(operator.cache()))
-        .progress(super::dataset::progress(output));
-    let planned = plan::plan(&spec, &dataset, context)?;
+    let inputs = Inputs::of(args, operator, &mut Paths::default())?;
+    let registry = args.registry.load(operator, output)?;
+    let Attempt { planned, written } = attempt(args, operator, &inputs, &registry, output)?;
     if let Some(stored) = &args.verify {
         return verified(&verify::verify(stored, &planned)?, stored, args.json, output);
-    }
-    let mut written = match &args.out {
-        None => Vec::new(),
-        Some(folder) => artifacts::write(folder, &planned.artifacts())
-            .map_err(|error| Error::new(Kind::Failed, error.to_string()))?,
-    };
-    if args.lock {
-        written.push(lock::write(&args.job, &parts)?);
     }
     if args.json {
         output.json(&json!({
@@ -120,6 +106,77 @@ pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), 
     Ok(())
 }
 
+/// What a plan is made from, besides methods.
+struct Inputs {
+    spec: Spec,
+    dataset: PathBuf,
+    validation: Option<PathBuf>,
+    prices: PriceTable,
+}
+
+impl Inputs {
+    /// Reads job and prices. `files` gets those that decide the plan, as far as they are
+    /// known when something is wrong.
+    fn of(args: &Args, operator: &Operator, files: &mut Paths) -> Result<Self, Error> {
+        files.follow(&args.job);
+        if let Some(prices) = &args.prices {
+            files.follow(prices);
+        }
+        let overrides = Overrides { provider: args.provider, settings: args.set.clone() };
+        let spec = Spec::load(&args.job, &overrides)?;
+        let dataset = dataset_path(&spec, &args.job, &args.datasets, operator)?;
+        files.follow(&dataset);
+        let validation = spec.validation_path(&args.job);
+        if let Some(validation) = &validation {
+            files.follow(validation);
+        }
+        let prices = price_table(args.prices.as_deref())?;
+        Ok(Self { spec, dataset, validation, prices })
+    }
+}
+
+/// A plan, and the files that it was written to.
+struct Attempt {
+    planned: Planned,
+    written: Vec<PathBuf>,
+}
+
+/// Plans once, by the methods of this moment.
+fn attempt(
+    args: &Args,
+    operator: &Operator,
+    inputs: &Inputs,
+    registry: &Registry,
+    output: &Output,
+) -> Result<Attempt, Error> {
+    let Inputs { spec, dataset, validation, prices } = inputs;
+    let snapshot = registry.snapshot();
+    let plugin = registry::method(&snapshot, spec)?;
+    let transform = registry::transform(spec, &snapshot)?;
+    let engine = registry.engine();
+    let parts = lock::Parts { plugin, transform, limits: engine.limits(), prices };
+    if args.locked {
+        lock::require(&args.job, &parts)?;
+    }
+    let today = args.today.map_or_else(today, Ok)?;
+    let context = Context::new(plugin, today, prices)
+        .policy(&operator.config().policy)
+        .transform(transform)
+        .validation(validation.as_deref())
+        .cache(Some(operator.cache()))
+        .progress(super::dataset::progress(output));
+    let planned = plan::plan(spec, dataset, context)?;
+    let mut written = match &args.out {
+        None => Vec::new(),
+        Some(folder) => artifacts::write(folder, &planned.artifacts())
+            .map_err(|error| Error::new(Kind::Failed, error.to_string()))?,
+    };
+    if args.lock {
+        written.push(lock::write(&args.job, &parts)?);
+    }
+    Ok(Attempt { planned, written })
+}
+
 /// Shows what came of comparing; a plan that differs is a failure.
 fn verified(verified: &Verified, stored: &Path, json: bool, output: &mut Output) -> Result<(), Error> {
     if json {
@@ -130,15 +187,21 @@ fn verified(verified: &Verified, stored: &Path, json: bool, output: &mut Output)
     if verified.same { Ok(()) } else { Err(Error::silent(Kind::Failed)) }
 }
 
-fn dataset_path(spec: &Spec, args: &Args, operator: &Operator) -> Result<PathBuf, Error> {
+/// Where a job's dataset is.
+pub(super) fn dataset_path(
+    spec: &Spec,
+    job: &Path,
+    datasets: &[(String, PathBuf)],
+    operator: &Operator,
+) -> Result<PathBuf, Error> {
     match &spec.dataset {
-        DatasetRef::Path(path) => Ok(args.job.parent().unwrap_or(Path::new("")).join(path)),
+        DatasetRef::Path(path) => Ok(job.parent().unwrap_or(Path::new("")).join(path)),
         DatasetRef::Id(id) => {
-            let given = args.datasets.iter().find(|(known, _)| known == id);
+            let given = datasets.iter().find(|(known, _)| known == id);
             given.map(|(_, path)| path.clone()).or_else(|| operator.dataset(id)).ok_or_else(|| {
                 let file = operator.datasets().join(format!("{id}.jsonl"));
                 let error = Error::new(Kind::Invalid, format!("dataset {id:?} is not known"));
-                match nearest(args.datasets.iter().map(|(known, _)| known.as_str()), id) {
+                match nearest(datasets.iter().map(|(known, _)| known.as_str()), id) {
                     Some(near) => error.hint(format!("did you mean {near:?}?")),
                     None => error.hint(format!(
                         "say where it is: --dataset {id}=PATH; or put it at {}",
@@ -150,7 +213,8 @@ fn dataset_path(spec: &Spec, args: &Args, operator: &Operator) -> Result<PathBuf
     }
 }
 
-fn price_table(path: Option<&Path>) -> Result<PriceTable, Error> {
+/// The price table of a file, or the built-in one.
+pub(super) fn price_table(path: Option<&Path>) -> Result<PriceTable, Error> {
     let Some(path) = path else { return Ok(PriceTable::built_in()) };
     let invalid = |reason: &dyn std::fmt::Display| {
         Error::new(Kind::Invalid, format!("the price table {}: {reason}", path.display()))
@@ -159,7 +223,8 @@ fn price_table(path: Option<&Path>) -> Result<PriceTable, Error> {
     PriceTable::parse(&text).map_err(|error| invalid(&error))
 }
 
-fn today() -> Result<Date, Error> {
+/// The day, by this machine's clock.
+pub(super) fn today() -> Result<Date, Error> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).ok();
     since.and_then(|since| Date::from_unix_seconds(since.as_secs())).ok_or_else(|| {
         Error::new(Kind::Failed, "this machine's clock shows no date of the calendar")
@@ -177,7 +242,8 @@ pub(super) fn setting(text: &str) -> Result<(String, serde_json::Value), String>
     Ok((name.to_owned(), value))
 }
 
-fn dataset(text: &str) -> Result<(String, PathBuf), String> {
+/// Parses `ID=PATH`.
+pub(super) fn dataset(text: &str) -> Result<(String, PathBuf), String> {
     match text.split_once('=') {
         Some((id, path)) if !id.is_empty() && !path.is_empty() => Ok((id.to_owned(), path.into())),
         _ => Err("write it as ID=PATH".into()),

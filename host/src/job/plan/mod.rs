@@ -14,6 +14,7 @@ mod prepare;
 
 pub use error::PlanError;
 pub use local::LocalPlan;
+pub use obey::breaches;
 pub use ollama::{ModelfileArtifact, OllamaPlan};
 pub use openai::{OpenAiPlan, TrainingFile};
 pub use prepare::{BatchError, PreparedFile, TransformFacts, TransformRun, Uploads, batch};
@@ -176,6 +177,7 @@ pub struct Context<'a> {
     today: Date,
     prices: &'a PriceTable,
     cache: Option<&'a Path>,
+    temporary: Option<&'a Path>,
     progress: Option<dataset::OnProgress>,
     cancel: Option<Arc<AtomicBool>>,
     policy: Option<&'a Policy>,
@@ -192,6 +194,7 @@ impl<'a> Context<'a> {
             today,
             prices,
             cache: None,
+            temporary: None,
             progress: None,
             cancel: None,
             policy: None,
@@ -218,6 +221,12 @@ impl<'a> Context<'a> {
         Self { cache, ..self }
     }
 
+    /// With a folder for temporary files in place of the system's.
+    #[must_use]
+    pub fn temporary(self, temporary: Option<&'a Path>) -> Self {
+        Self { temporary, ..self }
+    }
+
     /// With somebody who watches how far reading the dataset is.
     #[must_use]
     pub fn progress(self, progress: Option<dataset::OnProgress>) -> Self {
@@ -240,6 +249,7 @@ impl<'a> Context<'a> {
         dataset::Options {
             rules,
             cache: self.cache.map(|cache| cache.join("datasets")),
+            temporary: self.temporary.map(Path::to_owned),
             progress: self.progress.clone(),
             cancel: self.cancel.clone(),
             ..dataset::Options::default()
@@ -262,7 +272,7 @@ pub fn ability(provider: Provider) -> Ability {
 }
 
 /// What a dataset is checked against, and by which tokenizer it is counted.
-fn dataset_rules(spec: &Spec) -> (Rules, Tokenizer) {
+pub(crate) fn dataset_rules(spec: &Spec) -> (Rules, Tokenizer) {
     match spec.provider {
         Provider::Ollama => (Rules::new(Target::Ollama, None), Tokenizer::Cautious),
         Provider::Local => (Rules::new(Target::Local, None), Tokenizer::Cautious),
@@ -448,7 +458,8 @@ impl Part<'_> {
     }
 }
 
-fn seed(settings: &[JobSetting]) -> u32 {
+/// The seed of a job: the common setting `seed`, otherwise [`DEFAULT_SEED`].
+pub fn seed(settings: &[JobSetting]) -> u32 {
     settings
         .iter()
         .find(|setting| setting.name == "seed")

@@ -2,7 +2,7 @@
 
 use super::{Config, Context, PlanError, Spec};
 use crate::dataset::Dataset;
-use crate::policy::{Checked, Policy};
+use crate::policy::{Breach, Checked, Policy};
 use crate::provider::ollama::ParameterValue;
 use std::path::Path;
 
@@ -35,17 +35,24 @@ pub(super) fn dataset(context: &Context<'_>, dataset: &Dataset) -> Result<(), Pl
 
 /// What the provider would be asked.
 pub(super) fn config(context: &Context<'_>, config: &Config) -> Result<(), PlanError> {
-    ask(context, |policy| match config {
-        Config::Ollama(config) => {
-            policy.context_window(config.baked.context_window.tokens)?;
+    let first = context.policy.and_then(|policy| breaches(policy, config).into_iter().next());
+    first.map_or(Ok(()), |breach| Err(PlanError::Policy(Box::new(breach))))
+}
+
+/// Everything in a config that the policy does not allow.
+pub fn breaches(policy: &Policy, config: &Config) -> Vec<Breach> {
+    let checks = match config {
+        Config::Ollama(config) => vec![
+            policy.context_window(config.baked.context_window.tokens),
             match config.baked.parameters.get("num_predict") {
                 Some(ParameterValue::Integer(tokens)) => policy.answer(*tokens),
                 _ => Ok(()),
-            }
-        }
-        Config::OpenAi(config) => policy.cost(&config.cost.cost),
-        Config::Local(_) => Ok(()),
-    })
+            },
+        ],
+        Config::OpenAi(config) => vec![policy.cost(&config.cost.cost)],
+        Config::Local(_) => Vec::new(),
+    };
+    checks.into_iter().filter_map(Result::err).collect()
 }
 
 fn ask(context: &Context<'_>, question: impl FnOnce(&Policy) -> Checked) -> Result<(), PlanError> {

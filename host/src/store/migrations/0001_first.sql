@@ -190,6 +190,12 @@ CREATE TABLE plugin_history (
     sha256  TEXT,
     file    TEXT,
     action  TEXT NOT NULL,
-    message TEXT NOT NULL
+    message TEXT NOT NULL,
+    -- Of the process that it happened in, which numbers its generations itself.
+    generation INTEGER,
+    tier       TEXT,
+    directory  TEXT,
+    pid        INTEGER NOT NULL,
+    owner      TEXT NOT NULL
 ) STRICT;
 CREATE INDEX plugin_history_by_plugin ON plugin_history (plugin, seq);

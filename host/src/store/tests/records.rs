@@ -185,6 +185,9 @@ async fn the_plugin_history_is_kept_in_order() {
         file: Some("x.wasm".into()),
         action: action.into(),
         message: "m".into(),
+        generation: Some(7),
+        tier: Some("pure".into()),
+        directory: Some("/plugins".into()),
     };
     store
         .append_plugin_history(&[entry("a", "loaded"), entry("b", "loaded"), entry("a", "removed")])
@@ -194,10 +197,18 @@ async fn the_plugin_history_is_kept_in_order() {
     assert_eq!(page.items.iter().map(|e| e.action.as_str()).collect::<Vec<_>>(), ["removed", "loaded"]);
     let page = store.plugin_history(None, page.next, 2).await.unwrap();
     assert_eq!(page.items[0].plugin, "a");
+    assert_eq!((page.items[0].generation, page.items[0].tier.as_deref()), (Some(7), Some("pure")));
+    assert!(page.items[0].alive, "this process tells it");
+    let other = fixture.open().await;
+    assert!(other.plugin_history(None, None, 1).await.unwrap().items[0].alive, "so another one sees");
     assert_eq!(store.plugin_history(Some("b"), None, 10).await.unwrap().items.len(), 1);
     let many = vec![entry("c", "loaded"); 10_000];
     store.append_plugin_history(&many).await.unwrap();
     assert!(store.plugin_history(Some("a"), None, 10).await.unwrap().items.is_empty(), "the oldest went");
+    // Another identity of this store, as another process has: this one is gone for it.
+    store.close().await;
+    drop(store);
+    assert!(!other.plugin_history(None, None, 1).await.unwrap().items[0].alive);
 }
 
 #[tokio::test]
@@ -233,6 +244,7 @@ async fn a_key_that_a_service_echoes_is_in_no_file() {
         file: None,
         action: "rejected".into(),
         message: echoed,
+        ..NewPluginEvent::default()
     };
     store.append_plugin_history(&[entry]).await.unwrap();
     let said = store.job(job.id.as_str()).await.unwrap().reason.unwrap();

@@ -257,7 +257,12 @@ fn is_exchange(example: &Example) -> bool {
     let turns: Vec<_> = turns.collect();
     turns.first().is_some_and(|message| message.role == Role::User)
         && turns.last().is_some_and(|message| message.role == Role::Assistant)
-        && turns.iter().all(|message| message.role != Role::System && !message.content.is_empty())
+        && turns.iter().all(|message| message.role != Role::System && !is_blank(&message.content))
+}
+
+/// Whether a text says nothing, which the host does not take for an answer.
+fn is_blank(text: &str) -> bool {
+    text.chars().all(char::is_whitespace)
 }
 
 fn examples_note(rows: &[Row], overview: &Overview, room: u32) -> String {

@@ -70,7 +70,14 @@ impl exports::tunesmith::method::method::Guest for Describes {
             "twice" => settings.extend([setting("rank", integer(), None), setting("rank", integer(), None)]),
             "default-out-of-range" => settings.push(setting("rank", integer(), Some(Value::Integer(0)))),
             "nan-range" => settings.push(setting("scale", number(f64::NAN, 1.0), None)),
-            _ => {}
+            // Not wrong: other plugins, for the tests of reloading.
+            way => {
+                if let Some(id) = way.strip_prefix("id=") {
+                    descriptor.id = id.into();
+                } else if let Some(number) = way.strip_prefix("v=") {
+                    descriptor.version = format!("0.1.{number}");
+                }
+            }
         }
         descriptor
     }
@@ -84,7 +91,8 @@ impl exports::tunesmith::method::ollama::Guest for Describes {
         if way() == "refuses-all" {
             return Err(Refusal::Other("not today".into()));
         }
-        Ok(OllamaConfig { system: None, shots: vec![], parameters: vec![], notes: vec![] })
+        let notes = if way().starts_with("v=") { vec![way()] } else { vec![] };
+        Ok(OllamaConfig { system: None, shots: vec![], parameters: vec![], notes })
     }
 }
 

@@ -364,9 +364,14 @@ impl ApiError {
                 "another program may have the port: set OLLAMA_HOST (or ollama.host in config.toml) to Ollama's \
                  address, usually 127.0.0.1:11434",
             ),
+            ErrorKind::Forbidden if matches!(self.status, Some(401 | 407)) => own(
+                "Ollama itself asks for no key: another program may have the port, or a proxy in front of Ollama asks \
+                 for one; set OLLAMA_HOST (or ollama.host in config.toml) to Ollama's own address, usually \
+                 127.0.0.1:11434",
+            ),
             ErrorKind::Forbidden => own(
-                "Ollama itself asks for no key: a proxy in front of it may, or the name in OLLAMA_HOST is one that \
-                 Ollama does not accept; use its IP address",
+                "the name in OLLAMA_HOST may be one that Ollama does not accept: use its IP address; or a proxy in front \
+                 of it keeps this machine out",
             ),
             ErrorKind::TooOld => own("update Ollama to 0.5.5 or later (https://ollama.com/download)"),
             ErrorKind::MissingModel => own("`ollama list` shows what is there"),
@@ -375,10 +380,12 @@ impl ApiError {
             ErrorKind::Remote => own("take a base model that is on the server: `ollama list` shows them"),
             ErrorKind::WouldPull => own("pull the base model first, or run with --pull"),
             ErrorKind::Busy => own("wait until its other requests are done, then `tunesmith jobs resume`"),
-            ErrorKind::Context => own("give a larger contextWindow in the job's settings, or fewer examples"),
-            ErrorKind::Memory => {
-                own("take a smaller base model, or give a smaller contextWindow in the job's settings")
+            ErrorKind::Context => {
+                own("set a larger context_window among the job's hyperparameters, or fewer examples")
             }
+            ErrorKind::Memory => own(
+                "take a smaller base model, or set a smaller context_window among the job's hyperparameters",
+            ),
             ErrorKind::NoSpace => {
                 own("free space there (`ollama rm` a model that is not needed), then run again")
             }

@@ -368,14 +368,16 @@ impl ApiError {
                  or `--emulate` to try it"
                     .to_owned(),
             ],
-            ErrorKind::Closed | ErrorKind::NotFound if !self.openai && self.operation.is_fine_tuning() => own(
-                "this service may not offer fine-tuning, or not to this account; the base URL usually ends in /v1",
-            ),
+            ErrorKind::Closed | ErrorKind::NotFound if !self.openai && self.operation.is_fine_tuning() => vec![
+                "this service may not offer fine-tuning, or not to this account; the base URL usually ends in /v1"
+                    .to_owned(),
+                "what works without it: the same job with `--provider ollama`, or `--emulate` to try it".to_owned(),
+            ],
             ErrorKind::Forbidden => own("the key's project may lack this permission: use another key or project"),
             ErrorKind::UnknownModel => {
                 own("check the name; a model that was shut down is gone, with its fine-tunes (`tunesmith doctor`)")
             }
-            ErrorKind::Quota => own("add credit to the account, then `tunesmith jobs retry`; waiting does not help"),
+            ErrorKind::Quota => own("add credit to the account; waiting does not help"),
             ErrorKind::RateLimited => own(
                 "wait, then `tunesmith jobs resume`; openai.requests_per_second in config.toml sets a slower pace",
             ),

@@ -10,6 +10,10 @@ use std::time::Duration;
 /// minute, which outlasts a restart of a service.
 const MOST_RETRIES: u32 = 5;
 
+/// Where nothing listens, two seconds are enough to outlast a hiccup: longer only keeps
+/// the user from reading that the service is not there.
+const MOST_REFUSED: u32 = 2;
+
 /// What sending an operation twice would do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Policy {
@@ -40,7 +44,8 @@ pub(super) enum Next {
 impl Policy {
     /// Decides after a failure; `retries` were made so far, `chance` is from 0 to 1.
     pub(super) fn next(self, error: &ApiError, retries: u32, chance: f64) -> Next {
-        if retries >= MOST_RETRIES || !self.may_repeat(error) {
+        let most = if error.kind == ErrorKind::Refused { MOST_REFUSED } else { MOST_RETRIES };
+        if retries >= most || !self.may_repeat(error) {
             return Next::Stop;
         }
         let asked = error.retry_after;

@@ -1,0 +1,83 @@
+//! From a job file to a plan that can be carried out, more than once with the same
+//! result.
+
+use super::Args;
+use crate::cli::operator::Operator;
+use crate::cli::{Output, plan as plan_command, registry};
+use crate::error::{Error, Kind};
+use crate::job::execute::Submission;
+use crate::job::lock;
+use crate::job::plan::{self, Context};
+use crate::job::spec::{Overrides, Spec};
+use crate::plugin::Registry;
+use crate::provider::Date;
+use crate::provider::openai::PriceTable;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Plans jobs as the command line says.
+pub(super) struct Preparer {
+    overrides: Overrides,
+    datasets: Vec<(String, PathBuf)>,
+    prices: PriceTable,
+    registry: Registry,
+    operator: Operator,
+    today: Date,
+    replace: bool,
+    pull: bool,
+    locked: bool,
+}
+
+/// A planned job.
+pub(super) struct Prepared {
+    pub(super) submission: Submission,
+}
+
+impl Preparer {
+    /// Loads what all plans need.
+    pub(super) fn new(args: &Args, operator: &Operator, output: &mut Output) -> Result<Self, Error> {
+        Ok(Self {
+            overrides: Overrides { provider: args.provider, settings: args.set.clone() },
+            datasets: args.datasets.clone(),
+            prices: plan_command::price_table(args.prices.as_deref())?,
+            registry: args.registry.load(operator, output)?,
+            operator: operator.clone(),
+            today: args.today.map_or_else(plan_command::today, Ok)?,
+            replace: args.replace,
+            pull: args.pull,
+            locked: args.locked,
+        })
+    }
+
+    /// Plans a job, off the threads that wait for services.
+    pub(super) async fn prepare(this: &Arc<Self>, file: &Path) -> Result<Prepared, Error> {
+        let (this, file) = (Arc::clone(this), file.to_owned());
+        let planning = tokio::task::spawn_blocking(move || this.plan(&file));
+        let ended = |error| Error::new(Kind::Internal, format!("planning ended early: {error}"));
+        planning.await.map_err(ended)?
+    }
+
+    fn plan(&self, file: &Path) -> Result<Prepared, Error> {
+        let spec = Spec::load(file, &self.overrides)?;
+        let dataset_path = plan_command::dataset_path(&spec, file, &self.datasets, &self.operator)?;
+        let snapshot = self.registry.snapshot();
+        let plugin = registry::method(&snapshot, &spec)?;
+        if self.locked {
+            let limits = self.registry.engine().limits();
+            lock::require(file, &lock::Parts { plugin, transform: None, limits, prices: &self.prices })?;
+        }
+        let context = Context::new(plugin, self.today, &self.prices).policy(&self.operator.config().policy);
+        let planned = plan::plan(&spec, &dataset_path, context)?;
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        let submission = Submission {
+            // It was read strictly before; this is what the store keeps for people.
+            spec: serde_json::from_str(&text).unwrap_or_default(),
+            job_file: Some(file.to_owned()),
+            planned: Arc::new(planned),
+            dataset_path,
+            replace: self.replace,
+            pull: self.pull,
+        };
+        Ok(Prepared { submission })
+    }
+}
