@@ -62,8 +62,8 @@ fn options(threads: usize) -> Options {
     Options { threads: NonZeroUsize::new(threads), ..Options::default() }
 }
 
-fn check_and_overview(path: &Path, threads: usize) {
-    let dataset = Dataset::open(path, &options(threads)).unwrap();
+fn check_and_overview(path: &Path, threads: usize, digest: bool) {
+    let dataset = Dataset::open(path, &Options { digest, ..options(threads) }).unwrap();
     assert_eq!(dataset.verdict().errors(), 0);
     black_box(dataset.figures(Tokenizer::Cautious).unwrap());
 }
