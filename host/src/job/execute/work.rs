@@ -92,10 +92,10 @@ impl Work {
     /// Asks the service again while it fails in ways that pass, for as long as contact may
     /// be lost: only where the job is to be carried to its end, and nobody wants to
     /// cancel it or to leave.
-    pub(super) async fn patiently<T, E: std::fmt::Display>(
+    pub(super) async fn patiently<T, E: std::fmt::Display, F: Future<Output = Result<T, E>>>(
         &self,
         passes: impl Fn(&E) -> bool,
-        ask: impl AsyncFn() -> Result<T, E>,
+        ask: impl Fn() -> F,
     ) -> Result<T, E> {
         let begun = Instant::now();
         loop {

@@ -68,7 +68,7 @@ impl Driver<'_> {
                         return Err(self.work.left(error.into()));
                     }
                     // Nothing came of it: once the server is back, it is sent again.
-                    let back = self.work.patiently(is_passing, async || self.client.connect().await).await;
+                    let back = self.work.patiently(is_passing, || self.client.connect()).await;
                     if let Err(error) = back {
                         return Err(self.work.left(error.into()));
                     }
@@ -93,7 +93,7 @@ impl Driver<'_> {
     /// Sends the create once, after a last look at the name.
     async fn send(&mut self, intent: &Intent, base: &Base) -> Result<Sent, Error> {
         let request = &self.asked.request;
-        let find = async || self.client.find(&request.model).await;
+        let find = || self.client.find(&request.model);
         let existing = match self.work.patiently(is_passing, find).await {
             Ok(existing) => existing,
             Err(error) => return Ok(Sent::Answered(Err(error))),

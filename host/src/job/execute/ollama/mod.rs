@@ -103,7 +103,7 @@ impl Driver<'_> {
 
     /// The base, as it is now.
     async fn base(&self) -> Result<Base, ApiError> {
-        self.work.patiently(is_passing, async || self.client.base(&self.asked.request.from).await).await
+        self.work.patiently(is_passing, || self.client.base(&self.asked.request.from)).await
     }
 
     /// Pulls the base. It can be asked for again at any time: what arrived stays.

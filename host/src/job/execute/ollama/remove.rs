@@ -71,7 +71,7 @@ impl Driver<'_> {
             None => self.work.intend(Change::stay(), Operation::DeleteModel, model.as_str()).await?,
         };
         self.work.confirm().await?;
-        let delete = async || around(Point::OllamaDelete, self.client.delete(&model)).await;
+        let delete = || around(Point::OllamaDelete, self.client.delete(&model));
         match self.work.patiently(is_passing, delete).await {
             Ok(_) => Ok(intent),
             Err(error) => Err(self.work.left(error.into())),

@@ -62,7 +62,7 @@ impl Driver<'_> {
                 .note_outcome("what the base was before is no longer known, so it is not proved untouched")
                 .await;
         };
-        let prove = async || self.client.prove(&before.base, &self.asked.request.model).await;
+        let prove = || self.client.prove(&before.base, &self.asked.request.model);
         match self.work.patiently(is_passing, prove).await {
             Ok(proof) if proof.shares_weights() == Some(false) => {
                 self.work.note(Level::Warning, &proof.sentence()).await?;
