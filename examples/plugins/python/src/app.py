@@ -27,6 +27,8 @@ personal, not anonymous."""
 
 KINDS = ["email", "iban", "card", "phone", "ip"]
 
+DIGIT = re.compile("[0-9]")
+
 # Each pattern is linear in its text: no repetition is nested in another.
 EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@(?:[\w-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![\w-])")
 IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}[0-9]{2}(?:[ ]?[A-Za-z0-9]){11,30}(?![A-Za-z0-9])")
@@ -57,19 +59,20 @@ def is_phone(text: str) -> bool:
 
 
 def is_ip(text: str) -> bool:
-    """Whether it is an address that could be someone's: not `::`, which text uses, too."""
+    """Whether it is an address: without a digit, as in `b::c`, it is rather code."""
     try:
-        return not ipaddress.ip_address(text).is_unspecified
+        return DIGIT.search(text) is not None and ipaddress.ip_address(text) is not None
     except ValueError:
         return False
 
 
+# What each kind cannot do without, which is quick to look for; its form; and its proof.
 FINDERS = {
-    "email": (EMAIL, lambda _: True),
-    "iban": (IBAN, is_iban),
-    "card": (CARD, is_card),
-    "phone": (PHONE, is_phone),
-    "ip": (IP, is_ip),
+    "email": (re.compile("@"), EMAIL, lambda _: True),
+    "iban": (DIGIT, IBAN, is_iban),
+    "card": (DIGIT, CARD, is_card),
+    "phone": (DIGIT, PHONE, is_phone),
+    "ip": (DIGIT, IP, is_ip),
 }
 
 
@@ -82,8 +85,9 @@ class Redaction:
 
     def apply(self, text: str) -> str:
         for kind in self.kinds:
-            pattern, is_real = FINDERS[kind]
-            text = pattern.sub(lambda found: self.mark(kind, found[0], is_real), text)
+            sign, pattern, is_real = FINDERS[kind]
+            if sign.search(text):
+                text = pattern.sub(lambda found: self.mark(kind, found[0], is_real), text)
         return text
 
     def mark(self, kind: str, found: str, is_real) -> str:
