@@ -69,7 +69,7 @@ impl PluginArgs {
             engine: Arc::new(engine),
             built_ins: built_ins(),
             directory: self.directory(operator),
-            directory_may_be_missing: self.plugins.is_none(),
+            directory_may_be_missing: false,
             override_built_ins: operator.config().policy.overrides_built_ins(),
             cache: Some(operator.code_cache()),
             worker,
