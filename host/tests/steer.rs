@@ -8,6 +8,8 @@ use common::{said, tunesmith};
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tunesmith::emulator::{Emulator, Key, Options};
 
 const KEY: &str = "sk-steered-0123456789abcdef";
@@ -36,8 +38,22 @@ impl Place {
         self.emulator.change(|behaviour| behaviour.openai.step_seconds = 1_000.0);
     }
 
-    fn quick(&self) {
+    /// Does something while a day passes at the service in each moment.
+    fn while_time_flies<T>(&self, work: impl FnOnce() -> T) -> T {
         self.emulator.change(|behaviour| behaviour.openai.step_seconds = 1.0);
+        let is_done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_done.load(Ordering::Relaxed) {
+                    self.emulator.tick(86_400.0).unwrap();
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+            });
+            // Also when it panics, or the scope would wait for ever.
+            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+            is_done.store(true, Ordering::Relaxed);
+            result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
     }
 
     fn command(&self, args: &[&str]) -> Command {
@@ -129,8 +145,8 @@ fn a_job_that_nobody_has_is_paused_resumed_followed_and_its_file_deleted() {
     assert_eq!(code, 2, "{text}");
     assert!(text.contains(&format!("is needed by job {id}")), "{text}");
 
-    place.quick();
-    let resumed: Vec<Value> = place.ok(&["jobs", "resume", &id, "--json"]).lines().map(object).collect();
+    let resumed = place.while_time_flies(|| place.ok(&["jobs", "resume", &id, "--json"]));
+    let resumed: Vec<Value> = resumed.lines().map(object).collect();
     let result = resumed.last().unwrap();
     assert_eq!((&result["event"], &result["state"]), (&"result".into(), &"succeeded".into()), "{result}");
     assert_eq!(result["outcome"]["made"], "fine-tuned");
@@ -180,8 +196,8 @@ fn a_cancel_from_another_shell_reaches_the_owner_and_whoever_follows() {
     assert_eq!(code, 2, "{text}");
     assert!(text.contains("it cannot be asked to cancel") && text.contains("jobs retry"), "{text}");
 
-    place.quick();
-    let retried: Vec<Value> = place.ok(&["jobs", "retry", &id, "--json"]).lines().map(object).collect();
+    let retried = place.while_time_flies(|| place.ok(&["jobs", "retry", &id, "--json"]));
+    let retried: Vec<Value> = retried.lines().map(object).collect();
     assert_eq!(retried.last().unwrap()["state"], "succeeded");
     let shown = place.ok(&["jobs", "show", &id]);
     assert!(shown.contains("Attempts"), "{shown}");
@@ -200,9 +216,8 @@ fn a_job_whose_process_was_killed_is_taken_over() {
     assert!(list.contains("running, unattended") && list.contains(&format!("jobs resume {id}")), "{list}");
     let doctor = place.ok(&["doctor"]);
     assert!(doctor.contains(&format!("tunesmith jobs resume {id}")), "{doctor}");
-    place.quick();
     // Following takes it over, as it goes on at the service.
-    let followed = place.ok(&["jobs", "follow", &id]);
+    let followed = place.while_time_flies(|| place.ok(&["jobs", "follow", &id]));
     assert!(followed.contains("is ready"), "{followed}");
     assert_eq!(place.state(&id), "succeeded");
     let creates = place.emulator.counts().effects_of("POST /v1/fine_tuning/jobs");
@@ -213,8 +228,7 @@ fn a_job_whose_process_was_killed_is_taken_over() {
 fn all_that_nobody_attends_to_is_carried_on_together() {
     let place = Place::new();
     let ids = [place.detached(), place.detached()];
-    place.quick();
-    let text = place.ok(&["jobs", "resume", "--all"]);
+    let text = place.while_time_flies(|| place.ok(&["jobs", "resume", "--all"]));
     for id in &ids {
         assert_eq!(place.state(id), "succeeded", "{text}");
     }

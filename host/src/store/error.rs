@@ -303,10 +303,21 @@ pub(super) fn translated(path: &std::path::Path, error: sqlx::Error) -> Error {
     match primary {
         code::BUSY | code::LOCKED => Error::Busy { path, seconds: 0 },
         code::READONLY | code::CANTOPEN => Error::ReadOnly { path, detail },
+        // SQLite cannot say that there was no room for its shared memory; the disk can.
+        code::IOERR if is_full(&path) => Error::Full { path },
         code::IOERR => Error::Io { path, detail },
         code::CORRUPT => Error::Damaged { path, detail },
         code::FULL => Error::Full { path },
         code::NOTADB => Error::NotAStore { path, why: "it is not an SQLite database".into() },
         _ => Error::Fault { detail: error.to_string() },
     }
+}
+
+/// Below this much free space a store cannot be opened: shared memory takes 32 KiB, and a
+/// change some pages of log.
+const NO_SPACE: u64 = 128 << 10;
+
+fn is_full(path: &std::path::Path) -> bool {
+    let directory = path.parent().unwrap_or(path);
+    rustix::fs::statvfs(directory).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < NO_SPACE)
 }

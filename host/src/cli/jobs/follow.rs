@@ -49,6 +49,9 @@ pub fn run(args: &Args, operator: &Operator, given: &OperatorArgs, output: &mut 
         let message = format!("job {id} is {}, and no process attends to it", job.state);
         return Err(Error::new(Kind::Failed, message).hint(format!("tunesmith jobs resume {id} carries on")));
     }
+    if !args.json {
+        output.progress_handle().say("no process attends to this job, so this one carries it on");
+    }
     hand.carry(Until::End, output, async |executor, id| match executor.resume(id, Until::End).await {
         // Another process was quicker: this one watches.
         Err(execute::Error::Store(store::Error::Owned { .. })) => {

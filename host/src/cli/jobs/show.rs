@@ -209,7 +209,7 @@ impl Shown {
         fact("base model", &visible(&job.base_model));
         fact("provider", &format!("{} at {}", job.provider, visible(&job.service)));
         if let Some(id) = &job.remote_id {
-            fact("there", &visible(id));
+            fact("remote id", &visible(id));
         }
         if let Some(dataset) = self.plan.spec.get("dataset").or_else(|| self.plan.spec.get("datasetId")) {
             let dataset = dataset.as_str().unwrap_or_default();
