@@ -16,6 +16,16 @@ fn the_example_dataset_has_no_problems() {
 }
 
 #[test]
+fn a_program_gets_one_object_and_the_exit_code() {
+    let output =
+        run(&["dataset", "check", "tests/cases/dataset/role-order/input.jsonl", "--json", "--strict"]);
+    assert_eq!(output.status.code(), Some(3));
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(found["verdict"]["counts"].as_array().is_some_and(|counts| counts.len() == 2), "{found}");
+    assert!(output.stderr.is_empty());
+}
+
+#[test]
 fn each_problem_is_named_with_its_line_and_the_exit_code_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("data.jsonl");

@@ -141,7 +141,7 @@ pub fn convert(
     let to = conversion.to.unwrap_or(recognised.format);
     let mut output = Output::create(destination)?;
     let mut total = Total::default();
-    let framer = Framer::new(&recognised.container, Feed::new(&source)?);
+    let framer = Framer::new(&recognised.container, Feed::undigested(&source)?);
     let of = source.plain_bytes()?;
     let worker = || {
         let mut worker = Worker {

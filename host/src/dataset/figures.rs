@@ -157,8 +157,8 @@ impl Dataset {
             bytes: inner.bytes,
             counting: tokens.summary,
             roles: Roles { system: sums.system, user: sums.user, assistant: sums.assistant, tool: sums.tool },
-            tokens: spread(tokens.of_entries.iter().copied().map(u64::from).collect()),
-            messages: spread(index.entries.iter().map(|entry: &Entry| u64::from(entry.messages)).collect()),
+            tokens: spread(tokens.of_entries.clone()),
+            messages: spread(index.entries.iter().map(|entry: &Entry| u32::from(entry.messages)).collect()),
             every: index.stride,
             tasks: Count { count: index.tasks.len() as u64, exact: index.tasks_are_exact },
             largest_tasks: self.tasks(NAMED_TASKS)?,
@@ -170,26 +170,47 @@ impl Dataset {
     }
 }
 
+/// Ranges up to this are counted value by value, which takes a fraction of sorting.
+const COUNTED_RANGE: u64 = 1 << 16;
+
 /// How values are spread; percentiles by the nearest rank.
-fn spread(mut values: Vec<u64>) -> Spread {
-    values.sort_unstable();
+fn spread(values: Vec<u32>) -> Spread {
+    let least = u64::from(values.iter().copied().min().unwrap_or(0));
+    let most = u64::from(values.iter().copied().max().unwrap_or(0));
+    let count = values.len();
+    let mean = values.iter().copied().map(u64::from).sum::<u64>() as f64 / count.max(1) as f64;
+    // Different values in order, with how often each is there.
+    let mut runs: Vec<(u64, u64)> = Vec::new();
+    if most - least < COUNTED_RANGE {
+        let mut counts = vec![0_u64; (most - least + 1) as usize];
+        for value in &values {
+            counts[(u64::from(*value) - least) as usize] += 1;
+        }
+        runs.extend((least..).zip(counts).filter(|(_, count)| *count > 0));
+        runs.truncate(count);
+    } else {
+        let mut values = values;
+        values.sort_unstable();
+        runs.extend(values.chunk_by(|a, b| a == b).map(|run| (u64::from(run[0]), run.len() as u64)));
+    }
     let rank = |percent: usize| {
-        let at = (values.len() * percent).div_ceil(100).saturating_sub(1);
-        values.get(at).copied().unwrap_or(0)
+        let mut left = (count * percent).div_ceil(100).max(1) as u64;
+        let run = runs.iter().find(|(_, count)| {
+            left = left.saturating_sub(*count);
+            left == 0
+        });
+        run.map_or(0, |(value, _)| *value)
     };
-    let least = values.first().copied().unwrap_or(0);
-    let most = values.last().copied().unwrap_or(0);
     let step = ((most - least + 1).div_ceil(BARS as u64)).max(1);
     let mut histogram: Vec<Bar> = (0..BARS as u64)
         .map(|n| Bar { from: least + n * step, to: least + (n + 1) * step - 1, rows: 0 })
         .take_while(|bar| bar.from <= most)
         .collect();
-    for &value in &values {
+    for (value, count) in &runs {
         if let Some(bar) = histogram.get_mut(((value - least) / step) as usize) {
-            bar.rows += 1;
+            bar.rows += count;
         }
     }
-    let mean = values.iter().sum::<u64>() as f64 / values.len().max(1) as f64;
     Spread {
         least,
         p25: rank(25),
@@ -215,5 +236,12 @@ mod tests {
         assert_eq!(spread.histogram.iter().map(|bar| bar.rows).sum::<u64>(), 200);
         assert_eq!(spread.histogram[0], Bar { from: 1, to: 13, rows: 13 });
         assert_eq!(super::spread(vec![7; 3]).histogram, [Bar { from: 7, to: 7, rows: 3 }]);
+        // The same by sorting, where the range is too large to count.
+        let wide = super::spread((1..=200).map(|n| n * 1_000).collect());
+        assert_eq!(
+            (wide.least, wide.p25, wide.p50, wide.p99, wide.most),
+            (1_000, 50_000, 100_000, 198_000, 200_000)
+        );
+        assert_eq!(super::spread(Vec::new()).most, 0);
     }
 }

@@ -100,6 +100,9 @@ pub struct Options {
     pub most_unpacked: Option<u64>,
     /// Where results are kept by digest; nowhere if absent.
     pub cache: Option<PathBuf>,
+    /// Whether to digest the file; [`Dataset::digest`] is empty otherwise. A cache needs
+    /// the digest whatever is said here.
+    pub digest: bool,
     /// Is told how far reading is.
     pub progress: Option<OnProgress>,
     /// Reading stops soon after this is set.
@@ -117,6 +120,7 @@ impl Default for Options {
             temporary: None,
             most_unpacked: None,
             cache: None,
+            digest: true,
             progress: None,
             cancel: None,
         }
@@ -169,17 +173,16 @@ impl Dataset {
         let source =
             Source::open(path, options.temporary.as_deref())?.unpacking_at_most(options.most_unpacked);
         let Some(directory) = &options.cache else {
-            return Ok(Self::of(Inner::read(source, options)?));
+            let undigested = (!options.digest).then(String::new);
+            return Ok(Self::of(Inner::read(source, options, undigested)?));
         };
         let digest = source.digest()?;
         let kept = cache::path(directory, &digest, format::is_text_file(&source), options);
         if let Some(cached) = cache::load(&kept) {
             return Ok(Self::of(Inner::of_cached(source, digest, cached, options.exact)));
         }
-        let inner = Inner::read(source, options)?;
-        if inner.digest != digest {
-            return Err(inner.source.changed());
-        }
+        // A file that changes meanwhile is noticed by its size and time.
+        let inner = Inner::read(source, options, Some(digest.clone()))?;
         let cached = cache::Cached {
             bytes: inner.bytes,
             recognised: inner.recognised.clone(),
@@ -201,7 +204,7 @@ impl Dataset {
         self.inner.source.path()
     }
 
-    /// The SHA-256 of the file's bytes, in hexadecimal.
+    /// The SHA-256 of the file's bytes, in hexadecimal; see [`Options::digest`].
     pub fn digest(&self) -> &str {
         &self.inner.digest
     }
@@ -303,9 +306,9 @@ impl Dataset {
 
 impl Inner {
     /// Reads and checks a file.
-    fn read(source: Source, options: &Options) -> Result<Self, DatasetError> {
+    fn read(source: Source, options: &Options, digest: Option<String>) -> Result<Self, DatasetError> {
         let recognised = format::recognise(&source, options.format)?;
-        let scanned = scan::scan(&source, &recognised, options)?;
+        let scanned = scan::scan(&source, &recognised, options, digest)?;
         if scanned.index.rows == 0 {
             return Err(DatasetError::Empty { path: source.path().to_owned() });
         }

@@ -51,14 +51,19 @@ struct CheckedRow {
     facts: RowFacts,
 }
 
-/// Reads and checks everything.
+/// Reads and checks everything; digests it on the way unless its digest is known.
 pub(super) fn scan(
     source: &Source,
     recognised: &Recognised,
     options: &Options,
+    digest: Option<String>,
 ) -> Result<Scan, DatasetError> {
     let of = source.plain_bytes()?;
-    let framer = Framer::new(&recognised.container, Feed::new(source)?);
+    let feed = match digest {
+        None => Feed::new(source)?,
+        Some(_) => Feed::undigested(source)?,
+    };
+    let framer = Framer::new(&recognised.container, feed);
     let mut joined = Joined::new(options.rules);
     let worker = || {
         let mut checker = Checker::new(&options.rules, recognised);
@@ -70,15 +75,16 @@ pub(super) fn scan(
     };
     let feed = pipeline::run(&Work { source, options, of }, framer, worker, take)?;
     source.unchanged()?;
-    let digest = match feed {
-        Feed::Digested(reader) => {
+    let digest = match (digest, feed) {
+        (Some(digest), _) => digest,
+        (None, Feed::Digested(reader)) => {
             let (digest, bytes) = reader.finish();
             if bytes != of {
                 return Err(source.changed());
             }
             digest
         }
-        Feed::Unpacked(..) => source.digest()?,
+        (None, Feed::Plain(..)) => source.digest()?,
     };
     Ok(joined.finish(digest, of))
 }
@@ -86,7 +92,7 @@ pub(super) fn scan(
 /// What blocks are cut from. A file that is not compressed is digested on the way.
 pub(super) enum Feed<'a> {
     Digested(Digesting<FileReader<'a>>),
-    Unpacked(FileReader<'a>, u64),
+    Plain(FileReader<'a>, u64),
 }
 
 impl<'a> Feed<'a> {
@@ -94,8 +100,13 @@ impl<'a> Feed<'a> {
         let reader = source.reader_at(0)?;
         Ok(match source.compression() {
             None => Self::Digested(Digesting::new(reader)),
-            Some(_) => Self::Unpacked(reader, 0),
+            Some(_) => Self::Plain(reader, 0),
         })
+    }
+
+    /// The same for a file whose digest is known, or that nobody asks for.
+    pub fn undigested(source: &'a Source) -> Result<Self, DatasetError> {
+        Ok(Self::Plain(source.reader_at(0)?, 0))
     }
 }
 
@@ -103,7 +114,7 @@ impl Counted for Feed<'_> {
     fn bytes(&self) -> u64 {
         match self {
             Self::Digested(reader) => reader.bytes(),
-            Self::Unpacked(_, bytes) => *bytes,
+            Self::Plain(_, bytes) => *bytes,
         }
     }
 }
@@ -112,7 +123,7 @@ impl Read for Feed<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Digested(reader) => reader.read(buffer),
-            Self::Unpacked(reader, bytes) => {
+            Self::Plain(reader, bytes) => {
                 let count = reader.read(buffer)?;
                 *bytes += count as u64;
                 Ok(count)

@@ -89,7 +89,7 @@ fn each_row(
 ) -> Result<(), DatasetError> {
     let source = Source::open(path, options.temporary.as_deref())?;
     let recognised = recognise(&source, options.format)?;
-    let framer = Framer::new(&recognised.container, Feed::new(&source)?);
+    let framer = Framer::new(&recognised.container, Feed::undigested(&source)?);
     let of = source.plain_bytes()?;
     let worker = || {
         let mut tape = Tape::default();

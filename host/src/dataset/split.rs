@@ -77,7 +77,7 @@ pub fn split(
         division: *division,
     };
     let of = source.plain_bytes()?;
-    let framer = Framer::new(&recognised.container, Feed::new(&source)?);
+    let framer = Framer::new(&recognised.container, Feed::undigested(&source)?);
     let worker = || {
         let mut tape = Tape::default();
         let recognised = &recognised;

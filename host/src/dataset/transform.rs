@@ -174,7 +174,7 @@ where
     let recognised = recognise(&source, options.format)?;
     let mut output = Output::create(destination)?;
     let of = source.plain_bytes()?;
-    let framer = Framer::new(&recognised.container, Feed::new(&source)?);
+    let framer = Framer::new(&recognised.container, Feed::undigested(&source)?);
     let worker = || {
         let mut worker = Worker {
             container: &recognised.container,

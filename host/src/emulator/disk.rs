@@ -40,7 +40,7 @@ impl StateDir {
     /// Creates the directory where needed, takes its lock, and removes what a killed
     /// emulator left half-written.
     pub(super) fn open(root: &Path) -> Result<Self, Taken> {
-        fs::create_dir_all(root)?;
+        create_private(root)?;
         let root = root.canonicalize()?;
         let lock = File::options()
             .create(true)
@@ -77,6 +77,16 @@ impl StateDir {
     pub(super) fn announce(&self, running: &Running) -> io::Result<()> {
         write_json(&self.root.join("emulator.json"), running)
     }
+}
+
+/// Creates a directory, and those above it, for this user alone: what is uploaded to an
+/// emulator is as private as anything.
+fn create_private(root: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(root)
 }
 
 /// Writes a file whole or not at all, and durably: beside, fsync, rename, fsync of

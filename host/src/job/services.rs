@@ -29,6 +29,10 @@ const LOOK: Duration = Duration::from_millis(50);
 /// clients find it where it was. Longer than a dying process keeps its ports.
 const SAME_ADDRESSES: Duration = Duration::from_secs(3);
 
+/// How long clients wait while one process's emulator takes the place of another's: it
+/// stops within a second, and starts in less.
+const SUCCESSION: Duration = Duration::from_secs(10);
+
 /// How long an emulator on this machine may take to say who it is.
 const ANSWER: Duration = Duration::from_secs(2);
 
@@ -127,7 +131,7 @@ impl Services {
             },
             Inner::Emulated(emulated) => {
                 let endpoint = Endpoint::ollama(&emulated.addresses().ollama_url).map_err(odd_address)?;
-                Ok(ollama::client::Client::new(ollama::client::Options::new(endpoint))?)
+                Ok(ollama::client::Client::patient(ollama::client::Options::new(endpoint), SUCCESSION)?)
             }
         }
     }

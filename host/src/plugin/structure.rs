@@ -210,5 +210,7 @@ fn within<N: TryInto<u64> + PartialOrd + Copy>(
 }
 
 fn malformed(error: wasmparser::BinaryReaderError) -> Reason {
-    Reason::Malformed(format!("{} (at byte {})", printable(error.message(), WORDS), error.offset()))
+    // The library prints bytes over several lines.
+    let words: Vec<&str> = error.message().split_whitespace().collect();
+    Reason::Malformed(format!("{} (at byte {})", printable(&words.join(" "), WORDS), error.offset()))
 }

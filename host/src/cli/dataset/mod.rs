@@ -330,7 +330,9 @@ fn check(args: &CheckArgs, cache: Option<&Path>, output: &mut Output) -> Result<
     } else {
         output.text(&text::verdict(&args.input.file, &dataset));
     }
+    // A program has the verdict already, and one object is promised.
     judge(dataset.verdict(), args.strict)
+        .map_err(|error| if args.input.json { Error::silent(error.kind) } else { error })
 }
 
 /// Fails where the dataset cannot be used.

@@ -4,6 +4,7 @@
 use super::Args;
 use crate::cli::operator::Operator;
 use crate::cli::{Output, plan as plan_command, registry};
+use crate::dataset::OnProgress;
 use crate::error::{Error, Kind};
 use crate::job::execute::Submission;
 use crate::job::lock;
@@ -26,6 +27,7 @@ pub(super) struct Preparer {
     replace: bool,
     pull: bool,
     locked: bool,
+    progress: Option<OnProgress>,
 }
 
 /// A planned job.
@@ -46,6 +48,7 @@ impl Preparer {
             replace: args.replace,
             pull: args.pull,
             locked: args.locked,
+            progress: crate::cli::dataset::progress(output),
         })
     }
 
@@ -62,11 +65,18 @@ impl Preparer {
         let dataset_path = plan_command::dataset_path(&spec, file, &self.datasets, &self.operator)?;
         let snapshot = self.registry.snapshot();
         let plugin = registry::method(&snapshot, &spec)?;
+        let transform = registry::transform(&spec, &snapshot)?;
         if self.locked {
             let limits = self.registry.engine().limits();
-            lock::require(file, &lock::Parts { plugin, transform: None, limits, prices: &self.prices })?;
+            lock::require(file, &lock::Parts { plugin, transform, limits, prices: &self.prices })?;
         }
-        let context = Context::new(plugin, self.today, &self.prices).policy(&self.operator.config().policy);
+        let validation = spec.validation_path(file);
+        let context = Context::new(plugin, self.today, &self.prices)
+            .policy(&self.operator.config().policy)
+            .transform(transform)
+            .validation(validation.as_deref())
+            .cache(Some(self.operator.cache()))
+            .progress(self.progress.clone());
         let planned = plan::plan(&spec, &dataset_path, context)?;
         let text = std::fs::read_to_string(file).unwrap_or_default();
         let submission = Submission {

@@ -3,7 +3,7 @@
 
 use super::Error;
 use crate::job::artifacts::Artifact;
-use crate::job::plan::{Config, Planned};
+use crate::job::plan::{Planned, PreparedFile};
 use crate::provider::ollama::{CreateRequest, ParameterValue};
 use crate::store::{self, Job, JobId, Store};
 use serde::{Deserialize, Serialize};
@@ -181,20 +181,18 @@ impl Submission {
 
     fn execution(&self) -> Execution {
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let training = match &self.planned.plan.config {
-            Config::OpenAi(_) => Some(FileToUpload {
-                path: absolute(&self.dataset_path),
-                sha256: self.planned.plan.dataset.sha256.clone(),
-                bytes: self.planned.plan.dataset.bytes,
-            }),
-            _ => None,
+        let file = |file: &PreparedFile| FileToUpload {
+            path: absolute(&file.path),
+            sha256: file.sha256.clone(),
+            bytes: file.bytes,
         };
+        let uploads = self.planned.uploads();
         Execution {
             job_file: self.job_file.as_deref().map(absolute),
             replace: self.replace,
             pull: self.pull,
-            training,
-            validation: None,
+            training: uploads.map(|uploads| file(&uploads.training)),
+            validation: uploads.and_then(|uploads| uploads.validation.as_ref()).map(file),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::store::{
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::time::{SystemTime, UNIX_EPOCH};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 /// A job that this process carries on.
 pub(super) struct Work {
@@ -87,6 +87,31 @@ impl Work {
     ) -> Result<Intent, Error> {
         let missing = || crate::store::Error::Fault { detail: "an intent was not recorded".into() };
         Ok(self.apply(change.intend(operation, request_hash)).await?.ok_or_else(missing)?)
+    }
+
+    /// Asks the service again while it fails in ways that pass, for as long as contact may
+    /// be lost: only where the job is to be carried to its end, and nobody wants to
+    /// cancel it or to leave.
+    pub(super) async fn patiently<T, E: std::fmt::Display, F: Future<Output = Result<T, E>>>(
+        &self,
+        passes: impl Fn(&E) -> bool,
+        ask: impl Fn() -> F,
+    ) -> Result<T, E> {
+        let begun = Instant::now();
+        loop {
+            match ask().await {
+                Err(error)
+                    if passes(&error)
+                        && begun.elapsed() < self.patience.contact
+                        && self.until() == Until::End
+                        && matches!(self.cancel_asked().await, Ok(None)) =>
+                {
+                    self.waiting(&error);
+                    sleep(self.patience.look).await;
+                }
+                other => return other,
+            }
+        }
     }
 
     /// Everything that is known of how far the job came.

@@ -1,7 +1,7 @@
 //! Creating the model, and finding out what became of a create.
 
 use super::check::context;
-use super::{Before, Driver, Next, is_about_access};
+use super::{Before, Driver, Next, is_about_access, is_passing};
 use crate::failpoint::{Point, around};
 use crate::job::execute::patience::{LEAST_LOOKS, MOST_CREATES};
 use crate::job::execute::work::sha256;
@@ -64,7 +64,16 @@ impl Driver<'_> {
                 Sent::Answered(Err(error)) if is_about_access(&error) => {
                     let detail = error.to_string();
                     self.work.apply(Change::stay().settle(intent.id, Outcome::Refused { detail })).await?;
-                    return Err(self.work.left(error.into()));
+                    if sent >= MOST_CREATES || !is_passing(&error) {
+                        return Err(self.work.left(error.into()));
+                    }
+                    // Nothing came of it: once the server is back, it is sent again.
+                    let back = self.work.patiently(is_passing, || self.client.connect()).await;
+                    if let Err(error) = back {
+                        return Err(self.work.left(error.into()));
+                    }
+                    intent = self.work.intend(Change::stay(), Operation::Create, &hash).await?;
+                    continue;
                 }
                 Sent::Answered(Err(error)) => {
                     return Err(self.failed_or_left(Change::to(State::Failed), error).await);
@@ -84,7 +93,8 @@ impl Driver<'_> {
     /// Sends the create once, after a last look at the name.
     async fn send(&mut self, intent: &Intent, base: &Base) -> Result<Sent, Error> {
         let request = &self.asked.request;
-        let existing = match self.client.find(&request.model).await {
+        let find = || self.client.find(&request.model);
+        let existing = match self.work.patiently(is_passing, find).await {
             Ok(existing) => existing,
             Err(error) => return Ok(Sent::Answered(Err(error))),
         };
@@ -130,7 +140,7 @@ impl Driver<'_> {
                 Found::Absent(detail) => change = change.settle(intent.id, Outcome::Absent { detail }),
             }
         }
-        match self.client.base(&self.asked.request.from).await {
+        match self.base().await {
             Ok(base) => self.create(change, base).await,
             Err(error) => Err(self.failed_or_left(Change::to(State::Failed), error).await),
         }

@@ -90,8 +90,7 @@ impl Driver<'_> {
             return Err(self.work.cancelled_here("nothing had been sent").await?);
         }
         self.work.keep(self.work.plan.artifacts()).await?;
-        let base = self.client.base(&self.asked.request.from).await;
-        match base {
+        match self.base().await {
             Ok(base) => self.create(Change::to(State::Creating), base).await,
             Err(error) if error.kind == ErrorKind::MissingBase && self.work.plan.execution.pull => {
                 let name = self.asked.request.from.as_str().to_owned();
@@ -100,6 +99,11 @@ impl Driver<'_> {
             }
             Err(error) => Err(self.failed_or_left(Change::to(State::Failed), error).await),
         }
+    }
+
+    /// The base, as it is now.
+    async fn base(&self) -> Result<Base, ApiError> {
+        self.work.patiently(is_passing, || self.client.base(&self.asked.request.from)).await
     }
 
     /// Pulls the base. It can be asked for again at any time: what arrived stays.
@@ -138,7 +142,7 @@ impl Driver<'_> {
                 .cancelled_here("the pull was stopped; what arrived stays at the server")
                 .await?),
             Some(Ok(())) => {
-                let base = match self.client.base(&from).await {
+                let base = match self.base().await {
                     Ok(base) => base,
                     Err(error) => return Err(self.failed_or_left(Change::to(State::Failed), error).await),
                 };
@@ -170,6 +174,19 @@ impl Driver<'_> {
         });
         self.work.fail(change, error.into()).await
     }
+}
+
+/// Whether the same request may work a little later.
+fn is_passing(error: &ApiError) -> bool {
+    matches!(
+        error.kind,
+        ErrorKind::Refused
+            | ErrorKind::Unreachable
+            | ErrorKind::Timeout
+            | ErrorKind::Dropped
+            | ErrorKind::Truncated
+            | ErrorKind::Busy
+    )
 }
 
 /// Whether the same request may work a little later, or once the way to the server is

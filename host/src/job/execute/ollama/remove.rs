@@ -1,7 +1,7 @@
 //! Cancelling: a create is stopped by closing its connection, and a model that it made
 //! all the same is removed. One that was there before stays.
 
-use super::{Before, Driver, Next};
+use super::{Before, Driver, Next, is_passing};
 use crate::failpoint::{Point, around};
 use crate::job::execute::Error;
 use crate::provider::ollama::client::Made;
@@ -71,7 +71,8 @@ impl Driver<'_> {
             None => self.work.intend(Change::stay(), Operation::DeleteModel, model.as_str()).await?,
         };
         self.work.confirm().await?;
-        match around(Point::OllamaDelete, self.client.delete(&model)).await {
+        let delete = || around(Point::OllamaDelete, self.client.delete(&model));
+        match self.work.patiently(is_passing, delete).await {
             Ok(_) => Ok(intent),
             Err(error) => Err(self.work.left(error.into())),
         }

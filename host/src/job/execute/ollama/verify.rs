@@ -1,6 +1,6 @@
 //! The end: one token from the new model, and the proof that the base is untouched.
 
-use super::{Before, Driver, Next, is_about_access};
+use super::{Before, Driver, Next, is_about_access, is_passing};
 use crate::failpoint::{Point, around};
 use crate::job::execute::{Error, PROMPT_BAKED};
 use crate::provider::ollama::client::ApiError;
@@ -62,7 +62,8 @@ impl Driver<'_> {
                 .note_outcome("what the base was before is no longer known, so it is not proved untouched")
                 .await;
         };
-        match self.client.prove(&before.base, &self.asked.request.model).await {
+        let prove = || self.client.prove(&before.base, &self.asked.request.model);
+        match self.work.patiently(is_passing, prove).await {
             Ok(proof) if proof.shares_weights() == Some(false) => {
                 self.work.note(Level::Warning, &proof.sentence()).await?;
                 self.work.note_outcome(&proof.sentence()).await

@@ -29,7 +29,7 @@ impl Client {
                 .because(format!("{} is no digest", quoted(digest)))
         })?;
         let request = self.request(Method::HEAD, &["api", "blobs", &digest], None);
-        let response = self.in_time(operation, request.send()).await?;
+        let response = self.answer(operation, request).await?;
         // A missing file is no refusal, and a reply to HEAD has no body to tell them apart.
         if response.status() == StatusCode::NOT_FOUND {
             return Ok(false);

@@ -67,6 +67,8 @@ struct Inner {
     /// For what changes something: a connection for each request.
     changing: reqwest::Client,
     timeouts: Timeouts,
+    /// For how long a refused connection is tried again.
+    refused: Duration,
     /// A reply said that it is the emulator's.
     emulated: AtomicBool,
 }
@@ -85,6 +87,17 @@ impl Client {
     /// [`ErrorKind::Tls`] for HTTPS on a machine without certificates, and
     /// [`ErrorKind::Local`] for a proxy variable that is no URL.
     pub fn new(options: Options) -> Result<Self, ApiError> {
+        Self::patient(options, Duration::ZERO)
+    }
+
+    /// The same, for a server that may be about to start: where nothing listens, a
+    /// request is tried again for this long. Nothing was sent then, so nothing is sent
+    /// twice.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Client::new`].
+    pub fn patient(options: Options, refused: Duration) -> Result<Self, ApiError> {
         let Options { endpoint, timeouts } = options;
         let make = |reuse| {
             http::client(&endpoint, timeouts, reuse)
@@ -95,6 +108,7 @@ impl Client {
             changing: make(Reuse::Never)?,
             endpoint: endpoint.clone(),
             timeouts,
+            refused,
             emulated: AtomicBool::new(false),
         })))
     }

@@ -10,7 +10,8 @@ use reqwest::{Method, RequestBuilder, Response, Url};
 use serde_json::Value;
 use std::future::Future;
 use std::sync::atomic::Ordering;
-use tokio::time::timeout;
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout};
 
 /// An answer in JSON is at most this large. 64 MiB: a model's licence, template and
 /// thousands of messages fit many times over.
@@ -18,6 +19,9 @@ const LARGEST_JSON: usize = 64 << 20;
 
 /// Of a refusal's body at most this much is read: messages are short.
 const LARGEST_REFUSAL: usize = 64 << 10;
+
+/// How often a patient client looks whether somebody listens by now.
+const KNOCK: Duration = Duration::from_millis(50);
 
 impl Client {
     /// A request with a JSON body.
@@ -36,8 +40,30 @@ impl Client {
         operation: Operation,
         request: RequestBuilder,
     ) -> Result<Response, ApiError> {
-        let response = self.in_time(operation, request.send()).await?;
+        let response = self.answer(operation, request).await?;
         self.accept(operation, response).await
+    }
+
+    /// Sends a request and waits until its answer begins, whatever it is. Where nothing
+    /// listens, it is tried again for as long as the client is patient.
+    pub(super) async fn answer(
+        &self,
+        operation: Operation,
+        mut request: RequestBuilder,
+    ) -> Result<Response, ApiError> {
+        let until = Instant::now() + self.0.refused;
+        loop {
+            let again = request.try_clone();
+            let error = match self.in_time(operation, request.send()).await {
+                Ok(response) => return Ok(response),
+                Err(error) => error,
+            };
+            match again.filter(|_| error.kind == ErrorKind::Refused && Instant::now() < until) {
+                Some(again) => request = again,
+                None => return Err(error),
+            }
+            sleep(KNOCK).await;
+        }
     }
 
     /// Takes an answer that began; a refusal becomes an error.

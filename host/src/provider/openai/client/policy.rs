@@ -10,9 +10,9 @@ use std::time::Duration;
 /// minute, which outlasts a restart of a service.
 const MOST_RETRIES: u32 = 5;
 
-/// Where nothing listens, two seconds are enough to outlast a hiccup: longer only keeps
-/// the user from reading that the service is not there.
-const MOST_REFUSED: u32 = 2;
+/// Where nothing listens, three seconds are enough to outlast a restart: longer only
+/// keeps the user from reading that the service is not there.
+const MOST_REFUSED: u32 = 3;
 
 /// What sending an operation twice would do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -177,6 +177,6 @@ async fn examples_that_do_not_fit_are_an_error_and_not_left_out() {
     let error = bench.client.probe(&name("long"), Duration::ZERO, |_| {}).await.unwrap_err();
     insta::assert_snapshot!(said(&error), @r#"
     cannot talk to the model: system prompt and examples of `long` do not fit its context (status 400): "the input length exceeds the context length"
-    hint: give a larger contextWindow in the job's settings, or fewer examples
+    hint: set a larger context_window among the job's hyperparameters, or fewer examples
     "#);
 }

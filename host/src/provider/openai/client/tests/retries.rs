@@ -175,7 +175,7 @@ async fn a_connection_that_is_refused_is_tried_again_even_for_create() {
     drop(listener);
     let client = client(&format!("http://{address}"));
     let error = client.create_job(&request(), "run-1").await.unwrap_err();
-    assert_eq!((error.kind, error.attempts, error.may_have_happened()), (ErrorKind::Refused, 3, false));
+    assert_eq!((error.kind, error.attempts, error.may_have_happened()), (ErrorKind::Refused, 4, false));
 }
 
 #[tokio::test]
