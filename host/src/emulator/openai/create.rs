@@ -45,9 +45,15 @@ pub(super) async fn post(
     openai.refuse_closed()?;
     let record = openai.job_of(&body)?;
     let store = openai.clone();
-    let job = blocking(move || store.jobs.add(record)).await?;
-    openai.shared.counters.effect("POST /v1/fine_tuning/jobs");
-    openai.clone().examine(job.record.id.clone());
+    // All of it in one piece: a caller that goes away ends this function at the await,
+    // and must not leave a job whose file nobody looks at.
+    let job = blocking(move || {
+        let job = store.jobs.add(record)?;
+        store.shared.counters.effect("POST /v1/fine_tuning/jobs");
+        store.examine(job.record.id.clone());
+        Ok(job)
+    })
+    .await?;
     Ok(openai.reply_with(&job))
 }
 
