@@ -73,9 +73,18 @@ pub(in crate::cli) async fn handle<F: std::future::Future>(
     let is_interrupted = match chosen.as_deref().map(str::trim) {
         Some("o" | "on") => false,
         Some("c" | "cancel") => {
-            for id in &ids {
-                // One that has just ended needs no cancelling.
-                let _ = executor.store().request(id, Ask::Cancel).await;
+            let cancel = async {
+                for id in &ids {
+                    // One that has just ended needs no cancelling.
+                    let _ = executor.store().request(id, Ask::Cancel).await;
+                }
+            };
+            // The work may be in the middle of writing to the store, and must go on for
+            // the request to have its turn.
+            tokio::select! {
+                () = cancel => {}
+                results = &mut work => return (results, true),
+                () = asked() => end_at_once(say, &ids),
             }
             true
         }
