@@ -162,6 +162,10 @@ pub(super) fn call<C: Call>(mut setup: Setup, call: C) -> Result<Answer<C::Outpu
     let slot = engine.slots.take(&identity.plugin).map_err(failed)?;
     let deadline = setup.deadline;
     let granted = engine.total.grant(deadline);
+    if granted.is_zero() {
+        // A short call would be over before the clock ticks.
+        return Err(failed(engine.total.why(granted, deadline)));
+    }
     setup.deadline = granted;
     let wait = granted + engine.limits().grace;
     let started = Instant::now();

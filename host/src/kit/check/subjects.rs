@@ -2,11 +2,12 @@
 //! for, by the rules of the contract.
 
 use crate::contract::{DatasetView, Example, Message, Overview, Role, Row, Selection, Task};
+use crate::dataset::BATCH_BYTES;
 use crate::kit::Subject;
 use crate::tokens::Tokenizer;
 use std::sync::Arc;
 
-/// Rows of a batch for `transform.apply`.
+/// Rows of a batch for `transform.apply`, whose text is bounded as in use.
 const BATCH: u32 = 64;
 
 /// Rows that are counted one by one; of more, the first stands for all.
@@ -122,7 +123,16 @@ impl Subject for Made {
     }
 
     fn batch(&self) -> Vec<Example> {
-        (0..self.rows.min(BATCH)).map(|id| self.example(id)).collect()
+        let mut left = BATCH_BYTES;
+        (0..self.rows.min(BATCH))
+            .map(|id| self.example(id))
+            .take_while(|example| {
+                let text: usize = example.messages.iter().map(|message| message.content.len()).sum();
+                let fits = left > 0;
+                left = left.saturating_sub(text);
+                fits
+            })
+            .collect()
     }
 }
 
