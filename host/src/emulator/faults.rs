@@ -17,7 +17,7 @@ const MAX_DELAY_MS: u64 = 600_000;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    /// The method and path, as in [`routes`]: `POST /api/create`,
+    /// The method and path, as in `routes`: `POST /api/create`,
     /// `GET /v1/fine_tuning/jobs/{id}`.
     pub route: String,
     /// The first call that fails, counted from 1 from when the fault was armed.

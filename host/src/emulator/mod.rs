@@ -5,7 +5,7 @@
 //! model: every reply carries the header [`HEADER`] to say so.
 //!
 //! [`Emulator::start`] runs both in this process; `tunesmith emulate` runs the same
-//! in a process of its own, steered through [`control`].
+//! in a process of its own, steered through `control`.
 
 mod behaviour;
 mod body;

@@ -1,7 +1,7 @@
 //! The author kit: what `tunesmith plugin` does for those who write methods, apart
 //! from the command line.
 //!
-//! [`scaffold`] makes a project, [`project`] says how one is built, [`call()`] asks a
+//! [`scaffold`] makes a project, `project` says how one is built, [`call()`] asks a
 //! plugin one thing, [`cases`] holds it against its golden cases, [`check()`] against
 //! hostile inputs and the limits, and [`imports`] and [`exports`] put what it may reach
 //! and what it offers into words.
