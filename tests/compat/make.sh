@@ -20,7 +20,9 @@ keep() { # NAME FILE PROJECT
 }
 
 "$tunesmith" plugin new compat-rust --lang rust
-(cd compat-rust && cargo build --target-dir target)
+# Panics name source files: without this, by where they lie on this machine.
+(cd compat-rust && RUSTFLAGS="--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src=/registry" \
+  cargo build --target-dir target)
 keep "rust-$version" compat-rust/target/wasm32-unknown-unknown/debug/compat_rust.wasm compat-rust
 
 "$tunesmith" plugin new compat-quickjs --lang js
