@@ -62,8 +62,10 @@ pub(super) fn check(row: &mut RowCheck<'_>, value: Value<'_>, scratch: &mut Stri
 
 /// What was seen of a conversation so far.
 #[derive(Default)]
-struct Seen {
+pub(super) struct Seen {
     turns: turns::Seen,
+    /// See [`Seen::apart`].
+    apart: bool,
     weighted: u32,
     zero_weights: u32,
     images: usize,
@@ -73,7 +75,7 @@ struct Seen {
 }
 
 /// Checks a list of messages; says whether the typed view can express them.
-pub(super) fn conversation(
+fn conversation(
     row: &mut RowCheck<'_>,
     messages: Value<'_>,
     field: &'static str,
@@ -92,41 +94,62 @@ pub(super) fn conversation(
         });
         return false;
     }
-    // A row may end with a call: that is how calling is taught.
-    if !seen.turns.ends_with_assistant() {
-        for (id, at) in std::mem::take(&mut seen.calls) {
-            unanswered(row, field, &id, at);
+    seen.finish(row, messages.start(), field);
+    typed
+}
+
+impl Seen {
+    /// For answers beside the conversation, whose order is not looked at.
+    pub fn apart() -> Self {
+        Self { apart: true, ..Self::default() }
+    }
+
+    /// Takes the next message, and reports one that is out of order.
+    pub fn next(&mut self, row: &mut RowCheck<'_>, who: Speaker, start: usize, at: At) {
+        if !self.apart {
+            self.turns.next(row, who, start, at);
         }
     }
-    seen.turns.finish(row, messages.start(), field);
-    if seen.turns.assistants > 0 && seen.zero_weights == seen.turns.assistants {
-        row.warn(Kind::AllWeightsZero, messages.start(), || {
-            said(
-                field,
-                "every assistant message has weight 0, so that the row teaches nothing",
-                "give the answers to learn weight 1, or remove the row",
-            )
-        });
-    }
-    if seen.weighted > 0 {
-        row.facts.flags |= WEIGHTS;
-    }
-    if seen.tools_used {
-        row.facts.flags |= TOOLS;
-    }
-    if seen.images > 0 {
-        row.facts.flags |= IMAGES;
-        if seen.images > OPENAI_MOST_IMAGES && row.rules.is_openai() {
-            row.error(Kind::Image, messages.start(), || {
+
+    /// Reports what is wrong with the conversation as a whole.
+    pub fn finish(&mut self, row: &mut RowCheck<'_>, start: usize, field: &str) {
+        // A row may end with a call: that is how calling is taught.
+        if !self.turns.ends_with_assistant() {
+            for (id, at) in std::mem::take(&mut self.calls) {
+                unanswered(row, field, &id, at);
+            }
+        }
+        self.turns.finish(row, start, field);
+        if self.turns.assistants > 0 && self.zero_weights == self.turns.assistants {
+            row.warn(Kind::AllWeightsZero, start, || {
                 said(
                     field,
-                    format!("{} images; OpenAI takes at most {OPENAI_MOST_IMAGES} in a row", seen.images),
+                    "every assistant message has weight 0, so that the row teaches nothing",
+                    "give the answers to learn weight 1, or remove the row",
+                )
+            });
+        }
+        if self.images > OPENAI_MOST_IMAGES && row.rules.is_openai() {
+            row.error(Kind::Image, start, || {
+                said(
+                    field,
+                    format!("{} images; OpenAI takes at most {OPENAI_MOST_IMAGES} in a row", self.images),
                     "split the row",
                 )
             });
         }
+        self.note(row);
     }
-    typed
+
+    /// Notes in the row's facts what its messages have.
+    pub fn note(&self, row: &mut RowCheck<'_>) {
+        for (has, flag) in [(self.weighted > 0, WEIGHTS), (self.tools_used, TOOLS), (self.images > 0, IMAGES)]
+        {
+            if has {
+                row.facts.flags |= flag;
+            }
+        }
+    }
 }
 
 fn unanswered(row: &mut RowCheck<'_>, field: &str, id: &str, at: usize) {
@@ -140,7 +163,7 @@ fn unanswered(row: &mut RowCheck<'_>, field: &str, id: &str, at: usize) {
 }
 
 /// Checks one message; says whether the typed view can express it.
-fn check_message(
+pub(super) fn check_message(
     row: &mut RowCheck<'_>,
     message: Value<'_>,
     at: At,
@@ -171,7 +194,7 @@ fn check_message(
     let Some(speaker) = check_role(row, role, message, at) else {
         return false;
     };
-    seen.turns.next(row, speaker.who, message.start(), at);
+    seen.next(row, speaker.who, message.start(), at);
     let assistant = speaker.who == Speaker::Typed(Role::Assistant);
     check_weight(row, more.weight, assistant, at, seen);
     check_tools(row, &more, &speaker, message, at, seen);
@@ -358,7 +381,7 @@ fn check_tools(
         return;
     }
     for (id, place) in std::mem::take(&mut seen.calls) {
-        unanswered(row, "messages", &id, place);
+        unanswered(row, at.place(), &id, place);
     }
     if let Some(call) = more.function_call {
         seen.tools_used = true;

@@ -86,7 +86,12 @@ pub(super) struct Turn {
 
 /// Where a turn came from; not part of what it says.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Origin(pub At);
+pub(super) struct Origin {
+    pub at: At,
+    /// The message's place among the values of its row, where it is one of OpenAI's
+    /// format.
+    pub message: Option<usize>,
+}
 
 impl PartialEq for Origin {
     fn eq(&self, _: &Self) -> bool {
@@ -95,6 +100,12 @@ impl PartialEq for Origin {
 }
 
 impl Eq for Origin {}
+
+impl Origin {
+    fn of(at: At) -> Self {
+        Self { at, message: None }
+    }
+}
 
 /// A row.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -105,6 +116,8 @@ pub(super) struct Conversation {
     pub rejected: Vec<Turn>,
     /// The row's other fields: name and JSON.
     pub more: Vec<(String, String)>,
+    /// Fields beside `input`, of [`Format::OpenAiPreference`], whose `more` are within.
+    pub beside: Vec<(String, String)>,
     /// Plain text without roles, of [`Format::Text`].
     pub text: Option<String>,
 }
@@ -189,7 +202,7 @@ impl Reader<'_> {
             return None;
         };
         let content = Content::Text(self.text_of(value, field)?);
-        Some(Turn { who, content, more: Vec::new(), start: value.start(), at: Origin(At::Field(field)) })
+        Some(Turn { who, content, more: Vec::new(), start: value.start(), at: Origin::of(At::Field(field)) })
     }
 
     /// The same, for a field that may be absent or empty.
@@ -271,7 +284,8 @@ impl Reader<'_> {
             },
         };
         let more = self.others(value, &["role", "content"]);
-        Some(Turn { who, content, more, start: value.start(), at: Origin(at) })
+        let at = Origin { at, message: Some(value.place()) };
+        Some(Turn { who, content, more, start: value.start(), at })
     }
 
     fn sharegpt(&mut self, row: Value<'_>) -> Option<Conversation> {
@@ -343,12 +357,13 @@ impl Reader<'_> {
             }
         };
         let content = Content::Text(self.text_of(text, &at.field("value"))?);
-        let more = self.others(value, &["from", "role", "value", "content"]);
-        Some(Turn { who, content, more, start: value.start(), at: Origin(at) })
+        let used = |name, other| if value.get(name).is_some() { name } else { other };
+        let more = self.others(value, &[used("from", "role"), used("value", "content")]);
+        Some(Turn { who, content, more, start: value.start(), at: Origin::of(at) })
     }
 
     fn alpaca(&mut self, row: Value<'_>) -> Option<Conversation> {
-        let answer = if row.get("output").is_some() { "output" } else { "response" };
+        let answer_field = if row.get("output").is_some() { "output" } else { "response" };
         let mut turns: Vec<Turn> = self.optional(row, Who::System, "system").into_iter().collect();
         if let Some(history) = row.get("history").filter(|history| history.kind() != Json::Null) {
             for (n, pair) in history.items().enumerate() {
@@ -366,13 +381,19 @@ impl Reader<'_> {
                 };
                 for (who, value) in [(Who::User, question), (Who::Assistant, answer)] {
                     let content = Content::Text(self.text_of(value, &at.field(""))?);
-                    turns.push(Turn { who, content, more: Vec::new(), start: value.start(), at: Origin(at) });
+                    turns.push(Turn {
+                        who,
+                        content,
+                        more: Vec::new(),
+                        start: value.start(),
+                        at: Origin::of(at),
+                    });
                 }
             }
         }
         let question = self.turn(row, Who::User, "instruction");
         let input = self.optional(row, Who::User, "input");
-        let answer = self.turn(row, Who::Assistant, answer);
+        let answer = self.turn(row, Who::Assistant, answer_field);
         let mut question = question?;
         if let (Content::Text(text), Some(Content::Text(input))) =
             (&mut question.content, input.map(|input| input.content))
@@ -382,7 +403,7 @@ impl Reader<'_> {
         }
         turns.push(question);
         turns.push(answer?);
-        let more = self.others(row, &["instruction", "input", "output", "response", "system", "history"]);
+        let more = self.others(row, &["instruction", "input", answer_field, "system", "history"]);
         Some(Conversation { turns, more, ..Conversation::default() })
     }
 
@@ -442,7 +463,8 @@ impl Reader<'_> {
             return None;
         }
         let more = self.others(input, &["messages"]);
-        Some(Conversation { turns: turns?, rejected, more, text: None })
+        let beside = self.others(row, &["input", "preferred_output", "non_preferred_output"]);
+        Some(Conversation { turns: turns?, rejected, more, beside, text: None })
     }
 
     fn preference(&mut self, row: Value<'_>) -> Option<Conversation> {
@@ -460,7 +482,7 @@ impl Reader<'_> {
         rejected.drain(..shared);
         turns.extend(chosen);
         let more = self.others(row, &["prompt", "chosen", "rejected", "system"]);
-        Some(Conversation { turns, rejected, more, text: None })
+        Some(Conversation { turns, rejected, more, ..Conversation::default() })
     }
 
     fn text(&mut self, row: Value<'_>) -> Option<Conversation> {

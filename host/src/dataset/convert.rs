@@ -428,7 +428,10 @@ pub(super) fn key(conversation: &Conversation) -> [u8; 16] {
                     part("json");
                     part(json);
                 }
-                Content::Absent => part("absent"),
+                Content::Absent => {
+                    part("json");
+                    part("null");
+                }
             }
             for (key, value) in &turn.more {
                 part(key);
@@ -439,6 +442,11 @@ pub(super) fn key(conversation: &Conversation) -> [u8; 16] {
     }
     part(conversation.text.as_deref().unwrap_or_default());
     for (key, value) in &conversation.more {
+        part(key);
+        part(value);
+    }
+    for (key, value) in &conversation.beside {
+        part("beside");
         part(key);
         part(value);
     }

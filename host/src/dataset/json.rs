@@ -520,6 +520,16 @@ impl<'a> Value<'a> {
         self.node().kind
     }
 
+    /// Its place among the values that were parsed with it.
+    pub fn place(&self) -> usize {
+        self.index
+    }
+
+    /// The value in this place of those that were parsed with it.
+    pub fn in_place(&self, place: usize) -> Self {
+        Self { index: place, ..*self }
+    }
+
     /// Its first byte in the text, from 0.
     pub fn start(&self) -> usize {
         self.node().start as usize

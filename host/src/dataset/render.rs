@@ -44,7 +44,10 @@ pub(super) fn write(
         Format::OpenAi | Format::OpenAiPreference => ROW_FIELDS.contains(&key),
         _ => false,
     };
-    if fields.iter().any(|(key, value)| !kept(key) && value != "null") {
+    let beside = if from == to { &[] } else { &conversation.beside[..] };
+    if fields.iter().any(|(key, value)| !kept(key) && value != "null")
+        || beside.iter().any(|(_, value)| value != "null")
+    {
         if from == Format::OpenAi
             && fields.iter().any(|(key, _)| matches!(key.as_str(), "tools" | "functions"))
         {
@@ -79,6 +82,9 @@ pub(super) fn write(
             list(out, "preferred_output", std::slice::from_ref(answer), from, to, &mut lost)?;
             out.push(',');
             list(out, "non_preferred_output", &conversation.rejected, from, to, &mut lost)?;
+            if from == to {
+                append(out, conversation.beside.iter());
+            }
             out.push('}');
             done(lost, losses);
             return Ok(());
@@ -91,6 +97,11 @@ pub(super) fn write(
             out.push_str("\"text\":");
             quote(conversation.text.as_deref().unwrap_or_default(), out);
         }
+    }
+    // Of a row with a question and an answer, which are written under these names.
+    let repeats = |key: &str| to == Format::PromptCompletion && matches!(key, "prompt" | "completion");
+    if fields.iter().any(|(key, _)| kept(key) && repeats(key)) {
+        return Err("it has both an answer and a completion");
     }
     append(out, fields.iter().filter(|(key, _)| kept(key)));
     out.push('}');
@@ -126,6 +137,13 @@ fn list(
     quote(name, out);
     out.push_str(":[");
     for (n, turn) in turns.iter().enumerate() {
+        if from == Format::ShareGpt {
+            // There, nothing says how calls look, and their answers have no ids.
+            let has = |field: &str| turn.more.iter().any(|(key, value)| key == field && value != "null");
+            if has("tool_calls") || has("function_call") || turn.who == Who::Tool && !has("tool_call_id") {
+                return Err("it calls tools in a way that the format cannot express");
+            }
+        }
         if n > 0 {
             out.push(',');
         }

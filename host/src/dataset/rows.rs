@@ -1,6 +1,7 @@
 //! Checks a row of any format but OpenAI's chat, which has a faster check of its own.
 
-use super::conversation::{self, Content, Conversation, Turn, Who, says_the_same};
+use super::chat;
+use super::conversation::{self, Content, Conversation, Origin, Turn, Who, says_the_same};
 use super::facts::{IMAGES, RowCheck, Speaker, TOOLS, TYPED, WEIGHTS};
 use super::format::Format;
 use super::json::Value;
@@ -24,7 +25,7 @@ pub(super) fn check(row: &mut RowCheck<'_>, format: Format, value: Value<'_>, sc
         return;
     }
     if format == Format::OpenAi {
-        super::chat::check(row, value, scratch);
+        chat::check(row, value, scratch);
         return;
     }
     let mut issues = Vec::new();
@@ -41,9 +42,9 @@ pub(super) fn check(row: &mut RowCheck<'_>, format: Format, value: Value<'_>, sc
         check_plain(row, text, value);
         return;
     }
-    check_turns(row, &conversation, value);
+    check_turns(row, &conversation, value, scratch);
     if format.is_preference() {
-        check_preference(row, &conversation, value);
+        check_preference(row, &conversation, value, scratch);
     }
 }
 
@@ -65,66 +66,67 @@ fn speaker(who: Who) -> Speaker {
     }
 }
 
-fn count(row: &mut RowCheck<'_>, turn: &Turn) {
-    let who = speaker(turn.who);
-    match &turn.content {
-        Content::Text(text) => row.message(who, text),
-        Content::Json(json) => {
-            row.begin_message(who);
-            for text in conversation::part_texts(json) {
-                row.count_text(&text);
-            }
-            row.fold(super::facts::hash(json.as_bytes()));
-        }
-        Content::Absent => row.begin_message(who),
+/// Checks and counts a message. One of OpenAI's format is judged as those of chat rows
+/// are.
+fn check_turn(
+    row: &mut RowCheck<'_>,
+    turn: &Turn,
+    value: Value<'_>,
+    seen: &mut chat::Seen,
+    scratch: &mut String,
+) {
+    let Origin { at, message } = turn.at;
+    if let Some(message) = message {
+        chat::check_message(row, value.in_place(message), at, seen, scratch);
+        return;
     }
-    for (key, value) in &turn.more {
-        if matches!(key.as_str(), "tool_calls" | "function_call" | "refusal" | "name") && value != "null" {
+    let who = speaker(turn.who);
+    seen.next(row, who, turn.start, at);
+    let Content::Text(text) = &turn.content else { return };
+    row.message(who, text);
+    let mut speaks_otherwise = false;
+    for (key, value) in turn.more.iter().filter(|(_, value)| value != "null") {
+        if matches!(key.as_str(), "tool_calls" | "function_call" | "refusal" | "name") {
             row.count_text(value);
             row.fold(super::facts::hash(value.as_bytes()));
+            speaks_otherwise |= key != "name";
         }
+    }
+    if !speaks_otherwise {
+        turns::check_text(row, who, text, true, turn.start, at);
+    }
+    if turn.more.iter().any(|(key, _)| key == "weight") {
+        row.facts.flags |= WEIGHTS;
+    }
+    if speaks_otherwise || who == Speaker::Tool {
+        row.facts.flags |= TOOLS;
     }
 }
 
-fn check_turns(row: &mut RowCheck<'_>, conversation: &Conversation, value: Value<'_>) {
-    let mut seen = turns::Seen::default();
+fn check_turns(row: &mut RowCheck<'_>, conversation: &Conversation, value: Value<'_>, scratch: &mut String) {
+    let mut seen = chat::Seen::default();
     for turn in &conversation.turns {
-        let who = speaker(turn.who);
-        seen.next(row, who, turn.start, turn.at.0);
-        count(row, turn);
-        let speaks_otherwise = turn.more.iter().any(|(key, value)| {
-            matches!(key.as_str(), "tool_calls" | "function_call" | "refusal") && value != "null"
-        });
-        match &turn.content {
-            Content::Text(text) if !speaks_otherwise => {
-                turns::check_text(row, who, text, true, turn.start, turn.at.0);
-            }
-            Content::Absent if !speaks_otherwise => turns::empty(row, who, turn.start, turn.at.0),
-            Content::Json(json) if json.contains("\"image_url\"") => row.facts.flags |= IMAGES,
-            _ => {}
-        }
-        if turn.more.iter().any(|(key, _)| key == "weight") {
-            row.facts.flags |= WEIGHTS;
-        }
-        if speaks_otherwise || who == Speaker::Tool {
-            row.facts.flags |= TOOLS;
-        }
+        check_turn(row, turn, value, &mut seen, scratch);
     }
-    let field = conversation.turns.last().map(|turn| turn.at.0.field("")).unwrap_or_default();
+    let field = conversation.turns.last().map(|turn| turn.at.at.field("")).unwrap_or_default();
     seen.finish(row, value.start(), &field);
     if conversation.typed().is_some() {
         row.facts.flags |= TYPED;
     }
 }
 
-fn check_preference(row: &mut RowCheck<'_>, conversation: &Conversation, value: Value<'_>) {
+fn check_preference(
+    row: &mut RowCheck<'_>,
+    conversation: &Conversation,
+    value: Value<'_>,
+    scratch: &mut String,
+) {
     let preferred = conversation.turns.last();
+    let mut seen = chat::Seen::apart();
     for turn in &conversation.rejected {
-        count(row, turn);
-        if let Content::Text(text) = &turn.content {
-            turns::check_text(row, speaker(turn.who), text, true, turn.start, turn.at.0);
-        }
+        check_turn(row, turn, value, &mut seen, scratch);
     }
+    seen.note(row);
     let [rejected] = &conversation.rejected[..] else {
         row.openai_error(Kind::Preference, value.start(), || {
             said(
@@ -138,7 +140,7 @@ fn check_preference(row: &mut RowCheck<'_>, conversation: &Conversation, value: 
     if rejected.who != Who::Assistant {
         row.error(Kind::Preference, rejected.start, || {
             said(
-                rejected.at.0.field("role"),
+                rejected.at.at.field("role"),
                 "the answer that is not preferred is not the assistant's",
                 "give it the role assistant",
             )

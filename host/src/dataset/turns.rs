@@ -15,6 +15,14 @@ pub(super) enum At {
 }
 
 impl At {
+    /// The list that the message is in, or its field.
+    pub fn place(self) -> &'static str {
+        match self {
+            Self::Item { list, .. } => list,
+            Self::Field(field) => field,
+        }
+    }
+
     /// The name of one of the message's fields, or of the message.
     pub fn field(self, name: &str) -> String {
         match self {
