@@ -228,6 +228,50 @@ fn what_a_saved_job_dataset_or_plugin_changes_in_the_plan_is_shown() {
     assert_eq!(watching.event("planned")["plan"]["method"]["version"], "0.1.2");
 }
 
+/// More jobs than a run keeps the plans of, so that some are planned again when their turn
+/// comes, and more than fit into a pipe, so that the program plans no faster than this
+/// test reads.
+#[test]
+fn a_run_of_many_jobs_takes_up_what_is_saved_while_it_plans() {
+    const JOBS: usize = 200;
+    let place = Place::new("describes");
+    place.plugin("v=1");
+    let mut command = place.command(&["run", "--emulate", "--json"]);
+    for number in 0..JOBS {
+        let job = serde_json::json!({
+            "name": format!("Support {number}"), "dataset": "rows.jsonl", "baseModel": "llama2",
+            "provider": "ollama", "hyperparameters": { "method": "describes" },
+        });
+        let path = place.path(&format!("{number:03}.json"));
+        std::fs::write(&path, job.to_string()).unwrap();
+        command.arg(path);
+    }
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let lines = BufReader::with_capacity(1024, child.stdout.take().unwrap()).lines();
+    let (mut methods, mut succeeded, mut reloaded) = (Vec::new(), 0, false);
+    for line in lines {
+        let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
+        match line["event"].as_str().unwrap() {
+            "planned" => methods.push(line["method"].as_str().unwrap().to_owned()),
+            "plugin" => reloaded |= line["action"] == "reloaded",
+            "result" => succeeded += usize::from(line["state"] == "succeeded"),
+            _ => {}
+        }
+        if methods.len() == 1 {
+            place.plugin("v=2");
+        }
+        if !reloaded {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+    // Each was carried out with what it was shown with, or it would have been refused.
+    assert_eq!((wait(&mut child).code(), methods.len(), succeeded), (Some(0), JOBS, JOBS));
+    assert!(reloaded, "nothing was taken up");
+    let at = methods.iter().position(|method| method == "describes 0.1.2").unwrap();
+    assert!(at > 0 && methods[..at].iter().all(|method| method == "describes 0.1.1"), "{methods:?}");
+    assert!(methods[at..].iter().all(|method| method == "describes 0.1.2"), "{methods:?}");
+}
+
 #[test]
 fn another_shell_shows_what_a_watching_process_serves_and_rejected() {
     let place = Place::new("describes");
