@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used)] // A test that cannot go on should stop.
 
 mod common;
+#[path = "common/kept.rs"]
+mod kept;
 
 use common::{root, said, tunesmith};
 use serde_json::Value;
@@ -11,11 +13,11 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// A place for jobs of its own.
-struct Place(tempfile::TempDir);
+struct Place(kept::Folder);
 
 impl Place {
     fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
+        Self(kept::Folder::new())
     }
 
     fn command(&self, args: &[&str]) -> Command {
@@ -26,7 +28,7 @@ impl Place {
     }
 
     fn run(&self, args: &[&str]) -> Output {
-        self.command(args).output().unwrap()
+        kept::output(&mut self.command(args))
     }
 
     /// Runs the program, which must succeed.
@@ -202,7 +204,7 @@ fn what_costs_money_is_not_started_without_a_yes() {
     let output = place
         .command(&["run", "examples/jobs/lora-openai.json"])
         .env("OPENAI_BASE_URL", format!("{}/v1", server.uri()))
-        .env("OPENAI_API_KEY", "sk-test-no-yes")
+        .env("OPENAI_API_KEY", kept::KEY)
         .stdin(Stdio::null())
         .output()
         .unwrap();

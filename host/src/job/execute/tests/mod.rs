@@ -7,6 +7,7 @@ use super::work::sha256;
 use super::*;
 use crate::emulator::{Action, Emulator, Fault, Options as EmulatorOptions, Pace};
 use crate::error::Error as User;
+use crate::kept::{Folder, KEY};
 use crate::provider::http::Endpoint;
 use crate::provider::ollama::client as ollama_client;
 use crate::provider::openai::client as openai_client;
@@ -40,7 +41,7 @@ struct Place {
     emulator: Emulator,
     executor: Executor,
     progress: Arc<Mutex<Vec<Progress>>>,
-    root: tempfile::TempDir,
+    root: Folder,
 }
 
 impl Place {
@@ -49,7 +50,7 @@ impl Place {
     }
 
     async fn with(change: impl FnOnce(&mut EmulatorOptions)) -> Self {
-        let root = tempfile::tempdir().unwrap();
+        let root = Folder::new();
         let mut options = EmulatorOptions::new(root.path().join("emulator"));
         // A job of some minutes takes a second.
         options.pace = Pace::Times(300.0);
@@ -150,7 +151,7 @@ async fn executor(emulator: &Emulator, root: &std::path::Path) -> (Executor, Arc
     let store = Store::open(&root.join("data"), store::Options::default()).await.unwrap();
     let openai = Endpoint::parse(&emulator.openai_url, false).unwrap();
     let ollama = Endpoint::ollama(&emulator.ollama_url).unwrap();
-    let key = crate::secret::source::from_env("KEY", "sk-a-key-for-tests".as_ref()).ok();
+    let key = crate::secret::source::from_env("KEY", KEY.as_ref()).ok();
     let services = Services {
         ollama: ollama_client::Client::new(ollama_client::Options::new(ollama)).unwrap(),
         openai: openai_client::Client::new(openai_client::Options {
