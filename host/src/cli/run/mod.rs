@@ -1,25 +1,6 @@
 //! `tunesmith run`: from job files to verified models.
 //!
-//! # What `--json` prints
-//! One object a line on standard output, each with an `event`:
-//!
-//! | event | fields |
-//! |---|---|
-//! | `planned` | `file`, `name`, `provider`, `method`, `baseModel`, `digest`, `outcome`, `emulated`, `notes`, `warnings`, `cost` (OpenAI) |
-//! | `plugin` | `action`, `plugin`, `file`, `generation`, `message` and others: saved or removed while jobs were being planned |
-//! | `started` | `file`, `name`, `job` |
-//! | `state` | `job`, `to`, `from`, `reason` |
-//! | `phase` | `job`, `phase`, `detail` |
-//! | `bytes` | `job`, `what` (`upload`, `pull`), `done`, `total` |
-//! | `steps` | `job`, `step`, `total`, `etaSeconds` |
-//! | `metrics` | `job`, `step`, `figures` |
-//! | `message` | `job`, `level`, `text`, `atMs` |
-//! | `waiting` | `job`, `text`: a failure that is tried again |
-//! | `recovered` | `job`, `state`, `error`: a job that another process had left |
-//! | `detached` | `job`, `state`: it goes on without this process |
-//! | `result` | `job`, `file`, `state`, `outcome`: what was made |
-//! | `failed` | `job` (once there is one), `file`, `error` with `code`, `message`, `hints` |
-//! | `summary` | `succeeded`, `failed`, `detached`, `emulated`: the last line |
+#![doc = include_str!("../../../../docs/run.md")]
 
 mod brief;
 pub(in crate::cli) mod detach;
