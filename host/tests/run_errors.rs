@@ -6,7 +6,7 @@ mod common;
 #[path = "common/kept.rs"]
 mod kept;
 
-use common::{said, tunesmith};
+use common::{said, tunesmith, unshared};
 use kept::{Folder, KEY, WRONG_KEY};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -382,22 +382,7 @@ fn on_its_own_disk(place: &Place, prepare: &str, more: &[&str]) -> Option<String
     let data = place.path("data");
     std::fs::create_dir(&data).unwrap();
     let run = place.command(&place.ollama(), more);
-    let mut command = Command::new("unshare");
-    command.args([
-        "-rm",
-        "sh",
-        "-c",
-        &format!("set -e; ({prepare}) >/dev/null || exit 99; exec \"$@\""),
-        "sh",
-    ]);
-    command.arg(run.get_program()).args(run.get_args()).current_dir(run.get_current_dir().unwrap());
-    for (name, value) in run.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    let output = kept::searched(command.env("D", &data).output().ok()?);
+    let output = kept::searched(unshared("-rm", prepare, &data, &run).output().ok()?);
     let is_ours = output.status.code() != Some(99) && !said(output.stderr.clone()).starts_with("unshare:");
     is_ours.then(|| place.read(output))
 }
