@@ -66,6 +66,21 @@ impl Place {
         (self.executor, self.progress) = executor(&self.emulator, self.root.path()).await;
     }
 
+    /// As [`Place::again`], once this process has died: work that was aborted holds on to
+    /// its store until its last write is done.
+    async fn after_its_death(&mut self) {
+        self.again().await;
+        let store = self.executor.store();
+        loop {
+            let jobs = store.jobs(&store::JobFilter::default(), None, 100).await.unwrap().items;
+            let unfinished = jobs.iter().filter(|job| !job.state.is_final()).count();
+            if store.orphans().await.unwrap().len() == unfinished {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     fn fault(&self, route: &str, action: Action) {
         self.emulator.faults().arm(Fault::next(route, action)).unwrap();
     }
