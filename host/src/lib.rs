@@ -20,3 +20,7 @@ pub mod provider;
 pub mod secret;
 pub mod store;
 pub mod tokens;
+
+#[cfg(test)]
+#[path = "../tests/common/kept.rs"]
+mod kept;

@@ -8,7 +8,10 @@
 #![cfg(all(unix, debug_assertions))] // Failpoints are not in release builds.
 
 mod common;
+#[path = "common/kept.rs"]
+mod kept;
 
+use kept::{Folder, KEY};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -29,20 +32,17 @@ use tunesmith::store::{self, Ask, Job, NewDataset, NewJob, NewPlan, State, Store
 /// What the child is to do.
 const CHILD: &str = "TUNESMITH_TEST_CHILD";
 
-/// The key that the emulator asks for.
-const KEY: &str = "sk-test-crash-key";
-
 /// An emulator in a process of its own.
 struct Service {
     process: Child,
     ollama_url: String,
     openai_url: String,
-    _state: tempfile::TempDir,
+    _state: Folder,
 }
 
 impl Service {
     fn start() -> Self {
-        let state = tempfile::tempdir().unwrap();
+        let state = Folder::new();
         let mut process = common::tunesmith()
             .args([
                 "emulate",
@@ -201,7 +201,7 @@ fn runtime() -> tokio::runtime::Runtime {
 /// A store with jobs for the emulator.
 struct Place<'s> {
     service: &'s Service,
-    root: tempfile::TempDir,
+    root: Folder,
     part: Option<u64>,
 }
 
@@ -209,7 +209,7 @@ static NAMES: AtomicU32 = AtomicU32::new(0);
 
 impl<'s> Place<'s> {
     fn new(service: &'s Service) -> Self {
-        Self { service, root: tempfile::tempdir().unwrap(), part: None }
+        Self { service, root: Folder::new(), part: None }
     }
 
     fn data(&self) -> PathBuf {
@@ -316,7 +316,7 @@ impl<'s> Place<'s> {
 
     /// Runs a child to its end.
     fn run(&self, what: &str, id: &str, failpoint: Option<String>) -> (ExitStatus, String) {
-        let output = self.child(what, id, failpoint).output().unwrap();
+        let output = kept::output(&mut self.child(what, id, failpoint));
         (output.status, String::from_utf8_lossy(&output.stderr).into_owned())
     }
 

@@ -2,10 +2,13 @@
 #![allow(clippy::unwrap_used)] // A test that cannot go on should stop.
 
 mod common;
+#[path = "common/kept.rs"]
+mod kept;
 #[path = "common/seed.rs"]
 mod seed;
 
 use common::tunesmith;
+use kept::{Folder, KEY, WRONG_KEY};
 use seed::{job, new_job, open, wait};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -13,15 +16,13 @@ use std::process::Command;
 use tunesmith::emulator::{Emulator, Key, Options};
 use tunesmith::store::{Job, State};
 
-const KEY: &str = "sk-emulated-0123456789abcdef";
-
 struct Home {
-    held: tempfile::TempDir,
+    held: Folder,
 }
 
 impl Home {
     fn new() -> Self {
-        Self { held: tempfile::tempdir().unwrap() }
+        Self { held: Folder::new() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -36,9 +37,8 @@ impl Home {
     }
 
     fn said(&self, command: &mut Command, jobs: &[&Job]) -> String {
-        let output = command.output().unwrap();
+        let output = kept::output(command);
         let mut text = String::from_utf8(output.stdout).unwrap();
-        assert!(!text.contains(KEY), "{text}");
         text = text.replace(self.held.path().to_str().unwrap(), "HOME");
         text = text.replace(env!("CARGO_TARGET_TMPDIR"), "TARGET");
         for (at, job) in jobs.iter().enumerate() {
@@ -82,7 +82,7 @@ fn services_that_answer_are_told_with_what_they_are() {
     let args = ["--openai-base-url", &openai, "--ollama-host", &ollama];
     let text = home.said(home.command(&args).env("OPENAI_API_KEY", KEY), &[]);
     insta::assert_snapshot!(text);
-    let wrong = home.said(home.command(&args).env("OPENAI_API_KEY", "sk-another-0123456789abcdef"), &[]);
+    let wrong = home.said(home.command(&args).env("OPENAI_API_KEY", WRONG_KEY), &[]);
     assert!(wrong.starts_with("exit 1\n"), "{wrong}");
     insta::assert_snapshot!(lines_of(&wrong, "openai  "));
     emulator.stop();
@@ -161,7 +161,7 @@ fn broken_configuration_and_rejected_plugins_are_told() {
     std::fs::create_dir(&plugins).unwrap();
     std::fs::write(plugins.join("broken.wasm"), "no component").unwrap();
     let mut command = home.command(&["--offline", "--json", "--plugins", plugins.to_str().unwrap()]);
-    let output = command.output().unwrap();
+    let output = kept::output(&mut command);
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((output.status.code(), &found["ok"]), (Some(0), &true.into()));
     let checks = found["checks"].as_array().unwrap();

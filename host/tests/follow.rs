@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{root, tunesmith};
+use common::{root, tunesmith, unshared};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader};
@@ -226,6 +226,76 @@ fn what_a_saved_job_dataset_or_plugin_changes_in_the_plan_is_shown() {
     assert_eq!(watching.change("rejected")["rule"], "descriptor");
     place.job("describes", 9);
     assert_eq!(watching.event("planned")["plan"]["method"]["version"], "0.1.2");
+}
+
+/// In a user namespace that allows no watches at all; where none can be made, there is
+/// nothing to test with.
+#[test]
+fn where_the_system_does_not_tell_of_changes_the_directory_is_looked_at() {
+    let place = Place::new("describes");
+    place.plugin("v=1");
+    let mut plan = place.command(&["plan", "--watch", "--json"]);
+    plan.arg(place.path("job.json"));
+    let no_watches = "echo 0 > /proc/sys/user/max_inotify_instances";
+    let mut command = unshared("-r", no_watches, &place.plugins(), &plan);
+    let Ok(mut child) = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn() else { return };
+    let lines = lines(child.stdout.take().unwrap());
+    let mut watching = Watching { child, lines };
+    let Ok(first) = watching.lines.recv_timeout(PATIENCE) else {
+        assert_ne!(wait(&mut watching.child).code(), Some(0));
+        return;
+    };
+    assert_eq!(first["event"], "planned");
+    let polling = watching.change("polling");
+    assert!(polling["message"].as_str().unwrap().contains("looked at from time to time"), "{polling}");
+    place.plugin("v=2");
+    assert_eq!(watching.change("reloaded")["version"], "0.1.2");
+    std::fs::remove_file(place.plugins().join("method.wasm")).unwrap();
+    watching.change("removed");
+}
+
+/// More jobs than a run keeps the plans of, so that some are planned again when their turn
+/// comes, and more than fit into a pipe, so that the program plans no faster than this
+/// test reads.
+#[test]
+fn a_run_of_many_jobs_takes_up_what_is_saved_while_it_plans() {
+    const JOBS: usize = 200;
+    let place = Place::new("describes");
+    place.plugin("v=1");
+    let mut command = place.command(&["run", "--emulate", "--json"]);
+    for number in 0..JOBS {
+        let job = serde_json::json!({
+            "name": format!("Support {number}"), "dataset": "rows.jsonl", "baseModel": "llama2",
+            "provider": "ollama", "hyperparameters": { "method": "describes" },
+        });
+        let path = place.path(&format!("{number:03}.json"));
+        std::fs::write(&path, job.to_string()).unwrap();
+        command.arg(path);
+    }
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let lines = BufReader::with_capacity(1024, child.stdout.take().unwrap()).lines();
+    let (mut methods, mut succeeded, mut reloaded) = (Vec::new(), 0, false);
+    for line in lines {
+        let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
+        match line["event"].as_str().unwrap() {
+            "planned" => methods.push(line["method"].as_str().unwrap().to_owned()),
+            "plugin" => reloaded |= line["action"] == "reloaded",
+            "result" => succeeded += usize::from(line["state"] == "succeeded"),
+            _ => {}
+        }
+        if methods.len() == 1 {
+            place.plugin("v=2");
+        }
+        if !reloaded {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+    // Each was carried out with what it was shown with, or it would have been refused.
+    assert_eq!((wait(&mut child).code(), methods.len(), succeeded), (Some(0), JOBS, JOBS));
+    assert!(reloaded, "nothing was taken up");
+    let at = methods.iter().position(|method| method == "describes 0.1.2").unwrap();
+    assert!(at > 0 && methods[..at].iter().all(|method| method == "describes 0.1.1"), "{methods:?}");
+    assert!(methods[at..].iter().all(|method| method == "describes 0.1.2"), "{methods:?}");
 }
 
 #[test]

@@ -3,71 +3,20 @@
 #![allow(clippy::unwrap_used)] // A test that cannot go on should stop.
 
 mod common;
+#[path = "common/kept.rs"]
+mod kept;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use common::tunesmith;
+use kept::{Folder, KEY, search_folder};
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::process::Output;
 use tunesmith::emulator::{Action, Closed, Emulator, Fault, Key, Options, Pace};
 
-/// Nothing else looks like its middle.
-const KEY: &str = "sk-proj-KEEP+Th1s/0ut0fEv3ryth1ng-AbCdEf0123456789";
-
-/// What must turn up nowhere: the key's tail, which shortened forms keep, and the forms in
-/// which it could travel.
-fn traces() -> Vec<Vec<u8>> {
-    let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
-    let middle = "Th1s/0ut0fEv3ryth1ng";
-    let mut traces: Vec<Vec<u8>> = vec![
-        middle.into(),
-        "0ut0fEv3ryth1ng-AbCdEf".into(),
-        middle.replace('/', "%2F").into(),
-        middle.replace('/', "\\/").into(),
-        utf16(middle),
-        middle.bytes().rev().collect(),
-        middle.bytes().map(|byte| format!("{byte:02x}")).collect::<String>().into(),
-    ];
-    // Base64 of the middle, at each place in a group of three.
-    for shift in 0..3 {
-        let encoded = STANDARD.encode(format!("{}{middle}", "x".repeat(shift)));
-        traces.push(encoded.as_bytes()[4..encoded.len() - 6].to_vec());
-    }
-    traces
-}
-
-fn search(what: &str, bytes: &[u8]) {
-    for trace in traces() {
-        let found = bytes.windows(trace.len()).position(|window| window == trace);
-        if let Some(at) = found {
-            let around = &bytes[at.saturating_sub(80)..(at + 80).min(bytes.len())];
-            panic!("{what} holds the key:\n{}", String::from_utf8_lossy(around));
-        }
-    }
-}
-
-fn search_folder(folder: &Path) -> usize {
-    let mut files = 0;
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        search("a file name", path.as_os_str().as_encoded_bytes());
-        if path.is_symlink() {
-            continue;
-        }
-        if path.is_dir() {
-            files += search_folder(&path);
-        } else if path.is_file() {
-            search(&path.display().to_string(), &std::fs::read(&path).unwrap());
-            files += 1;
-        }
-    }
-    files
-}
-
 struct Place {
-    held: tempfile::TempDir,
+    held: Folder,
     emulator: Emulator,
 }
 
@@ -78,10 +27,7 @@ impl Place {
         command.env("HOME", home).env("TUNESMITH_CACHE_DIR", home.join("cache")).env("RUST_LOG", "trace");
         command.env("OLLAMA_HOST", &self.emulator.ollama_url);
         command.env("OPENAI_BASE_URL", &self.emulator.openai_url).env("OPENAI_API_KEY", KEY);
-        let output = command.args(args).output().unwrap();
-        search(&format!("the output of {args:?}"), &output.stdout);
-        search(&format!("what {args:?} says"), &output.stderr);
-        output
+        kept::output(command.args(args))
     }
 
     /// A command that must do its work for the search to mean anything.
@@ -109,7 +55,7 @@ impl Place {
 }
 
 fn place() -> Place {
-    let held = tempfile::tempdir().unwrap();
+    let held = Folder::new();
     let mut options = Options::new(held.path().join("emulator"));
     options.openai_key = Some(Key::new(KEY));
     options.pace = Pace::Times(1_000.0);
@@ -178,4 +124,27 @@ fn a_service_that_repeats_the_key_is_not_repeated() {
     place.run(&["run", &place.job("closed", "openai"), "--yes"]);
     place.done(&["jobs", "list", "--json"]);
     assert!(search_folder(place.held.path()) > 20);
+}
+
+/// The searches of [`kept`] are of use only where tests make use of them.
+#[test]
+fn tests_that_have_a_key_search_what_they_leave_behind() {
+    let mut with_a_key = 0;
+    for entry in std::fs::read_dir(common::root().join("host/tests")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "rs") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        if ["_KEY\"", "openai_key"].iter().any(|sign| text.contains(sign)) {
+            with_a_key += 1;
+            assert!(text.contains("mod kept;"), "{} has a key and no search for it", path.display());
+            assert!(
+                !text.contains(concat!("tempfile", "::tempdir")),
+                "{}: a folder without a search",
+                path.display()
+            );
+        }
+    }
+    assert!(with_a_key >= 6, "tests have a key: {with_a_key}");
 }

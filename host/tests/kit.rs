@@ -201,7 +201,8 @@ impl Dev {
         Self { child, steps }
     }
 
-    /// The next step of this name.
+    /// The next step of this name. A round that fails before is not waited for: nothing
+    /// comes after it until something is saved.
     fn step(&mut self, name: &str) -> serde_json::Value {
         loop {
             let line = self.steps.next().unwrap().unwrap();
@@ -209,6 +210,7 @@ impl Dev {
             if step["step"] == name {
                 return step;
             }
+            assert!(step["step"] != "failed" || name == "wait", "no step {name}: {step}");
         }
     }
 }

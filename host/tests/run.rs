@@ -3,19 +3,24 @@
 #![allow(clippy::unwrap_used)] // A test that cannot go on should stop.
 
 mod common;
+#[path = "common/kept.rs"]
+mod kept;
+#[path = "../src/provider/http/mock.rs"]
+mod mock;
 
 use common::{root, said, tunesmith};
+use mock::{Answer, Rule, Server, method};
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// A place for jobs of its own.
-struct Place(tempfile::TempDir);
+struct Place(kept::Folder);
 
 impl Place {
     fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
+        Self(kept::Folder::new())
     }
 
     fn command(&self, args: &[&str]) -> Command {
@@ -26,7 +31,7 @@ impl Place {
     }
 
     fn run(&self, args: &[&str]) -> Output {
-        self.command(args).output().unwrap()
+        kept::output(&mut self.command(args))
     }
 
     /// Runs the program, which must succeed.
@@ -103,24 +108,14 @@ fn every_example_runs_to_a_verified_outcome() {
             assert!(Path::new(artifact.as_str().unwrap()).is_file(), "{artifact}");
         }
     }
-    let known = [
-        "planned",
-        "started",
-        "state",
-        "phase",
-        "bytes",
-        "steps",
-        "metrics",
-        "message",
-        "waiting",
-        "recovered",
-        "detached",
-        "result",
-        "failed",
-        "summary",
-    ];
+    let documentation = std::fs::read_to_string(root().join("docs/run.md")).unwrap();
     for line in &lines {
-        assert!(known.contains(&line["event"].as_str().unwrap()), "an undocumented event: {line}");
+        let row = format!("| `{}` |", line["event"].as_str().unwrap());
+        let row = documentation.lines().find(|documented| documented.starts_with(&row));
+        let row = row.unwrap_or_else(|| panic!("an undocumented event: {line}"));
+        for field in line.as_object().unwrap().keys().filter(|field| *field != "event") {
+            assert!(row.contains(&format!("`{field}`")), "{field} is not documented: {line}");
+        }
     }
     let summary = lines.last().unwrap();
     assert_eq!((&summary["event"], &summary["succeeded"]), (&"summary".into(), &jobs.len().into()));
@@ -188,29 +183,21 @@ fn one_job_that_cannot_be_planned_keeps_all_from_starting() {
 
 #[test]
 fn what_costs_money_is_not_started_without_a_yes() {
-    use wiremock::matchers::method;
-    use wiremock::{Mock, MockServer, ResponseTemplate};
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let server = runtime.block_on(async {
-        let server = MockServer::start().await;
-        let model = serde_json::json!({"id": "gpt-4.1-mini-2025-04-14", "object": "model"});
-        let found = ResponseTemplate::new(200).set_body_json(model);
-        Mock::given(method("GET")).respond_with(found).mount(&server).await;
-        server
-    });
+    let server = Server::start();
+    let model = serde_json::json!({"id": "gpt-4.1-mini-2025-04-14", "object": "model"});
+    server.add(Rule::when(method("GET")).answer(Answer::new(200).json(model)));
     let place = Place::new();
     let output = place
         .command(&["run", "examples/jobs/lora-openai.json"])
-        .env("OPENAI_BASE_URL", format!("{}/v1", server.uri()))
-        .env("OPENAI_API_KEY", "sk-test-no-yes")
+        .env("OPENAI_BASE_URL", format!("{}/v1", server.base))
+        .env("OPENAI_API_KEY", kept::KEY)
         .stdin(Stdio::null())
         .output()
         .unwrap();
     let text = said(output.stderr);
     assert_eq!(output.status.code(), Some(2), "{text}");
     assert!(text.contains("cost money") && text.contains("--yes"), "{text}");
-    let asked = runtime.block_on(server.received_requests()).unwrap();
-    assert!(asked.iter().all(|request| request.method.as_str() == "GET"), "something was sent");
+    assert!(server.requests().iter().all(|request| request.method == "GET"), "something was sent");
 }
 
 #[test]

@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used)] // A test that cannot go on should stop.
 
 mod common;
+#[path = "common/kept.rs"]
+mod kept;
 
-use common::{said, tunesmith};
+use common::{said, tunesmith, unshared};
+use kept::{Folder, KEY, WRONG_KEY};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -12,19 +15,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tunesmith::emulator::{Action, Closed, Emulator, Fault, Key, Options};
 
-/// The key of the emulated OpenAI.
-const KEY: &str = "sk-emulated-0123456789abcdef";
-
 /// A folder with a dataset and jobs, a store of its own, and services that misbehave.
 struct Place {
-    held: tempfile::TempDir,
+    held: Folder,
     emulator: Emulator,
     variables: BTreeMap<&'static str, String>,
 }
 
 impl Place {
     fn new() -> Self {
-        let held = tempfile::tempdir().unwrap();
+        let held = Folder::new();
         let mut options = Options::new(held.path().join("emulator"));
         options.models = vec!["llama3.2".to_owned(), "mistral".to_owned()];
         options.openai_key = Some(Key::new(KEY));
@@ -92,13 +92,12 @@ impl Place {
 
     /// The exit code and the words of a run that fails.
     fn failure(&self, job: &Path, more: &[&str]) -> String {
-        self.read(self.command(job, more).output().unwrap())
+        self.read(kept::output(&mut self.command(job, more)))
     }
 
     fn read(&self, output: Output) -> String {
         let text = self.neutral(&said(output.stderr));
         assert!(!output.status.success(), "it succeeded:\n{text}");
-        assert!(!text.contains("0123456789"), "a key is shown:\n{text}");
         format!("exit {}\n{text}", output.status.code().unwrap())
     }
 
@@ -220,10 +219,10 @@ fn the_base_model_runs_elsewhere() {
 #[test]
 fn the_name_is_taken() {
     let place = Place::new();
-    let first = place.command(&place.ollama(), &[]).output().unwrap();
+    let first = kept::output(&mut place.command(&place.ollama(), &[]));
     assert!(first.status.success(), "{}", said(first.stderr));
     insta::assert_snapshot!(place.failure(&place.ollama(), &[]));
-    let replaced = place.command(&place.ollama(), &["--replace"]).output().unwrap();
+    let replaced = kept::output(&mut place.command(&place.ollama(), &["--replace"]));
     assert!(replaced.status.success(), "{}", said(replaced.stderr));
 }
 
@@ -266,7 +265,7 @@ fn openai_without_a_key() {
 #[test]
 fn the_key_is_wrong() {
     let mut place = Place::new();
-    place.with("OPENAI_API_KEY", "sk-another-0123456789abcdef");
+    place.with("OPENAI_API_KEY", WRONG_KEY);
     insta::assert_snapshot!(place.failure(&place.openai(), &["--yes"]));
     place.assert_no_job();
 }
@@ -383,22 +382,7 @@ fn on_its_own_disk(place: &Place, prepare: &str, more: &[&str]) -> Option<String
     let data = place.path("data");
     std::fs::create_dir(&data).unwrap();
     let run = place.command(&place.ollama(), more);
-    let mut command = Command::new("unshare");
-    command.args([
-        "-rm",
-        "sh",
-        "-c",
-        &format!("set -e; ({prepare}) >/dev/null || exit 99; exec \"$@\""),
-        "sh",
-    ]);
-    command.arg(run.get_program()).args(run.get_args()).current_dir(run.get_current_dir().unwrap());
-    for (name, value) in run.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    let output = command.env("D", &data).output().ok()?;
+    let output = kept::searched(unshared("-rm", prepare, &data, &run).output().ok()?);
     let is_ours = output.status.code() != Some(99) && !said(output.stderr.clone()).starts_with("unshare:");
     is_ours.then(|| place.read(output))
 }

@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used)] // A test that cannot go on should stop.
 
 mod common;
+#[path = "common/kept.rs"]
+mod kept;
 
 use common::{said, tunesmith};
+use kept::{Folder, KEY};
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Output, Stdio};
@@ -12,19 +15,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tunesmith::emulator::{Emulator, Key, Options};
 
-const KEY: &str = "sk-steered-0123456789abcdef";
 const OPENAI: &str = "examples/jobs/lora-openai.json";
 const OLLAMA: &str = "examples/jobs/lora-ollama.json";
 
 struct Place {
-    held: tempfile::TempDir,
+    held: Folder,
     emulator: Emulator,
 }
 
 impl Place {
     /// An emulator on which a job at OpenAI takes for ever, until it is told otherwise.
     fn new() -> Self {
-        let held = tempfile::tempdir().unwrap();
+        let held = Folder::new();
         let mut options = Options::new(held.path().join("emulator"));
         options.openai_key = Some(Key::new(KEY));
         options.behaviour.openai.max_running_seconds = 100_000.0;
@@ -66,11 +68,7 @@ impl Place {
     }
 
     fn run(&self, args: &[&str]) -> Output {
-        let output = self.command(args).output().unwrap();
-        for text in [&output.stdout, &output.stderr] {
-            assert!(!String::from_utf8_lossy(text).contains(KEY), "the key is shown");
-        }
-        output
+        kept::output(&mut self.command(args))
     }
 
     fn ok(&self, args: &[&str]) -> String {
@@ -189,7 +187,7 @@ fn a_cancel_from_another_shell_reaches_the_owner_and_whoever_follows() {
     let cancelled = place.ok(&["jobs", "cancel", &id]);
     assert!(cancelled.contains("is cancelled"), "{cancelled}");
     assert_eq!(owner.wait().unwrap().code(), Some(1));
-    let followed = follower.wait_with_output().unwrap();
+    let followed = kept::searched(follower.wait_with_output().unwrap());
     assert_eq!(followed.status.code(), Some(1), "{followed:?}");
     assert!(String::from_utf8_lossy(&followed.stdout).contains(&format!("tunesmith jobs retry {id}")));
     let (code, text) = place.failure(&["jobs", "cancel", &id]);
@@ -259,11 +257,8 @@ fn on_ollama_a_pause_is_refused_with_the_reason_and_a_cancel_leaves_no_model() {
 fn a_job_of_another_service_is_not_looked_for_at_this_one() {
     let place = Place::new();
     let id = place.detached();
-    let output = place
-        .command(&["jobs", "resume", &id])
-        .env("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
-        .output()
-        .unwrap();
+    let mut resume = place.command(&["jobs", "resume", &id]);
+    let output = kept::output(resume.env("OPENAI_BASE_URL", "http://127.0.0.1:9/v1"));
     let text = said(output.stderr);
     assert_eq!(output.status.code(), Some(2), "{text}");
     assert!(text.contains("belongs to") && text.contains("127.0.0.1:9"), "{text}");

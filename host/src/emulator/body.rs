@@ -2,7 +2,7 @@
 
 use super::faults::Action;
 use axum::body::{Body, Bytes, HttpBody};
-use hyper::body::Frame;
+use hyper::body::{Frame, SizeHint};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tempfile::NamedTempFile;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
 /// Pieces that wait between a producer and its connection, or between a connection
@@ -19,6 +19,10 @@ const PIECES: usize = 4;
 
 /// Bytes of a file that are read at once.
 const READ_SIZE: usize = 256 * 1024;
+
+/// Bytes of a request that are read for nothing before its reply leaves. The size of the
+/// largest file that either service takes in one request, 512 MB, and its form around it.
+const DISCARDED: usize = 520 << 20;
 
 /// How long a cut reply waits before its connection closes, so that what was still
 /// to be sent has left.
@@ -72,6 +76,70 @@ pub(super) async fn next(body: &mut Body) -> Option<Result<Bytes, axum::Error>> 
             Ok(Ok(data)) => return Some(Ok(data)),
             Ok(Err(_trailers)) => {}
             Err(error) => return Some(Err(error)),
+        }
+    }
+}
+
+/// The body of a request, and what a handler leaves of it unread.
+pub(super) fn returning(body: Body) -> (Body, Rest) {
+    let (send, receive) = oneshot::channel();
+    (Body::new(ReturnedBody { body: Some(body), send: Some(send) }), Rest(receive))
+}
+
+/// A body that goes back to its sender when it is dropped before its end.
+struct ReturnedBody {
+    body: Option<Body>,
+    send: Option<oneshot::Sender<Body>>,
+}
+
+impl hyper::body::Body for ReturnedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let polled = Pin::new(body).poll_frame(context);
+        if matches!(polled, Poll::Ready(None | Some(Err(_)))) {
+            self.body = None;
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(HttpBody::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint)
+    }
+}
+
+impl Drop for ReturnedBody {
+    fn drop(&mut self) {
+        if let (Some(body), Some(send)) = (self.body.take(), self.send.take()) {
+            // Nobody waits for it where the reply has begun already.
+            let _ = send.send(body);
+        }
+    }
+}
+
+/// What a handler may have left of a request's body.
+pub(super) struct Rest(oneshot::Receiver<Body>);
+
+impl Rest {
+    /// Reads it to its end. A reply that leaves while the client still sends closes the
+    /// connection on what is under way, and the client may see that in place of the reply.
+    pub(super) async fn discard(mut self) {
+        let Ok(mut body) = self.0.try_recv() else { return };
+        let mut left = DISCARDED;
+        while let Some(Ok(piece)) = next(&mut body).await {
+            match left.checked_sub(piece.len()) {
+                Some(less) => left = less,
+                None => return,
+            }
         }
     }
 }

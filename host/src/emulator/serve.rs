@@ -108,7 +108,10 @@ type Handled = Result<Response<Body>, Infallible>;
 
 impl Front {
     async fn reply(&self, request: Request<Incoming>) -> Result<Response<Body>, Dropped> {
-        let mut response = self.faulty(request.map(Body::new)).await?;
+        let (head, body) = request.into_parts();
+        let (body, rest) = body::returning(Body::new(body));
+        let mut response = self.faulty(Request::from_parts(head, body)).await?;
+        rest.discard().await;
         let header = HeaderName::from_static(HEADER);
         response.headers_mut().insert(header, HeaderValue::from_static("1"));
         Ok(response)
@@ -137,8 +140,6 @@ impl Front {
                 Action::Delay { ms } => tokio::time::sleep(Duration::from_millis(ms)).await,
                 Action::Status { .. } | Action::RateLimited { .. } | Action::QuotaExceeded => {
                     if let Some(response) = canned(&action).or_else(|| (self.canned)(&action)) {
-                        // Read to its end, so that the client comes to read the reply.
-                        while let Some(Ok(_)) = body::next(request.body_mut()).await {}
                         return Ok(response);
                     }
                 }

@@ -81,9 +81,9 @@ pub fn check(given: &[GivenSetting], method: &Descriptor) -> Result<Vec<JobSetti
 fn unknown(setting: &GivenSetting, method: &Descriptor) -> SettingError {
     let known =
         method.settings.iter().map(|own| own.name.as_str()).chain(COMMON.iter().map(|common| common.name));
-    let hint = match nearest(known, &setting.name) {
+    let hint = match nearest(known.clone(), &setting.name) {
         Some(near) => format!("did you mean {near:?}?"),
-        None => format!("`tunesmith methods show {}` lists its settings", method.id),
+        None => format!("it has {}", known.collect::<Vec<_>>().join(", ")),
     };
     SettingError {
         place: setting.place.clone(),

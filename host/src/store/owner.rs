@@ -114,9 +114,30 @@ impl Store {
     /// # Errors
     /// [`Error::Owned`] if another process (or another part of this one) has it.
     pub async fn claim(&self, job: &JobId) -> Result<Claim, Error> {
-        let now_ms = self.now_ms();
         let mut tx = self.inner.write(Sync::Full).await?;
         let found = super::job::by_id(&mut tx, job).await?;
+        self.claim_found(tx, &found).await
+    }
+
+    /// As [`Store::claim`], but for a job that still has something to do: None if it is
+    /// over by now, as [one that looked like an orphan](Store::orphans) may be once
+    /// another process has been quicker.
+    ///
+    /// # Errors
+    /// As [`Store::claim`].
+    pub async fn claim_unfinished(&self, job: &JobId) -> Result<Option<Claim>, Error> {
+        let mut tx = self.inner.write(Sync::Full).await?;
+        let found = super::job::by_id(&mut tx, job).await?;
+        if found.state.is_final() {
+            tx.rollback().await?;
+            return Ok(None);
+        }
+        self.claim_found(tx, &found).await.map(Some)
+    }
+
+    /// Claims a job within a transaction that has read it.
+    async fn claim_found(&self, mut tx: Write, found: &Job) -> Result<Claim, Error> {
+        let (job, now_ms) = (&found.id, self.now_ms());
         if let Some(owner) = &found.owner {
             let age_ms = now_ms - owner.beat_ms;
             if !is_gone(presence::look(&self.inner.owner.directory, &owner.token), age_ms) {

@@ -52,3 +52,20 @@ pub fn failure(args: &[&str]) -> (i32, String) {
     assert!(output.stdout.is_empty(), "{args:?} failed, yet printed a result");
     (output.status.code().unwrap(), said(output.stderr))
 }
+
+/// The same command as root in namespaces of its own (see `unshare`), after `prepare`,
+/// which has `D` for what the command is about; code 99 where it cannot be prepared.
+pub fn unshared(flags: &str, prepare: &str, about: &Path, run: &Command) -> Command {
+    let mut command = Command::new("unshare");
+    let script = format!("set -e; ({prepare}) >/dev/null || exit 99; exec \"$@\"");
+    command.args([flags, "sh", "-c", &script, "sh"]);
+    command.arg(run.get_program()).args(run.get_args()).current_dir(run.get_current_dir().unwrap());
+    for (name, value) in run.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command.env("D", about);
+    command
+}

@@ -47,8 +47,9 @@ pub(in crate::cli) async fn handle<F: std::future::Future>(
 ) -> (F::Output, bool) {
     let ids = active.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let say = display.say();
+    let is_asked = std::io::stdin().is_terminal() && std::io::stderr().is_terminal() && !ids.is_empty();
     let choose = async {
-        if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) || ids.is_empty() {
+        if !is_asked {
             return None;
         }
         display.pause();
@@ -64,10 +65,19 @@ pub(in crate::cli) async fn handle<F: std::future::Future>(
         chosen = choose => chosen,
         // The work goes on while the user thinks.
         results = &mut work => {
+            // What comes next stands below the question.
+            if is_asked {
+                say.raw("");
+            }
             display.go_on();
             return (results, false);
         }
-        () = asked() => end_at_once(say, &ids),
+        () = asked() => {
+            if is_asked {
+                say.raw("");
+            }
+            end_at_once(say, &ids)
+        }
     };
     display.go_on();
     let is_interrupted = match chosen.as_deref().map(str::trim) {

@@ -1,24 +1,6 @@
 //! `tunesmith run`: from job files to verified models.
 //!
-//! # What `--json` prints
-//! One object a line on standard output, each with an `event`:
-//!
-//! | event | fields |
-//! |---|---|
-//! | `planned` | `file`, `name`, `provider`, `method`, `baseModel`, `digest`, `outcome`, `emulated`, `notes`, `warnings`, `cost` (OpenAI) |
-//! | `started` | `file`, `name`, `job` |
-//! | `state` | `job`, `to`, `from`, `reason` |
-//! | `phase` | `job`, `phase`, `detail` |
-//! | `bytes` | `job`, `what` (`upload`, `pull`), `done`, `total` |
-//! | `steps` | `job`, `step`, `total`, `etaSeconds` |
-//! | `metrics` | `job`, `step`, `figures` |
-//! | `message` | `job`, `level`, `text`, `atMs` |
-//! | `waiting` | `job`, `text`: a failure that is tried again |
-//! | `recovered` | `job`, `state`, `error`: a job that another process had left |
-//! | `detached` | `job`, `state`: it goes on without this process |
-//! | `result` | `job`, `file`, `state`, `outcome`: what was made |
-//! | `failed` | `job` (once there is one), `file`, `error` with `code`, `message`, `hints` |
-//! | `summary` | `succeeded`, `failed`, `detached`, `emulated`: the last line |
+#![doc = include_str!("../../../../docs/run.md")]
 
 mod brief;
 pub(in crate::cli) mod detach;
@@ -31,11 +13,12 @@ use super::operator::{Operator, OperatorArgs, runtime};
 use super::{Output, registry};
 use crate::error::{Error, Kind};
 use crate::job::execute::{Checked, Ended, Executor, Recovered, Until};
+use crate::plugin::Snapshot;
 use crate::provider::{Date, Provider};
 use crate::store::{Job, JobId, State};
 use brief::Brief;
 use futures_util::stream::{self, StreamExt as _};
-use prepare::{Prepared, Preparer};
+use prepare::{Following, Prepared, Preparer};
 use serde_json::json;
 use show::Display;
 use std::io::IsTerminal as _;
@@ -66,7 +49,7 @@ const RECOVERY_PATIENCE: Duration = Duration::from_secs(90);
 terminal a job that costs money needs --yes.
 
 With --json each line is one object with an \"event\": planned, started, state, phase, bytes, steps, metrics, message, \
-waiting, recovered, detached, result, failed, summary.
+plugin, waiting, recovered, detached, result, failed, summary.
 
 Ctrl-C asks whether to leave the jobs running or to cancel them; twice leaves at once. Whatever happens, \
 `tunesmith jobs resume` and the next `tunesmith run` carry on."
@@ -157,6 +140,8 @@ pub fn run(args: &Args, given: &OperatorArgs, operator: &Operator, output: &mut 
 struct Item {
     brief: Brief,
     checked: Checked,
+    /// The plugins that it was planned with.
+    plugins: Arc<Snapshot>,
     /// Kept where there are few.
     prepared: Option<Prepared>,
 }
@@ -216,14 +201,21 @@ impl Command<'_> {
         })
     }
 
-    /// Plans and checks every job before anything is recorded or sent.
+    /// Plans and checks every job before anything is recorded or sent. While there are
+    /// others to plan, plugins that are saved are taken up for those; a job that is planned
+    /// keeps the plugins that it was shown with.
     async fn prepare(&self, output: &mut Output) -> Result<Vec<Item>, Error> {
         let many = self.args.jobs.len() > 1;
         let mut items: Vec<Item> = Vec::new();
         let mut failures = 0;
         let mut kind = Kind::Failed;
+        let following = many.then(|| self.preparer.follow());
         for file in &self.args.jobs {
-            match self.prepare_one(file).await {
+            let prepared = self.prepare_one(file).await;
+            for change in following.iter().flat_map(Following::changes) {
+                self.display.plugin(&change, output);
+            }
+            match prepared {
                 Ok(item) => {
                     self.display.planned(&item.brief, &item.checked, output);
                     items.push(item);
@@ -248,11 +240,12 @@ impl Command<'_> {
     }
 
     async fn prepare_one(&self, file: &Path) -> Result<Item, Error> {
-        let prepared = Preparer::prepare(&self.preparer, file).await?;
+        let prepared = Preparer::prepare(&self.preparer, file, None).await?;
         let checked = self.executor.check(&prepared.submission).await?;
         let brief = Brief::of(file, &prepared.submission);
+        let plugins = Arc::clone(&prepared.plugins);
         let prepared = (self.args.jobs.len() <= PLANS_KEPT).then_some(prepared);
-        Ok(Item { brief, checked, prepared })
+        Ok(Item { brief, checked, plugins, prepared })
     }
 
     /// Two jobs that make a model of one name would overwrite each other.
@@ -327,7 +320,7 @@ impl Command<'_> {
     ) -> Result<Came, Error> {
         let prepared = match item.prepared {
             Some(prepared) => prepared,
-            None => Preparer::prepare(&self.preparer, &item.brief.file).await?,
+            None => Preparer::prepare(&self.preparer, &item.brief.file, Some(item.plugins)).await?,
         };
         if prepared.submission.planned.digest != item.brief.digest {
             let message = format!("{} was changed since it was shown", item.brief.file.display());

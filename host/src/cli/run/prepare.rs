@@ -10,18 +10,19 @@ use crate::job::execute::Submission;
 use crate::job::lock;
 use crate::job::plan::{self, Context};
 use crate::job::spec::{Overrides, Spec};
-use crate::plugin::Registry;
+use crate::plugin::{Change, Registry, Snapshot, Watch, WatchOptions};
 use crate::provider::Date;
 use crate::provider::openai::PriceTable;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 
 /// Plans jobs as the command line says.
 pub(super) struct Preparer {
     overrides: Overrides,
     datasets: Vec<(String, PathBuf)>,
     prices: PriceTable,
-    registry: Registry,
+    registry: Arc<Registry>,
     operator: Operator,
     today: Date,
     replace: bool,
@@ -33,6 +34,21 @@ pub(super) struct Preparer {
 /// A planned job.
 pub(super) struct Prepared {
     pub(super) submission: Submission,
+    /// The plugins that it was planned with.
+    pub(super) plugins: Arc<Snapshot>,
+}
+
+/// Follows the plugin directory until it is dropped.
+pub(super) struct Following {
+    changes: Receiver<Arc<Change>>,
+    _watch: Watch,
+}
+
+impl Following {
+    /// What has happened since it was asked last.
+    pub(super) fn changes(&self) -> impl Iterator<Item = Arc<Change>> {
+        self.changes.try_iter()
+    }
 }
 
 impl Preparer {
@@ -42,7 +58,7 @@ impl Preparer {
             overrides: Overrides { provider: args.provider, settings: args.set.clone() },
             datasets: args.datasets.clone(),
             prices: plan_command::price_table(args.prices.as_deref())?,
-            registry: args.registry.load(operator, output)?,
+            registry: Arc::new(args.registry.load(operator, output)?),
             operator: operator.clone(),
             today: args.today.map_or_else(plan_command::today, Ok)?,
             replace: args.replace,
@@ -52,20 +68,34 @@ impl Preparer {
         })
     }
 
-    /// Plans a job, off the threads that wait for services.
-    pub(super) async fn prepare(this: &Arc<Self>, file: &Path) -> Result<Prepared, Error> {
+    /// Takes up what is saved in the plugin directory from now on: a job is planned with
+    /// the plugins as they are when its turn comes.
+    pub(super) fn follow(&self) -> Following {
+        let changes = self.registry.changes();
+        Following { changes, _watch: self.registry.watch(WatchOptions::default()) }
+    }
+
+    /// Plans a job, off the threads that wait for services: with these plugins, or with
+    /// the present ones.
+    pub(super) async fn prepare(
+        this: &Arc<Self>,
+        file: &Path,
+        plugins: Option<Arc<Snapshot>>,
+    ) -> Result<Prepared, Error> {
         let (this, file) = (Arc::clone(this), file.to_owned());
-        let planning = tokio::task::spawn_blocking(move || this.plan(&file));
+        let planning = tokio::task::spawn_blocking(move || {
+            let plugins = plugins.unwrap_or_else(|| this.registry.snapshot());
+            this.plan(&file, plugins)
+        });
         let ended = |error| Error::new(Kind::Internal, format!("planning ended early: {error}"));
         planning.await.map_err(ended)?
     }
 
-    fn plan(&self, file: &Path) -> Result<Prepared, Error> {
+    fn plan(&self, file: &Path, plugins: Arc<Snapshot>) -> Result<Prepared, Error> {
         let spec = Spec::load(file, &self.overrides)?;
         let dataset_path = plan_command::dataset_path(&spec, file, &self.datasets, &self.operator)?;
-        let snapshot = self.registry.snapshot();
-        let plugin = registry::method(&snapshot, &spec)?;
-        let transform = registry::transform(&spec, &snapshot)?;
+        let plugin = registry::method(&plugins, &spec)?;
+        let transform = registry::transform(&spec, &plugins)?;
         if self.locked {
             let limits = self.registry.engine().limits();
             lock::require(file, &lock::Parts { plugin, transform, limits, prices: &self.prices })?;
@@ -88,6 +118,6 @@ impl Preparer {
             replace: self.replace,
             pull: self.pull,
         };
-        Ok(Prepared { submission })
+        Ok(Prepared { submission, plugins })
     }
 }

@@ -7,6 +7,7 @@ use crate::cli::output::{JsonLines, Progress as Say};
 use crate::cli::style::{ERROR, FAINT, HEADING, HINT, WARNING};
 use crate::error::Error;
 use crate::job::execute::{Checked, Ended, OnProgress, Outcome, Progress, Recovered, Transfer};
+use crate::plugin::Change;
 use crate::provider::text::visible;
 use crate::store::{Job, JobId, Level};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -131,6 +132,23 @@ impl Display {
         } else {
             self.line(brief.text(checked, true).trim_end());
         }
+    }
+
+    /// Something happened to a plugin while jobs were being planned.
+    pub(super) fn plugin(&self, change: &Change, output: &mut Output) {
+        if self.0.json {
+            if let Ok(Value::Object(mut fields)) = serde_json::to_value(change) {
+                fields.insert("event".to_owned(), json!("plugin"));
+                output.json_line(&fields);
+            }
+            return;
+        }
+        let text = change.to_string();
+        let text = visible(&text);
+        self.line(&match change.is_warning() {
+            true => format!("{WARNING}!{WARNING:#} {text}"),
+            false => format!("{FAINT}{text}{FAINT:#}"),
+        });
     }
 
     pub(super) fn refused(&self, file: &Path, error: &Error, output: &mut Output) {
@@ -312,6 +330,8 @@ impl OfJob {
     fn looks(&mut self, bar: &ProgressBar, looks: Looks) {
         if self.looks != looks {
             self.looks = looks;
+            // A number of bytes is no step.
+            bar.set_position(0);
             bar.set_style(looks.style());
         }
     }

@@ -8,19 +8,16 @@ mod ollama_create;
 mod restart;
 
 use super::{Emulator, Options, Pace};
+pub(super) use crate::kept::{Folder, KEY};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 /// An emulator with a state directory of its own, and a client for it.
 pub(super) struct Bench {
     pub(super) emulator: Emulator,
-    pub(super) state: TempDir,
+    pub(super) state: Folder,
     pub(super) http: reqwest::Client,
 }
-
-/// The key that the bench's client sends.
-pub(super) const KEY: &str = "sk-test-0123456789";
 
 impl Bench {
     /// With time that passes by ticks alone.
@@ -29,7 +26,7 @@ impl Bench {
     }
 
     pub(super) fn with(change: impl FnOnce(&mut Options)) -> Self {
-        let state = tempfile::tempdir().unwrap();
+        let state = Folder::new();
         let emulator = start(&state, change);
         Self { emulator, state, http: reqwest::Client::new() }
     }
@@ -118,7 +115,7 @@ impl Bench {
     }
 }
 
-fn start(state: &TempDir, change: impl FnOnce(&mut Options)) -> Emulator {
+fn start(state: &Folder, change: impl FnOnce(&mut Options)) -> Emulator {
     let mut options = Options::new(state.path());
     options.pace = Pace::Manual;
     options.models = vec!["llama3.2".to_owned(), "mistral".to_owned()];

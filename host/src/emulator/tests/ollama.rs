@@ -89,6 +89,22 @@ async fn blobs_are_taken_by_their_digest_alone() {
     assert_eq!(bench.emulator.counts().effects_of("POST /api/blobs/{digest}"), 2);
 }
 
+/// An answer that needs nothing of the body, such as that a blob is there, must reach a
+/// client that is still sending.
+#[tokio::test]
+async fn an_early_answer_waits_for_the_end_of_the_upload() {
+    let bench = Bench::start();
+    let bytes = axum::body::Bytes::from(vec![7_u8; 30_000_000]);
+    let path = format!("/api/blobs/{}", digest(&bytes));
+    let post = |path: &str| bench.ollama(Method::POST, path).body(bytes.clone()).send();
+    assert_eq!(post(&path).await.unwrap().status(), StatusCode::CREATED);
+    for _ in 0..10 {
+        assert_eq!(post(&path).await.unwrap().status(), StatusCode::OK);
+        assert_eq!(post("/api/blobs/md5:1").await.unwrap().status(), StatusCode::BAD_REQUEST);
+        assert_eq!(post("/api/nowhere").await.unwrap().status(), StatusCode::NOT_FOUND);
+    }
+}
+
 #[tokio::test]
 async fn chat_depends_on_what_is_baked_in() {
     let bench = Bench::start();

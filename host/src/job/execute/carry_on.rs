@@ -216,10 +216,12 @@ impl Executor {
         let ours = orphans.into_iter().filter(|job| self.serves(job).is_ok());
         let looked_after = stream::iter(ours.collect::<Vec<_>>())
             .map(|job| async move {
-                let claim = match self.store().claim(&job.id).await {
-                    Ok(claim) => claim,
+                let claim = match self.store().claim_unfinished(&job.id).await {
+                    Ok(Some(claim)) => claim,
                     // Another process was quicker, or the job was removed.
-                    Err(store::Error::Owned { .. } | store::Error::NoSuchJob { .. }) => return None,
+                    Ok(None) | Err(store::Error::Owned { .. } | store::Error::NoSuchJob { .. }) => {
+                        return None;
+                    }
                     Err(error) => return Some(Recovered { job, result: Err(error.into()) }),
                 };
                 let result = self.carry(job.clone(), claim, until).await;

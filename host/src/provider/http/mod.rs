@@ -8,6 +8,8 @@ pub(crate) mod lenient;
 pub mod limiter;
 #[cfg(test)]
 pub(crate) mod misbehaving;
+#[cfg(test)]
+pub(crate) mod mock;
 pub mod wait;
 
 pub use endpoint::{Endpoint, EndpointError};

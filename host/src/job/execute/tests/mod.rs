@@ -7,6 +7,7 @@ use super::work::sha256;
 use super::*;
 use crate::emulator::{Action, Emulator, Fault, Options as EmulatorOptions, Pace};
 use crate::error::Error as User;
+use crate::kept::{Folder, KEY};
 use crate::provider::http::Endpoint;
 use crate::provider::ollama::client as ollama_client;
 use crate::provider::openai::client as openai_client;
@@ -40,7 +41,7 @@ struct Place {
     emulator: Emulator,
     executor: Executor,
     progress: Arc<Mutex<Vec<Progress>>>,
-    root: tempfile::TempDir,
+    root: Folder,
 }
 
 impl Place {
@@ -49,7 +50,7 @@ impl Place {
     }
 
     async fn with(change: impl FnOnce(&mut EmulatorOptions)) -> Self {
-        let root = tempfile::tempdir().unwrap();
+        let root = Folder::new();
         let mut options = EmulatorOptions::new(root.path().join("emulator"));
         // A job of some minutes takes a second.
         options.pace = Pace::Times(300.0);
@@ -63,6 +64,21 @@ impl Place {
     /// The same store and services as another process would have them.
     async fn again(&mut self) {
         (self.executor, self.progress) = executor(&self.emulator, self.root.path()).await;
+    }
+
+    /// As [`Place::again`], once this process has died: work that was aborted holds on to
+    /// its store until its last write is done.
+    async fn after_its_death(&mut self) {
+        self.again().await;
+        let store = self.executor.store();
+        loop {
+            let jobs = store.jobs(&store::JobFilter::default(), None, 100).await.unwrap().items;
+            let unfinished = jobs.iter().filter(|job| !job.state.is_final()).count();
+            if store.orphans().await.unwrap().len() == unfinished {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     fn fault(&self, route: &str, action: Action) {
@@ -150,7 +166,7 @@ async fn executor(emulator: &Emulator, root: &std::path::Path) -> (Executor, Arc
     let store = Store::open(&root.join("data"), store::Options::default()).await.unwrap();
     let openai = Endpoint::parse(&emulator.openai_url, false).unwrap();
     let ollama = Endpoint::ollama(&emulator.ollama_url).unwrap();
-    let key = crate::secret::source::from_env("KEY", "sk-a-key-for-tests".as_ref()).ok();
+    let key = crate::secret::source::from_env("KEY", KEY.as_ref()).ok();
     let services = Services {
         ollama: ollama_client::Client::new(ollama_client::Options::new(ollama)).unwrap(),
         openai: openai_client::Client::new(openai_client::Options {

@@ -104,7 +104,7 @@ async fn what_a_dead_process_made_is_found() {
     place.until(&id, &[State::Verifying]).await;
     driving.abort();
     let _ = driving.await;
-    place.again().await;
+    place.after_its_death().await;
     let ended = place.executor.resume(&id, Until::End).await.unwrap();
     assert_eq!(ended.job.state, State::Succeeded);
     assert!(ended.outcome.unwrap().notes.iter().any(|note| note.contains("untouched")));

@@ -94,7 +94,7 @@ async fn what_a_dead_process_created_is_found_and_adopted() {
     place.until(&id, &[State::Creating]).await;
     driving.abort();
     let _ = driving.await;
-    place.again().await;
+    place.after_its_death().await;
     let recovered = place.executor.recover(Until::Submitted).await.unwrap();
     let found = &recovered[0];
     assert_eq!(found.job.state, State::Creating);

@@ -11,10 +11,10 @@ fn body(message: &str, kind: &str, code: Option<&str>) -> Value {
 }
 
 async fn refused(status: u16, body: Value) -> ApiError {
-    let server = MockServer::start().await;
-    let reply = answer(status).insert_header("x-request-id", "req_123").set_body_json(body);
-    Mock::given(method("POST")).respond_with(reply).mount(&server).await;
-    client(&server.uri()).create_job(&request(), "run-1").await.unwrap_err()
+    let server = Server::start();
+    let reply = answer(status).header("x-request-id", "req_123").json(body);
+    server.add(Rule::when(method("POST")).answer(reply));
+    client(&server.base).create_job(&request(), "run-1").await.unwrap_err()
 }
 
 #[tokio::test]
@@ -63,9 +63,9 @@ fn openai_without_a_key_is_not_contacted() {
 
 #[tokio::test]
 async fn a_service_that_wants_a_key_says_so() {
-    let server = MockServer::start().await;
-    Mock::given(method("GET")).respond_with(answer(401)).mount(&server).await;
-    let client = Client::new(Options { key: None, ..options(&server.uri()) }).unwrap();
+    let server = Server::start();
+    server.add(Rule::when(method("GET")).answer(answer(401)));
+    let client = Client::new(Options { key: None, ..options(&server.base) }).unwrap();
     assert_eq!(client.models().await.unwrap_err().kind, ErrorKind::MissingKey);
 }
 
@@ -121,20 +121,17 @@ async fn a_stalled_answer_is_a_timeout() {
 
 #[tokio::test]
 async fn a_redirect_is_not_followed_and_the_key_goes_nowhere_else() {
-    let elsewhere = MockServer::start().await;
+    let elsewhere = Server::start();
     for status in [301, 302, 303, 307, 308] {
-        let server = MockServer::start().await;
-        let target = format!("{}/v1/models/m", elsewhere.uri());
-        Mock::given(method("GET"))
-            .respond_with(answer(status).insert_header("location", target))
-            .mount(&server)
-            .await;
-        let error = client(&server.uri()).model("m").await.unwrap_err();
+        let server = Server::start();
+        let target = format!("{}/v1/models/m", elsewhere.base);
+        server.add(Rule::when(method("GET")).answer(answer(status).header("location", &target)));
+        let error = client(&server.base).model("m").await.unwrap_err();
         assert_eq!((error.kind, error.status), (ErrorKind::Redirect, Some(status)));
         assert!(error.to_string().contains("it points to 127.0.0.1"), "{error}");
-        assert_eq!(server.received_requests().await.unwrap().len(), 1);
+        assert_eq!(server.requests().len(), 1);
     }
-    assert_eq!(elsewhere.received_requests().await.unwrap().len(), 0);
+    assert_eq!(elsewhere.requests().len(), 0);
 }
 
 #[tokio::test]
@@ -158,17 +155,17 @@ async fn the_key_is_in_no_error_and_in_no_value() {
     let base64 = STANDARD.encode(format!("x{KEY}"));
     let percent = KEY.replace('+', "%2B").replace('/', "%2F");
     for echo in [KEY.to_owned(), format!("Bearer {KEY}"), base64, percent] {
-        let server = MockServer::start().await;
+        let server = Server::start();
         let reply = answer(401)
-            .insert_header("x-request-id", format!("req {echo}").as_str())
-            .set_body_json(json!({"error": {"message": format!("wrong: {echo}"), "type": &echo, "code": &echo, "param": &echo}}));
-        on(&server, "POST", "/v1/fine_tuning/jobs", reply).await;
-        on(&server, "GET", "/v1/models/text", answer(400).set_body_string(format!("plain {echo}"))).await;
+            .header("x-request-id", format!("req {echo}").as_str())
+            .json(json!({"error": {"message": format!("wrong: {echo}"), "type": &echo, "code": &echo, "param": &echo}}));
+        server.on("POST", "/v1/fine_tuning/jobs", reply);
+        server.on("GET", "/v1/models/text", answer(400).text(format!("plain {echo}")));
         let escaped =
             job("ftjob-1", json!({"error": {"message": &echo}, "metadata": {&echo: &echo}, "more": [&echo]}));
         let escaped = escaped.to_string().replace("sk-", "\\u0073\\u006b\\u002d");
-        on(&server, "GET", "/v1/fine_tuning/jobs/ftjob-1", answer(200).set_body_string(escaped)).await;
-        let client = client(&server.uri());
+        server.on("GET", "/v1/fine_tuning/jobs/ftjob-1", answer(200).text(escaped));
+        let client = client(&server.base);
         let error = client.create_job(&request(), "run-1").await.unwrap_err();
         assert!(error.to_string().contains("[redacted]"), "{error}");
         let text = client.model("text").await.unwrap_err();

@@ -6,7 +6,6 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
-use wiremock::{Request, Respond};
 
 const FILES: &str = "/v1/files";
 
@@ -51,19 +50,13 @@ async fn a_file_is_named_by_its_content_and_sent_with_its_purpose() {
     let (_dir, path) = on_disk(content.as_bytes());
     let file = TrainingFile::open(&path).await.unwrap();
     assert_eq!(file.name(), format!("train-{}.jsonl", &file.sha256()[..16]));
-    let server = MockServer::start().await;
-    on(&server, "GET", FILES, answer(200).set_body_json(page(vec![], false))).await;
-    on(
-        &server,
-        "POST",
-        FILES,
-        answer(200).set_body_json(file_object("file-1", &file.name(), content.len(), json!({}))),
-    )
-    .await;
+    let server = Server::start();
+    server.on("GET", FILES, answer(200).json(page(vec![], false)));
+    server.on("POST", FILES, answer(200).json(file_object("file-1", &file.name(), content.len(), json!({}))));
     let notes = Notes::default();
-    let ensured = client(&server.uri()).ensure_file(&file, None, &notes).await.unwrap();
+    let ensured = client(&server.base).ensure_file(&file, None, &notes).await.unwrap();
     assert_eq!((ensured.file.id.as_str(), ensured.how), ("file-1", How::Sent));
-    let requests = server.received_requests().await.unwrap();
+    let requests = server.requests();
     assert_eq!(requests[0].url.query(), Some("purpose=fine-tune&limit=100"));
     let body = &requests[1].body;
     assert!(contains(body, content.as_bytes()));
@@ -80,7 +73,7 @@ async fn a_file_that_is_there_is_not_sent_again() {
     let (_dir, path) = on_disk(b"{}\n");
     let file = TrainingFile::open(&path).await.unwrap();
     let name = file.name();
-    let server = MockServer::start().await;
+    let server = Server::start();
     let there = vec![
         file_object("other-name", "train-0.jsonl", 3, json!({ "created_at": 9 })),
         file_object("other-size", &name, 4, json!({ "created_at": 9 })),
@@ -90,10 +83,10 @@ async fn a_file_that_is_there_is_not_sent_again() {
         file_object("older", &name, 3, json!({ "created_at": 1 })),
         file_object("newer", &name, 3, json!({ "created_at": 2, "status": "uploaded" })),
     ];
-    on(&server, "GET", FILES, answer(200).set_body_json(page(there, false))).await;
-    let ensured = client(&server.uri()).ensure_file(&file, None, &()).await.unwrap();
+    server.on("GET", FILES, answer(200).json(page(there, false)));
+    let ensured = client(&server.base).ensure_file(&file, None, &()).await.unwrap();
     assert_eq!((ensured.file.id.as_str(), ensured.how), ("newer", How::Found));
-    assert_eq!(seen(&server, "POST", FILES).await, 0);
+    assert_eq!(server.seen("POST", FILES), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -118,33 +111,27 @@ async fn after_a_lost_reply_the_file_is_looked_for_before_it_is_sent_again() {
 async fn a_file_that_is_refused_says_why() {
     let (_dir, path) = on_disk(b"{}\n");
     let file = TrainingFile::open(&path).await.unwrap();
-    let server = MockServer::start().await;
+    let server = Server::start();
     let refused = json!({ "status": "error", "status_details": "line 1 is not a conversation" });
-    on(&server, "POST", FILES, answer(200).set_body_json(file_object("file-1", "x", 3, refused))).await;
-    let error = client(&server.uri()).upload_whole(&file, &()).await.unwrap_err();
+    server.on("POST", FILES, answer(200).json(file_object("file-1", "x", 3, refused)));
+    let error = client(&server.base).upload_whole(&file, &()).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::FileRefused);
     assert!(error.to_string().contains("line 1 is not a conversation"), "{error}");
 }
 
-/// Begins, takes parts and completes an upload; every third part fails at first.
-struct Uploads;
-
-impl Respond for Uploads {
-    fn respond(&self, request: &Request) -> ResponseTemplate {
-        let at = request.url.path();
-        if at == "/v1/uploads" {
-            return answer(200)
-                .set_body_json(json!({ "id": "upload-1", "status": "pending", "expires_at": 99 }));
-        }
-        if at.ends_with("/parts") {
-            let first = request.body.windows(5).find(|window| window.starts_with(b"<")).unwrap();
-            return answer(200)
-                .set_body_json(json!({ "id": format!("part-{}", String::from_utf8_lossy(first)) }));
-        }
-        let parts: Value = request.body_json().unwrap();
-        answer(200).set_body_json(json!({ "id": "upload-1", "status": "completed", "parts": parts,
-            "file": file_object("file-1", "train.jsonl", 1, json!({})) }))
+/// Begins, takes parts of and completes an upload.
+fn uploads(request: &Request) -> Answer {
+    let at = request.url.path();
+    if at == "/v1/uploads" {
+        return answer(200).json(json!({ "id": "upload-1", "status": "pending", "expires_at": 99 }));
     }
+    if at.ends_with("/parts") {
+        let first = request.body.windows(5).find(|window| window.starts_with(b"<")).unwrap();
+        return answer(200).json(json!({ "id": format!("part-{}", String::from_utf8_lossy(first)) }));
+    }
+    let parts: Value = request.body_json().unwrap();
+    answer(200).json(json!({ "id": "upload-1", "status": "completed", "parts": parts,
+        "file": file_object("file-1", "train.jsonl", 1, json!({})) }))
 }
 
 fn in_parts(base: &str) -> Client {
@@ -159,14 +146,14 @@ const PARTS: &[u8] = b"<000>aaaaa<001>bbbbb<002>cc";
 async fn a_large_file_goes_in_parts_in_order_and_a_failed_part_again() {
     let (_dir, path) = on_disk(PARTS);
     let file = TrainingFile::open(&path).await.unwrap();
-    let server = MockServer::start().await;
+    let server = Server::start();
     let parts = "/v1/uploads/upload-1/parts";
-    Mock::given(path_is(parts)).respond_with(answer(500)).up_to_n_times(1).mount(&server).await;
-    Mock::given(method("POST")).respond_with(Uploads).mount(&server).await;
+    server.add(Rule::when(path_is(parts)).answer(answer(500)).times(1));
+    server.add(Rule::when(method("POST")).answer_by(uploads));
     let notes = Notes::default();
-    let uploaded = in_parts(&server.uri()).upload_in_parts(&file, None, &notes).await.unwrap();
+    let uploaded = in_parts(&server.base).upload_in_parts(&file, None, &notes).await.unwrap();
     assert!(matches!(uploaded, Uploaded::File(file) if file.id == "file-1"));
-    let requests = server.received_requests().await.unwrap();
+    let requests = server.requests();
     let begun: Value = requests[0].body_json().unwrap();
     assert_eq!(
         (&begun["filename"], &begun["bytes"], &begun["purpose"]),
@@ -178,13 +165,13 @@ async fn a_large_file_goes_in_parts_in_order_and_a_failed_part_again() {
     );
     let ids: Value = requests.last().unwrap().body_json().unwrap();
     assert_eq!(ids, json!({ "part_ids": ["part-<000>", "part-<001>", "part-<002>"] }));
-    assert_eq!(seen(&server, "POST", parts).await, 4);
+    assert_eq!(server.seen("POST", parts), 4);
     let sessions = notes.sessions.lock().unwrap().clone();
     assert_eq!(sessions.iter().map(|session| session.parts.len()).collect::<Vec<_>>(), [0, 1, 2, 3]);
     assert_eq!(sessions[0].expires_at, Some(99));
 }
 
-fn path_is(at: &str) -> wiremock::matchers::PathExactMatcher {
+fn path_is(at: &str) -> Condition {
     path(at)
 }
 
@@ -192,8 +179,8 @@ fn path_is(at: &str) -> wiremock::matchers::PathExactMatcher {
 async fn an_upload_is_carried_on_from_its_last_part() {
     let (_dir, path) = on_disk(PARTS);
     let file = TrainingFile::open(&path).await.unwrap();
-    let server = MockServer::start().await;
-    Mock::given(method("POST")).respond_with(Uploads).mount(&server).await;
+    let server = Server::start();
+    server.add(Rule::when(method("POST")).answer_by(uploads));
     let session = UploadSession {
         id: "upload-0".to_owned(),
         sha256: file.sha256().to_owned(),
@@ -201,25 +188,25 @@ async fn an_upload_is_carried_on_from_its_last_part() {
         parts: vec!["part-a".to_owned(), "part-b".to_owned()],
         expires_at: None,
     };
-    let client = in_parts(&server.uri());
+    let client = in_parts(&server.base);
     client.upload_in_parts(&file, Some(session.clone()), &()).await.unwrap();
-    let requests = server.received_requests().await.unwrap();
+    let requests = server.requests();
     let lines: Vec<&str> = requests.iter().map(|request| request.url.path()).collect();
     assert_eq!(lines, ["/v1/uploads/upload-0/parts", "/v1/uploads/upload-0/complete"]);
     let ids: Value = requests[1].body_json().unwrap();
     assert_eq!(ids, json!({ "part_ids": ["part-a", "part-b", "part-<002>"] }));
 
     // One for another content is not carried on, and one that expired is begun anew.
-    server.reset().await;
-    Mock::given(method("POST")).respond_with(Uploads).mount(&server).await;
+    server.reset();
+    server.add(Rule::when(method("POST")).answer_by(uploads));
     let other = UploadSession { sha256: "0".repeat(64), ..session.clone() };
     client.upload_in_parts(&file, Some(other), &()).await.unwrap();
-    assert_eq!(seen(&server, "POST", "/v1/uploads/upload-0/parts").await, 0);
-    server.reset().await;
-    Mock::given(path_is("/v1/uploads/upload-0/parts")).respond_with(answer(404)).mount(&server).await;
-    Mock::given(method("POST")).respond_with(Uploads).mount(&server).await;
+    assert_eq!(server.seen("POST", "/v1/uploads/upload-0/parts"), 0);
+    server.reset();
+    server.add(Rule::when(path_is("/v1/uploads/upload-0/parts")).answer(answer(404)));
+    server.add(Rule::when(method("POST")).answer_by(uploads));
     client.upload_in_parts(&file, Some(session), &()).await.unwrap();
-    assert_eq!(seen(&server, "POST", "/v1/uploads/upload-1/parts").await, 3);
+    assert_eq!(server.seen("POST", "/v1/uploads/upload-1/parts"), 3);
 }
 
 #[tokio::test]
@@ -250,12 +237,12 @@ async fn a_file_that_changes_is_never_whole_on_the_server() {
                 disk.write_all(b"y").unwrap();
             }
         }
-        let server = MockServer::start().await;
-        on(&server, "POST", FILES, answer(200).set_body_json(file_object("file-1", "x", 1, json!({})))).await;
-        let error = client(&server.uri()).upload_whole(&file, &()).await.unwrap_err();
+        let server = Server::start();
+        server.on("POST", FILES, answer(200).json(file_object("file-1", "x", 1, json!({}))));
+        let error = client(&server.base).upload_whole(&file, &()).await.unwrap_err();
         assert_eq!((error.kind, error.may_have_happened()), (ErrorKind::Local, false), "{change}: {error}");
         assert!(error.to_string().contains("rows.jsonl: the file was changed while it was read"), "{error}");
-        assert_eq!(seen(&server, "POST", FILES).await, 0, "{change}: no whole request arrived");
+        assert_eq!(server.seen("POST", FILES), 0, "{change}: no whole request arrived");
     }
 }
 
@@ -285,12 +272,11 @@ async fn an_upload_that_stalls_is_given_up() {
 
 #[tokio::test]
 async fn files_are_deleted_once_and_read_within_a_bound() {
-    let server = MockServer::start().await;
-    on(&server, "DELETE", "/v1/files/file-1", answer(200).set_body_json(json!({ "deleted": true }))).await;
-    on(&server, "DELETE", "/v1/files/file-2", answer(404)).await;
-    on(&server, "GET", "/v1/files/file-1/content", answer(200).set_body_string("step,train_loss\n1,0.5\n"))
-        .await;
-    let client = client(&server.uri());
+    let server = Server::start();
+    server.on("DELETE", "/v1/files/file-1", answer(200).json(json!({ "deleted": true })));
+    server.on("DELETE", "/v1/files/file-2", answer(404));
+    server.on("GET", "/v1/files/file-1/content", answer(200).text("step,train_loss\n1,0.5\n"));
+    let client = client(&server.base);
     assert!(client.delete_file("file-1").await.unwrap());
     assert!(!client.delete_file("file-2").await.unwrap());
     assert_eq!(client.file_content("file-1", 10).await.unwrap_err().kind, ErrorKind::TooLarge);

@@ -6,16 +6,16 @@ const JOBS: &str = "/v1/fine_tuning/jobs";
 
 #[tokio::test]
 async fn create_carries_the_run_id_the_key_and_the_operators_headers() {
-    let server = MockServer::start().await;
-    on(&server, "POST", JOBS, answer(200).set_body_json(job("ftjob-1", json!({})))).await;
+    let server = Server::start();
+    server.on("POST", JOBS, answer(200).json(job("ftjob-1", json!({}))));
     let options = Options {
         organization: Some("org-1".to_owned()),
         project: Some("proj_2".to_owned()),
-        ..options(&server.uri())
+        ..options(&server.base)
     };
     let created = Client::new(options).unwrap().create_job(&request(), "run-1").await.unwrap();
     assert!(matches!(created, Created::Job(job) if job.id == "ftjob-1"));
-    let requests = server.received_requests().await.unwrap();
+    let requests = server.requests();
     let header = |name: &str| requests[0].headers.get(name).map(|value| value.to_str().unwrap().to_owned());
     assert_eq!(header("authorization"), Some(format!("Bearer {KEY}")));
     assert_eq!(header("openai-organization").as_deref(), Some("org-1"));
@@ -28,17 +28,17 @@ async fn create_carries_the_run_id_the_key_and_the_operators_headers() {
 
 #[tokio::test]
 async fn a_service_without_keys_is_asked_without_one() {
-    let server = MockServer::start().await;
-    on(&server, "GET", "/v1/models", answer(200).set_body_json(json!({"data": [{"id": "m"}]}))).await;
-    let client = Client::new(Options { key: None, ..options(&server.uri()) }).unwrap();
+    let server = Server::start();
+    server.on("GET", "/v1/models", answer(200).json(json!({"data": [{"id": "m"}]})));
+    let client = Client::new(Options { key: None, ..options(&server.base) }).unwrap();
     assert_eq!(client.models().await.unwrap()[0].id, "m");
-    assert!(server.received_requests().await.unwrap()[0].headers.get("authorization").is_none());
+    assert!(server.requests()[0].headers.get("authorization").is_none());
 }
 
 async fn read(answered: Value) -> Job {
-    let server = MockServer::start().await;
-    Mock::given(method("GET")).respond_with(answer(200).set_body_json(answered)).mount(&server).await;
-    client(&server.uri()).job("ftjob-1").await.unwrap()
+    let server = Server::start();
+    server.add(Rule::when(method("GET")).answer(answer(200).json(answered)));
+    client(&server.base).job("ftjob-1").await.unwrap()
 }
 
 #[tokio::test]
@@ -95,23 +95,23 @@ async fn odd_shapes_of_a_job_are_understood() {
 
 #[tokio::test]
 async fn an_id_that_would_lead_elsewhere_is_not_sent() {
-    let server = MockServer::start().await;
-    let client = client(&server.uri());
+    let server = Server::start();
+    let client = client(&server.base);
     for id in ["", ".", "..", "a b", "a\nb", &"x".repeat(1000)] {
         assert_eq!(client.job(id).await.unwrap_err().kind, ErrorKind::Local, "{id}");
     }
     let _ = client.delete_file("../models/m?x=1").await;
-    let requests = server.received_requests().await.unwrap();
+    let requests = server.requests();
     assert_eq!(requests.len(), 1);
     assert_eq!(requests[0].url.path(), "/v1/files/..%2Fmodels%2Fm%3Fx=1");
 }
 
 #[tokio::test]
 async fn a_model_tells_when_it_is_shut_down() {
-    let server = MockServer::start().await;
+    let server = Server::start();
     let model = json!({"id": "ft:gpt:org::1", "created": 1, "owned_by": "org", "shutdown_date": "2027-01-14", "more": 1});
-    on(&server, "GET", "/v1/models/ft:gpt:org::1", answer(200).set_body_json(model)).await;
-    let model = client(&server.uri()).model("ft:gpt:org::1").await.unwrap();
+    server.on("GET", "/v1/models/ft:gpt:org::1", answer(200).json(model));
+    let model = client(&server.base).model("ft:gpt:org::1").await.unwrap();
     assert_eq!(model.shutdown_date.as_deref(), Some("2027-01-14"));
     assert_eq!(model.extra["more"], json!(1));
 }

@@ -2,8 +2,6 @@
 
 use super::*;
 use std::collections::HashSet;
-use wiremock::matchers::{query_param, query_param_is_missing};
-use wiremock::{Request, Respond};
 
 const JOBS: &str = "/v1/fine_tuning/jobs";
 const EVENTS: &str = "/v1/fine_tuning/jobs/ftjob-1/events";
@@ -14,21 +12,22 @@ struct Paged {
     size: usize,
 }
 
-impl Respond for Paged {
-    fn respond(&self, request: &Request) -> ResponseTemplate {
+impl Paged {
+    fn answer(&self, request: &Request) -> Answer {
         let after =
             request.url.query_pairs().find(|(name, _)| name == "after").map(|(_, id)| id.into_owned());
         let from = after
             .map_or(0, |after| self.items.iter().position(|item| item["id"] == after.as_str()).unwrap() + 1);
         let to = (from + self.size).min(self.items.len());
-        answer(200).set_body_json(page(self.items[from..to].to_vec(), to < self.items.len()))
+        answer(200).json(page(self.items[from..to].to_vec(), to < self.items.len()))
     }
 }
 
-async fn paged(at: &str, items: Vec<Value>, size: usize) -> (MockServer, Client) {
-    let server = MockServer::start().await;
-    Mock::given(method("GET")).and(path(at)).respond_with(Paged { items, size }).mount(&server).await;
-    let client = client(&server.uri());
+async fn paged(at: &str, items: Vec<Value>, size: usize) -> (Server, Client) {
+    let server = Server::start();
+    let pages = Paged { items, size };
+    server.add(Rule::when(method("GET")).and(path(at)).answer_by(move |request| pages.answer(request)));
+    let client = client(&server.base);
     (server, client)
 }
 
@@ -51,25 +50,21 @@ async fn a_run_is_found_although_the_service_ignores_the_filter() {
     assert_eq!(ids(&found.matches), ["oldest", "double"]);
     let (adopted, doubles) = found.adopt().unwrap();
     assert_eq!((adopted.id.as_str(), ids(&doubles)), ("oldest", vec!["double"]));
-    let first = &server.received_requests().await.unwrap()[0];
+    let first = &server.requests()[0];
     let filter = first.url.query_pairs().find(|(name, _)| name == "metadata[tunesmith_run]").unwrap();
     assert_eq!(filter.1, "run-1");
 }
 
 #[tokio::test]
 async fn a_filter_that_finds_nothing_or_is_refused_is_not_believed() {
-    for filtered in [answer(200).set_body_json(page(vec![], false)), answer(400)] {
-        let server = MockServer::start().await;
-        let with = query_param("metadata[tunesmith_run]", "run-1");
-        Mock::given(path(JOBS)).and(with).respond_with(filtered).mount(&server).await;
-        let without = query_param_is_missing("metadata[tunesmith_run]");
+    for filtered in [answer(200).json(page(vec![], false)), answer(400)] {
+        let server = Server::start();
+        let with = parameter("metadata[tunesmith_run]", "run-1");
+        server.add(Rule::when(path(JOBS)).and(with).answer(filtered));
+        let without = no_parameter("metadata[tunesmith_run]");
         let all = page(vec![run("a", 5, Some("run-2")), run("b", 6, Some("run-1"))], false);
-        Mock::given(path(JOBS))
-            .and(without)
-            .respond_with(answer(200).set_body_json(all))
-            .mount(&server)
-            .await;
-        let found = client(&server.uri()).find_by_run_id("run-1", "file-1", 0).await.unwrap();
+        server.add(Rule::when(path(JOBS)).and(without).answer(answer(200).json(all)));
+        let found = client(&server.base).find_by_run_id("run-1", "file-1", 0).await.unwrap();
         assert_eq!(ids(&found.matches), ["b"]);
     }
 }
@@ -94,47 +89,39 @@ async fn a_service_that_drops_metadata_yields_likely_jobs_only() {
 #[tokio::test]
 async fn a_list_without_end_is_an_error_and_not_a_loop() {
     // The same page for ever.
-    let server = MockServer::start().await;
+    let server = Server::start();
     let same = page(vec![job("ftjob-1", json!({}))], true);
-    on(&server, "GET", JOBS, answer(200).set_body_json(same)).await;
-    let error = client(&server.uri()).jobs(None).await.unwrap_err();
+    server.on("GET", JOBS, answer(200).json(same));
+    let error = client(&server.base).jobs(None).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::EndlessList);
-    assert_eq!(server.received_requests().await.unwrap().len(), 2);
+    assert_eq!(server.requests().len(), 2);
 
     // A new entry for ever.
-    struct Forever;
-    impl Respond for Forever {
-        fn respond(&self, request: &Request) -> ResponseTemplate {
-            let after = request.url.query_pairs().find(|(name, _)| name == "after");
-            let last: u64 = after.map_or(0, |(_, id)| id.parse().unwrap());
-            ResponseTemplate::new(200)
-                .set_body_json(page(vec![json!({ "id": (last + 1).to_string() })], true))
-        }
-    }
-    let server = MockServer::builder().start().await;
-    Mock::given(method("GET")).respond_with(Forever).mount(&server).await;
-    let error = client(&server.uri()).jobs(None).await.unwrap_err();
+    let server = Server::start();
+    server.add(Rule::when(method("GET")).answer_by(|request| {
+        let after = request.url.query_pairs().find(|(name, _)| name == "after");
+        let last: u64 = after.map_or(0, |(_, id)| id.parse().unwrap());
+        answer(200).json(page(vec![json!({ "id": (last + 1).to_string() })], true))
+    }));
+    let error = client(&server.base).jobs(None).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::EndlessList);
     assert!(error.to_string().contains("more than 1000 pages"), "{error}");
 }
 
 #[tokio::test]
 async fn a_list_of_enormous_pages_is_cut_off() {
-    struct Enormous(String);
-    impl Respond for Enormous {
-        fn respond(&self, request: &Request) -> ResponseTemplate {
-            // The cursor before it, and one letter more.
-            let after = request.url.query_pairs().find(|(name, _)| name == "after");
-            let id = format!("{}x", after.map(|(_, id)| id.into_owned()).unwrap_or_default());
-            answer(200).set_body_json(page(vec![json!({ "id": id, "more": self.0 })], true))
-        }
-    }
-    let server = MockServer::start().await;
-    Mock::given(method("GET")).respond_with(Enormous("x".repeat(15 << 20))).mount(&server).await;
-    let error = client(&server.uri()).jobs(None).await.unwrap_err();
+    let server = Server::start();
+    let much = "x".repeat(15 << 20);
+    server.add(Rule::when(method("GET")).answer_by(move |request| {
+        // The cursor before it, and one letter more.
+        let after = request.url.query_pairs().find(|(name, _)| name == "after");
+        let id = format!("{}x", after.map(|(_, id)| id.into_owned()).unwrap_or_default());
+        answer(200).json(page(vec![json!({ "id": id, "more": much })], true))
+    }));
+    let error = client(&server.base).jobs(None).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::EndlessList);
     assert!(error.to_string().contains("more than 67108864 bytes"), "{error}");
-    assert_eq!(server.received_requests().await.unwrap().len(), 5);
+    assert_eq!(server.requests().len(), 5);
 }
 
 #[tokio::test]
@@ -144,13 +131,13 @@ async fn a_list_ends_without_more_or_with_an_empty_page() {
         json!({ "data": [], "has_more": true }),
         json!({ "data": [], "has_more": null }),
     ] {
-        let server = MockServer::start().await;
-        on(&server, "GET", JOBS, answer(200).set_body_json(&end)).await;
-        assert_eq!(client(&server.uri()).jobs(None).await.unwrap().len(), 0, "{end}");
+        let server = Server::start();
+        server.on("GET", JOBS, answer(200).json(&end));
+        assert_eq!(client(&server.base).jobs(None).await.unwrap().len(), 0, "{end}");
     }
-    let server = MockServer::start().await;
-    on(&server, "GET", JOBS, answer(200).set_body_json(json!({ "object": "list" }))).await;
-    assert_eq!(client(&server.uri()).jobs(None).await.unwrap_err().kind, ErrorKind::Malformed);
+    let server = Server::start();
+    server.on("GET", JOBS, answer(200).json(json!({ "object": "list" })));
+    assert_eq!(client(&server.base).jobs(None).await.unwrap_err().kind, ErrorKind::Malformed);
 }
 
 fn event(id: &str, created_at: i64, more: Value) -> Value {
@@ -170,18 +157,15 @@ async fn events_come_oldest_first_and_once_and_reading_ends_where_all_is_known()
     let all = client.events("ftjob-1", &HashSet::new()).await.unwrap();
     let expected: Vec<String> = (0..30).map(|n| format!("e{n:02}")).collect();
     assert_eq!(all.iter().map(|event| event.id.clone()).collect::<Vec<_>>(), expected);
-    server.reset().await;
+    server.reset();
     let items: Vec<Value> =
         (0..32).rev().map(|n| event(&format!("e{n:02}"), 100 + n / 3, json!({}))).collect();
-    Mock::given(path(EVENTS)).respond_with(Paged { items, size: 10 }).mount(&server).await;
+    let pages = Paged { items, size: 10 };
+    server.add(Rule::when(path(EVENTS)).answer_by(move |request| pages.answer(request)));
     let known: HashSet<String> = expected.into_iter().collect();
     let new = client.events("ftjob-1", &known).await.unwrap();
     assert_eq!(new.iter().map(|event| event.id.as_str()).collect::<Vec<_>>(), ["e30", "e31"]);
-    assert_eq!(
-        server.received_requests().await.unwrap().len(),
-        2,
-        "the second page was known, so the last was not read"
-    );
+    assert_eq!(server.requests().len(), 2, "the second page was known, so the last was not read");
 }
 
 #[tokio::test]

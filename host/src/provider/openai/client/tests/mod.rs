@@ -7,10 +7,11 @@ mod lists;
 mod retries;
 
 use super::*;
+use crate::provider::http::mock::{
+    Answer, Condition, Request, Rule, Server, method, no_parameter, parameter, path,
+};
 use crate::secret::{Found, Secret};
 use serde_json::{Map, Value, json};
-use wiremock::matchers::{method, path};
-use wiremock::{Mock, MockServer, ResponseTemplate};
 
 /// The key of all tests: it must turn up nowhere but in the `authorization` header.
 const KEY: &str = "sk-test-Zm9vYmFy+0123456789/abcdef";
@@ -29,20 +30,8 @@ fn client(base: &str) -> Client {
     Client::new(options(base)).unwrap()
 }
 
-/// An answer after which the connection is not kept: a kept one has timers, which a
-/// paused clock would jump to.
-fn answer(status: u16) -> ResponseTemplate {
-    ResponseTemplate::new(status).insert_header("connection", "close")
-}
-
-async fn on(server: &MockServer, verb: &str, at: &str, response: ResponseTemplate) {
-    Mock::given(method(verb)).and(path(at)).respond_with(response).mount(server).await;
-}
-
-/// How many requests of this kind the server saw.
-async fn seen(server: &MockServer, verb: &str, at: &str) -> usize {
-    let requests = server.received_requests().await.unwrap();
-    requests.iter().filter(|request| request.method.as_str() == verb && request.url.path() == at).count()
+fn answer(status: u16) -> Answer {
+    Answer::new(status)
 }
 
 fn job(id: &str, more: Value) -> Value {

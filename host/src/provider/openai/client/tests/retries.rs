@@ -68,31 +68,28 @@ async fn a_refused_create_is_an_error_and_no_job() {
         (404, ErrorKind::Closed),
         (422, ErrorKind::Invalid),
     ] {
-        let server = MockServer::start().await;
-        on(&server, "POST", JOBS, answer(status).insert_header("x-should-retry", "true")).await;
-        let error = client(&server.uri()).create_job(&request(), "run-1").await.unwrap_err();
+        let server = Server::start();
+        server.on("POST", JOBS, answer(status).header("x-should-retry", "true"));
+        let error = client(&server.base).create_job(&request(), "run-1").await.unwrap_err();
         assert_eq!((error.kind, error.may_have_happened()), (kind, false), "{status}");
-        assert_eq!(seen(&server, "POST", JOBS).await, 1, "{status}");
+        assert_eq!(server.seen("POST", JOBS), 1, "{status}");
     }
 }
 
 /// How long a call took by the paused clock, when the server first asks to wait.
 async fn waited(header: &str, value: &str, verb: &str) -> Duration {
-    let server = MockServer::start().await;
-    let asks = answer(429).insert_header(header, value);
-    Mock::given(method(verb)).respond_with(asks).up_to_n_times(2).mount(&server).await;
-    Mock::given(method(verb))
-        .respond_with(answer(200).set_body_json(job("ftjob-1", json!({}))))
-        .mount(&server)
-        .await;
+    let server = Server::start();
+    let asks = answer(429).header(header, value);
+    server.add(Rule::when(method(verb)).answer(asks).times(2));
+    server.add(Rule::when(method(verb)).answer(answer(200).json(job("ftjob-1", json!({})))));
     let start = Instant::now();
-    let client = client(&server.uri());
+    let client = client(&server.base);
     if verb == "POST" {
         assert!(matches!(client.create_job(&request(), "run-1").await.unwrap(), Created::Job(_)));
     } else {
         client.job("ftjob-1").await.unwrap();
     }
-    assert_eq!(server.received_requests().await.unwrap().len(), 3);
+    assert_eq!(server.requests().len(), 3);
     start.elapsed()
 }
 
@@ -111,27 +108,21 @@ async fn the_wait_that_the_server_asks_for_is_kept() {
 
 #[tokio::test(start_paused = true)]
 async fn a_wait_of_more_than_two_minutes_is_reported_instead() {
-    let server = MockServer::start().await;
-    Mock::given(method("GET"))
-        .respond_with(answer(429).insert_header("retry-after", "3600"))
-        .mount(&server)
-        .await;
-    let error = client(&server.uri()).job("ftjob-1").await.unwrap_err();
+    let server = Server::start();
+    server.add(Rule::when(method("GET")).answer(answer(429).header("retry-after", "3600")));
+    let error = client(&server.base).job("ftjob-1").await.unwrap_err();
     assert_eq!((error.kind, error.attempts), (ErrorKind::RateLimited, 1));
     assert!(error.to_string().contains("it asks to wait 3600 s"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_asked_wait_holds_up_every_client_of_the_provider() {
-    let server = MockServer::start().await;
-    let asks = answer(429).insert_header("retry-after", "30");
-    Mock::given(path("/v1/fine_tuning/jobs/one")).respond_with(asks).up_to_n_times(1).mount(&server).await;
-    Mock::given(method("GET"))
-        .respond_with(answer(200).set_body_json(job("x", json!({}))))
-        .mount(&server)
-        .await;
+    let server = Server::start();
+    let asks = answer(429).header("retry-after", "30");
+    server.add(Rule::when(path("/v1/fine_tuning/jobs/one")).answer(asks).times(1));
+    server.add(Rule::when(method("GET")).answer(answer(200).json(job("x", json!({})))));
     let limiter = Arc::new(Limiter::new(Some(Rate { per_second: 10.0, burst: 2 })));
-    let make = || Client::new(Options { limiter: Arc::clone(&limiter), ..options(&server.uri()) }).unwrap();
+    let make = || Client::new(Options { limiter: Arc::clone(&limiter), ..options(&server.base) }).unwrap();
     let (one, other) = (make(), make());
     let start = Instant::now();
     let first = tokio::spawn(async move { one.job("one").await.map(|_| start.elapsed()) });
@@ -183,16 +174,16 @@ async fn an_empty_account_is_asked_once() {
     let body = json!({"error": {"message": "You exceeded your current quota.", "type": "insufficient_quota",
         "param": null, "code": "insufficient_quota"}});
     for verb in ["GET", "POST"] {
-        let server = MockServer::start().await;
-        let reply = answer(429).insert_header("retry-after", "1").set_body_json(&body);
-        Mock::given(method(verb)).respond_with(reply).mount(&server).await;
-        let client = client(&server.uri());
+        let server = Server::start();
+        let reply = answer(429).header("retry-after", "1").json(&body);
+        server.add(Rule::when(method(verb)).answer(reply));
+        let client = client(&server.base);
         let error = match verb {
             "GET" => client.job("ftjob-1").await.unwrap_err(),
             _ => client.create_job(&request(), "run-1").await.unwrap_err(),
         };
         assert_eq!(error.kind, ErrorKind::Quota);
-        assert_eq!(server.received_requests().await.unwrap().len(), 1);
+        assert_eq!(server.requests().len(), 1);
     }
 }
 
@@ -218,63 +209,59 @@ async fn an_unclear_reply_to_control_is_settled_by_looking() {
 
 #[tokio::test]
 async fn cancelling_what_is_cancelled_already_is_no_error() {
-    let server = MockServer::start().await;
+    let server = Server::start();
     let cancelled = job("ftjob-1", json!({ "status": "cancelled" }));
-    on(&server, "POST", "/v1/fine_tuning/jobs/ftjob-1/cancel", answer(400)).await;
-    on(&server, "GET", "/v1/fine_tuning/jobs/ftjob-1", answer(200).set_body_json(&cancelled)).await;
-    let client = client(&server.uri());
+    server.on("POST", "/v1/fine_tuning/jobs/ftjob-1/cancel", answer(400));
+    server.on("GET", "/v1/fine_tuning/jobs/ftjob-1", answer(200).json(&cancelled));
+    let client = client(&server.base);
     assert!(matches!(client.control_job("ftjob-1", Control::Cancel).await.unwrap(), Controlled::Done(_)));
-    on(&server, "POST", "/v1/fine_tuning/jobs/ftjob-1/pause", answer(400)).await;
+    server.on("POST", "/v1/fine_tuning/jobs/ftjob-1/pause", answer(400));
     let error = client.control_job("ftjob-1", Control::Pause).await.unwrap_err();
     assert_eq!((error.kind, error.operation), (ErrorKind::Invalid, Operation::PauseJob));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_tuned_model_is_probed_with_patience() {
-    let server = MockServer::start().await;
+    let server = Server::start();
     let chat = "/v1/chat/completions";
     let answered = json!({"model": "ft:m", "choices": [{"message": {"role": "assistant", "content": "Hi"}}]});
-    Mock::given(path(chat)).respond_with(answer(404)).up_to_n_times(3).mount(&server).await;
-    on(&server, "POST", chat, answer(200).set_body_json(&answered)).await;
+    server.add(Rule::when(path(chat)).answer(answer(404)).times(3));
+    server.on("POST", chat, answer(200).json(&answered));
     let mut failures = 0;
-    let client = client(&server.uri());
+    let client = client(&server.base);
     let probe = client.probe("ft:m", Duration::from_secs(600), |_| failures += 1).await.unwrap();
     assert_eq!(
         (probe.answer.as_str(), probe.model.as_deref(), probe.tries, failures),
         ("Hi", Some("ft:m"), 4, 3)
     );
-    let body: Value = server.received_requests().await.unwrap()[0].body_json().unwrap();
+    let body: Value = server.requests()[0].body_json().unwrap();
     assert_eq!((&body["model"], &body["max_tokens"]), (&json!("ft:m"), &json!(1)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn patience_ends_and_a_lasting_failure_ends_it_at_once() {
-    let server = MockServer::start().await;
-    Mock::given(method("POST")).respond_with(answer(404)).mount(&server).await;
+    let server = Server::start();
+    server.add(Rule::when(method("POST")).answer(answer(404)));
     let start = Instant::now();
-    let error = client(&server.uri()).probe("ft:m", Duration::from_secs(60), |_| {}).await.unwrap_err();
+    let error = client(&server.base).probe("ft:m", Duration::from_secs(60), |_| {}).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::UnknownModel);
     assert!(start.elapsed() <= Duration::from_secs(60) && error.attempts > 3, "{error}");
-    server.reset().await;
-    Mock::given(method("POST")).respond_with(answer(401)).mount(&server).await;
-    let error = client(&server.uri()).probe("ft:m", Duration::from_secs(60), |_| {}).await.unwrap_err();
+    server.reset();
+    server.add(Rule::when(method("POST")).answer(answer(401)));
+    let error = client(&server.base).probe("ft:m", Duration::from_secs(60), |_| {}).await.unwrap_err();
     assert_eq!((error.kind, error.attempts), (ErrorKind::WrongKey, 1));
 }
 
 #[tokio::test]
 async fn a_model_that_knows_only_the_longer_name_of_the_limit_is_asked_by_it() {
-    let server = MockServer::start().await;
+    let server = Server::start();
     let refusal = json!({"error": {"message": "m", "type": "invalid_request_error", "param": "max_tokens",
         "code": "unsupported_parameter"}});
     let answered = json!({"choices": [{"message": {"content": ""}}]});
-    Mock::given(method("POST"))
-        .respond_with(answer(400).set_body_json(&refusal))
-        .up_to_n_times(1)
-        .mount(&server)
-        .await;
-    Mock::given(method("POST")).respond_with(answer(200).set_body_json(&answered)).mount(&server).await;
-    client(&server.uri()).probe("o9", Duration::ZERO, |_| {}).await.unwrap();
-    let requests = server.received_requests().await.unwrap();
+    server.add(Rule::when(method("POST")).answer(answer(400).json(&refusal)).times(1));
+    server.add(Rule::when(method("POST")).answer(answer(200).json(&answered)));
+    client(&server.base).probe("o9", Duration::ZERO, |_| {}).await.unwrap();
+    let requests = server.requests();
     let body: Value = requests[1].body_json().unwrap();
     assert_eq!(body["max_completion_tokens"], json!(1));
     assert_eq!(body.get("max_tokens"), None);
