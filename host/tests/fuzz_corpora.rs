@@ -1,6 +1,8 @@
 //! Every input that the fuzz targets found worth keeping, through the same entries.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "tests")]
 
+#[path = "support/dataset.rs"]
+mod dataset;
 #[path = "support/entries.rs"]
 mod entries;
 
@@ -30,6 +32,7 @@ fn replay(target: &str, entry: &dyn Fn(&[u8])) {
 #[test]
 fn every_input_that_was_kept_is_read_without_a_panic() {
     let worker = Path::new(env!("CARGO_BIN_EXE_tunesmith"));
+    replay("dataset", &dataset::named);
     replay("job", &entries::job);
     replay("preflight", &entries::preflight);
     replay("modelfile", &entries::modelfile);
