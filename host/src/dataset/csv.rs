@@ -112,8 +112,7 @@ pub(super) fn object(columns: &[String], record: &str) -> Result<(String, Vec<(u
         places.push((json.len() as u32, start as u32));
         quote(column, &mut json);
         json.push(':');
-        let opens = field.trim_start().as_bytes().first();
-        if JSON_COLUMNS.contains(&column.as_str()) && matches!(opens, Some(b'[' | b'{')) {
+        if JSON_COLUMNS.contains(&column.as_str()) && is_list_or_object(&field) {
             json.push_str(&field);
         } else {
             quote(&field, &mut json);
@@ -121,6 +120,29 @@ pub(super) fn object(columns: &[String], record: &str) -> Result<(String, Vec<(u
     }
     json.push('}');
     Ok((json, places))
+}
+
+/// Whether a cell is the text of a list or an object and of nothing after it, which
+/// would become further fields of the row. Whether it is JSON is for the parser to say.
+fn is_list_or_object(cell: &str) -> bool {
+    let cell = cell.trim_ascii();
+    let (mut open, mut in_text, mut escaped) = (0_usize, false, false);
+    for (at, byte) in cell.bytes().enumerate() {
+        if in_text {
+            (in_text, escaped) = (escaped || byte != b'"', !escaped && byte == b'\\');
+            continue;
+        }
+        match byte {
+            b'[' | b'{' => open += 1,
+            b']' | b'}' => open = open.saturating_sub(1),
+            b'"' => in_text = true,
+            _ => {}
+        }
+        if open == 0 {
+            return at > 0 && at + 1 == cell.len();
+        }
+    }
+    !cell.is_empty()
 }
 
 /// A record as JSON text, whatever holds it; none where it does not fit.
@@ -185,6 +207,21 @@ mod tests {
             let mut json = String::new();
             quote(&text, &mut json);
             prop_assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn a_cell_adds_no_fields() {
+        let columns = ["messages".to_owned()];
+        let made = |cell: &str| {
+            let record = format!("\"{}\"", cell.replace('"', "\"\""));
+            serde_json::from_str::<serde_json::Value>(&object(&columns, &record).unwrap().0).unwrap()
+        };
+        for list in ["[]", " [{\"a\": \"]\\\"\"}, [1]]\n", "{\"a\": {}}"] {
+            assert_eq!(made(list)["messages"], serde_json::from_str::<serde_json::Value>(list).unwrap());
+        }
+        for text in ["[],\"tools\":[]", "[1][2]", "{},\"x\":{}", "7", "[\"\\\\\"],\"x\":1"] {
+            assert_eq!(made(text), serde_json::json!({ "messages": text }));
         }
     }
 
