@@ -159,6 +159,11 @@ impl Store {
         let me = &self.inner.owner;
         let is_new = me.appear()?;
         beat(tx, self, now_ms).await?;
+        if is_new {
+            // Before the job changes hands: files are not part of the transaction, and the
+            // one that shows that its last owner is dead is needed if this one dies here.
+            sweep(tx, me).await?;
+        }
         let token = super::id::token()?;
         tx.execute(
             sqlx::query("UPDATE jobs SET owner = ?, claim = ? WHERE id = ?")
@@ -167,9 +172,6 @@ impl Store {
                 .bind(job.as_str()),
         )
         .await?;
-        if is_new {
-            sweep(tx, me).await?;
-        }
         Ok(Claim { job: job.clone(), token, dropped: Arc::clone(&me.dropped) })
     }
 

@@ -37,6 +37,23 @@ impl Default for Timeouts {
     }
 }
 
+impl Timeouts {
+    /// Waits for the library to hear from the service, within the time for it.
+    ///
+    /// # Errors
+    /// What the library says, or that nothing came.
+    pub(crate) async fn answer<T>(
+        self,
+        waiting: impl Future<Output = Result<T, reqwest::Error>>,
+    ) -> Result<T, Fault> {
+        let outcome = match self.response {
+            Some(limit) => tokio::time::timeout(limit, waiting).await.map_err(|_| fault::too_slow(limit))?,
+            None => waiting.await,
+        };
+        outcome.map_err(|error| Fault::of(&error))
+    }
+}
+
 /// What this program calls itself.
 pub const USER_AGENT: &str = concat!("tunesmith/", env!("CARGO_PKG_VERSION"));
 

@@ -247,6 +247,37 @@ async fn a_caller_that_gives_up_half_way_leaves_no_half_written_change() {
     assert_eq!(store.check().await.unwrap(), []);
 }
 
+/// What the dead owner left to be seen by must outlive whoever dies in taking over, or its
+/// job would be nobody's for half a minute.
+#[tokio::test]
+async fn a_takeover_that_dies_half_way_leaves_the_job_to_the_next() {
+    for polls in 0.. {
+        let fixture = Fixture::new();
+        let first = fixture.open().await;
+        let (job, claim) = first.create_owned(&new_job("a")).await.unwrap();
+        first.close().await;
+        drop((first, claim));
+        let second = fixture.open().await;
+        let mut claiming = Box::pin(second.claim(&job.id));
+        let mut done = false;
+        for _ in 0..polls {
+            done = futures_poll(&mut claiming).await;
+            if done {
+                break;
+            }
+        }
+        drop(claiming);
+        second.close().await;
+        drop(second);
+        let third = fixture.open().await;
+        third.claim(&job.id).await.unwrap_or_else(|error| panic!("after {polls} polls: {error}"));
+        if done {
+            assert!(polls > 5, "it was never interrupted");
+            return;
+        }
+    }
+}
+
 /// Polls once and lets the database's thread run; whether the future is done.
 async fn futures_poll<F: Future + Unpin>(future: &mut F) -> bool {
     let done = std::future::poll_fn(|context| {

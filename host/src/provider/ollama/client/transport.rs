@@ -2,7 +2,6 @@
 
 use super::Client;
 use super::error::{ApiError, ErrorKind, Operation};
-use crate::provider::http::fault::too_slow;
 use crate::provider::http::lenient::Fields;
 use crate::provider::http::{EMULATED, Fault, Sent};
 use bytes::Bytes;
@@ -11,7 +10,7 @@ use serde_json::Value;
 use std::future::Future;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 /// An answer in JSON is at most this large. 64 MiB: a model's licence, template and
 /// thousands of messages fit many times over.
@@ -152,14 +151,7 @@ impl Client {
         operation: Operation,
         waiting: impl Future<Output = Result<T, reqwest::Error>>,
     ) -> Result<T, ApiError> {
-        let outcome = match self.0.timeouts.response {
-            Some(limit) => match timeout(limit, waiting).await {
-                Ok(outcome) => outcome,
-                Err(_) => return Err(self.fault(operation, &too_slow(limit))),
-            },
-            None => waiting.await,
-        };
-        outcome.map_err(|error| self.fault(operation, &Fault::of(&error)))
+        self.0.timeouts.answer(waiting).await.map_err(|fault| self.fault(operation, &fault))
     }
 
     /// The next piece of an answer that began. What breaks now has the answer's status.

@@ -3,7 +3,6 @@
 use super::Client;
 use super::error::{ApiError, ErrorKind, Operation, shown_name};
 use super::policy::{Next, Policy};
-use crate::provider::http::fault::too_slow;
 use crate::provider::http::lenient::Fields;
 use crate::provider::http::wait;
 use crate::provider::http::{EMULATED, Fault, Sent};
@@ -14,7 +13,7 @@ use serde_json::Value;
 use std::future::Future;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 /// An answer in JSON is at most this large. 16 MiB: a page of a list has a hundred
 /// entries of a few KB each.
@@ -161,14 +160,7 @@ impl Client {
         operation: Operation,
         waiting: impl Future<Output = Result<T, reqwest::Error>>,
     ) -> Result<T, ApiError> {
-        let outcome = match self.0.timeouts.response {
-            Some(limit) => match timeout(limit, waiting).await {
-                Ok(outcome) => outcome,
-                Err(_) => return Err(self.fault(operation, &too_slow(limit))),
-            },
-            None => waiting.await,
-        };
-        outcome.map_err(|error| self.fault(operation, &Fault::of(&error)))
+        self.0.timeouts.answer(waiting).await.map_err(|fault| self.fault(operation, &fault))
     }
 
     pub(super) fn fault(&self, operation: Operation, fault: &Fault) -> ApiError {
