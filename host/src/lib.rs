@@ -19,6 +19,7 @@ pub mod policy;
 pub mod provider;
 pub mod secret;
 pub mod store;
+pub mod text;
 pub mod tokens;
 
 #[cfg(test)]

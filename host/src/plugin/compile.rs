@@ -5,10 +5,10 @@ use super::abi::{Exports, NotAMethod};
 use super::code::{CodeStore, Key, Unusable};
 use super::engine::{Engine, Flavour};
 use super::process::{Cancel, Process};
-use super::rejection::{Reason, WORDS};
+use super::rejection::{Reason, VERSION, WORDS};
 use super::sandbox::Code;
 use super::structure;
-use super::words::printable;
+use super::words::{self, printable};
 use super::{Digest, Tier, tier, worker};
 use crate::contract::CONTRACT_VERSION;
 use std::io::Write as _;
@@ -105,9 +105,10 @@ impl Compiler {
         let pre = flavoured.linker(tier).instantiate_pre(component).map_err(shape)?;
         let exports = Exports::of(&pre).map_err(|error| match error {
             NotAMethod::Missing => Reason::NotAMethod,
-            NotAMethod::OtherContract(built_for) => {
-                Reason::OtherContract { built_for: printable(&built_for, 64), speaks: CONTRACT_VERSION }
-            }
+            NotAMethod::OtherContract(built_for) => Reason::OtherContract {
+                built_for: words::name(&built_for, VERSION),
+                speaks: CONTRACT_VERSION,
+            },
             NotAMethod::Shape(words) => Reason::Shape(printable(&words, WORDS)),
         })?;
         Ok(Linked { code: Arc::new(Code { flavour, pre, exports }), tier })

@@ -1,7 +1,7 @@
 //! What a plugin file is, told from its sections: nothing of it is compiled or run.
 
 use super::structure::{self, Form};
-use super::words::printable;
+use super::words;
 use super::{Digest, Limits, Rejection, file};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -57,7 +57,7 @@ pub fn inspect(path: &Path, limits: &Limits) -> Result<Inspection, Box<Rejection
     let structure =
         structure::check(&content.bytes, &limits.structure).map_err(|reason| reject(Some(digest), reason))?;
     let Outermost { exports, producers } = outermost(&content.bytes, structure.form);
-    let imports: BTreeSet<String> = structure.imports.iter().map(|name| printable(name, NAME)).collect();
+    let imports: BTreeSet<String> = structure.imports.iter().map(|name| words::name(name, NAME)).collect();
     Ok(Inspection {
         size: content.bytes.len() as u64,
         sha256: digest,
@@ -88,7 +88,7 @@ fn outermost(bytes: &[u8], form: Form) -> Outermost {
             Payload::Version { .. } => depth += 1,
             Payload::End(_) => depth -= 1,
             Payload::ComponentExportSection(section) if depth == 1 => {
-                let names = section.into_iter().flatten().map(|export| printable(export.name.name, NAME));
+                let names = section.into_iter().flatten().map(|export| words::name(export.name.name, NAME));
                 found.exports.extend(names.take(MOST_NAMES));
             }
             Payload::ExportSection(section) if depth == 1 && form == Form::CoreModule => {
@@ -99,9 +99,9 @@ fn outermost(bytes: &[u8], form: Form) -> Outermost {
                 if let KnownCustom::Producers(fields) = section.as_known() {
                     for field in fields.into_iter().flatten() {
                         let values = field.values.into_iter().flatten().map(|value| Producer {
-                            role: printable(field.name, NAME),
-                            name: printable(value.name, NAME),
-                            version: printable(value.version, NAME),
+                            role: words::name(field.name, NAME),
+                            name: words::name(value.name, NAME),
+                            version: words::name(value.version, NAME),
                         });
                         found.producers.extend(values.take(MOST_NAMES));
                     }
@@ -120,5 +120,5 @@ fn outermost(bytes: &[u8], form: Form) -> Outermost {
 /// what only the encoder uses.
 fn interface(export: &str) -> Option<String> {
     let (interface, _) = export.split_once('#')?;
-    (!interface.starts_with("cabi_")).then(|| printable(interface, NAME))
+    (!interface.starts_with("cabi_")).then(|| words::name(interface, NAME))
 }

@@ -11,6 +11,12 @@ use thiserror::Error as ThisError;
 /// Bytes of foreign words, such as a compiler's, in a rejection. 2 KiB.
 pub(super) const WORDS: usize = 2 << 10;
 
+/// The most bytes of an import's name in a message.
+const NAME: usize = 256;
+
+/// The most bytes of a version in a message.
+pub(super) const VERSION: usize = 64;
+
 /// A file that is not used, or whose newest content is not.
 #[derive(Debug, Clone)]
 pub struct Rejection {
@@ -136,7 +142,7 @@ pub enum Reason {
 
 impl From<Forbidden> for Reason {
     fn from(forbidden: Forbidden) -> Self {
-        Self::Import { import: printable(&forbidden.import, 256), why: forbidden.why, fix: forbidden.fix }
+        Self::Import { import: words::name(&forbidden.import, NAME), why: forbidden.why, fix: forbidden.fix }
     }
 }
 

@@ -2,7 +2,7 @@
 //! one pass over its sections that follows no reference and builds nothing.
 
 use super::rejection::{Reason, WORDS};
-use super::words::{count, printable, size};
+use super::words::{count, name, size};
 use super::{StructureLimits, tier};
 use wasmparser::{CanonicalFunction, CanonicalOption, Encoding, Parser, Payload};
 
@@ -212,5 +212,5 @@ fn within<N: TryInto<u64> + PartialOrd + Copy>(
 fn malformed(error: wasmparser::BinaryReaderError) -> Reason {
     // The library prints bytes over several lines.
     let words: Vec<&str> = error.message().split_whitespace().collect();
-    Reason::Malformed(format!("{} (at byte {})", printable(&words.join(" "), WORDS), error.offset()))
+    Reason::Malformed(format!("{} (at byte {})", name(&words.join(" "), WORDS), error.offset()))
 }

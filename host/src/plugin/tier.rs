@@ -1,5 +1,7 @@
 //! What a plugin may reach, told from what it imports.
 
+use super::rejection::VERSION;
+use super::words;
 use crate::contract::CONTRACT_VERSION;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -106,7 +108,10 @@ fn of_the_contract(import: &str, version: &str) -> Forbidden {
     } else {
         Forbidden {
             import: import.into(),
-            why: format!("it is built for contract {version}, and this host speaks {CONTRACT_VERSION}"),
+            why: format!(
+                "it is built for contract {}, and this host speaks {CONTRACT_VERSION}",
+                words::name(version, VERSION)
+            ),
             fix: format!(
                 "rebuild it against tunesmith:method@{CONTRACT_VERSION}, or use a matching tunesmith"
             ),
@@ -142,6 +147,7 @@ fn foreign(import: &str, name: &str) -> Forbidden {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 mod tests {
+    use super::super::rejection::Reason;
     use super::*;
 
     #[test]
@@ -163,6 +169,14 @@ mod tests {
         ] {
             let forbidden = of_imports(contract.into_iter().chain([import])).expect_err(import);
             assert_eq!(forbidden.import, import);
+        }
+    }
+
+    #[test]
+    fn no_name_reaches_a_terminal_as_it_is() {
+        for import in ["tunesmith:method/types@0.9\n\u{1b}[2J", "env\nerror: \u{202e}"] {
+            let reason = Reason::from(of_imports([import]).expect_err(import)).to_string();
+            assert!(!reason.contains(crate::text::is_hidden), "{reason:?}");
         }
     }
 

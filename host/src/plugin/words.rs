@@ -1,5 +1,6 @@
 //! Figures and foreign texts, as a message to the user shows them.
 
+use crate::text::visible;
 use std::time::Duration;
 
 /// A number with thousands separated: `70,000`.
@@ -38,6 +39,14 @@ pub(super) fn time(span: Duration) -> String {
     } else {
         format!("{} ms", span.as_millis())
     }
+}
+
+/// A name from a plugin, safe to print: on one line, with escapes for every character
+/// that shows as nothing or that a terminal obeys, and cut to `most` bytes.
+pub(super) fn name(text: &str, most: usize) -> String {
+    let cut = text.floor_char_boundary(most);
+    let name = visible(&text[..cut]);
+    if cut < text.len() { format!("{name} […]") } else { name.into_owned() }
 }
 
 /// A text from a plugin, safe to print: without control and direction characters,
@@ -83,5 +92,12 @@ mod tests {
     fn a_plugin_cannot_write_to_the_terminal_through_its_texts() {
         assert_eq!(printable("red \u{1b}[31m\ttext\n\u{202e}", 100), "red \u{fffd}[31m\ttext\n\u{fffd}");
         assert_eq!(printable("ééé", 3), "é […]");
+    }
+
+    #[test]
+    fn a_name_is_one_line_and_hides_nothing() {
+        assert_eq!(name("wasi:cli/stdout@0.2.6", 100), "wasi:cli/stdout@0.2.6");
+        assert_eq!(name("env\nerror:\u{1b}[2J\u{200b}", 100), "env\\nerror:\\u{1b}[2J\\u{200b}");
+        assert_eq!(name("ééé", 3), "é […]");
     }
 }

@@ -8,10 +8,10 @@ pub mod local;
 pub mod ollama;
 pub mod openai;
 pub mod settings;
-pub mod text;
 pub mod violation;
 pub mod warning;
 
+pub use crate::text;
 pub use date::Date;
 pub use violation::{Violation, Violations};
 pub use warning::{Warning, WarningCode};
