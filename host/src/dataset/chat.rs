@@ -1,7 +1,8 @@
 //! Checks a row of OpenAI's chat format.
 
 use super::facts::{IMAGES, RowCheck, Speaker, TOOLS, TYPED, WEIGHTS};
-use super::json::{Kind as Json, Value};
+use super::json::{Kind as Json, Value, unescape_into};
+use super::plain;
 use super::rules::OPENAI_MOST_IMAGES;
 use super::turns::{self, At};
 use super::verdict::{Kind, said};
@@ -58,6 +59,35 @@ pub(super) fn check(row: &mut RowCheck<'_>, value: Value<'_>, scratch: &mut Stri
     if typed {
         row.facts.flags |= TYPED;
     }
+}
+
+/// Checks a whole row that [`Plain`](super::plain::Plain) has read; finds what [`check`]
+/// does.
+pub(super) fn check_plain(
+    row: &mut RowCheck<'_>,
+    text: &str,
+    start: usize,
+    messages: &[plain::Message],
+    scratch: &mut String,
+) {
+    let mut seen = turns::Seen::default();
+    for (n, message) in messages.iter().enumerate() {
+        let at = At::Item { list: "messages", n };
+        let who = Speaker::Typed(message.role);
+        seen.next(row, who, message.start, at);
+        let raw = &text[message.content + 1..message.end - 1];
+        let content = if message.escaped {
+            scratch.clear();
+            unescape_into(raw, scratch);
+            &**scratch
+        } else {
+            raw
+        };
+        row.message(who, content);
+        turns::check_text(row, who, content, message.escaped, message.content, at);
+    }
+    seen.finish(row, start, "messages");
+    row.facts.flags |= TYPED;
 }
 
 /// What was seen of a conversation so far.

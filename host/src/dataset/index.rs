@@ -3,8 +3,7 @@
 use super::facts::{REPEATED, RowFacts, SHOWABLE, TYPED};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
-use std::collections::hash_map::Entry as Slot;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 
 /// Rows whose place is kept. A larger file keeps every second one, every fourth and so
 /// on: figures then come from an even sample, and other rows are found by reading on
@@ -12,8 +11,8 @@ use std::hash::{BuildHasherDefault, Hasher};
 pub const INDEXED_ROWS: usize = 1 << 19;
 
 /// Different rows that are remembered to find repeated ones. Beyond them the count of
-/// repeated rows is a lower bound, and is marked so. 24 bytes each with the table's
-/// spare room make 10 MiB.
+/// repeated rows is a lower bound, and is marked so. 12 bytes for each place of a table
+/// that is at most half full make 12 MiB.
 pub const COMPARED_ROWS: usize = 400_000;
 
 /// Different system prompts that are told apart. Rows with further ones belong to no
@@ -95,8 +94,80 @@ pub(super) struct Index {
 /// An index while it is made.
 pub(super) struct IndexBuilder {
     index: Index,
-    seen: HashMap<u64, u32, Hashed>,
+    seen: Seen,
     tasks: HashMap<u64, u32, Hashed>,
+    /// The task of the row before, by what stands for its system prompt: rows with the
+    /// same one often follow each other.
+    last_task: Option<(u64, u32)>,
+}
+
+/// Lines by what stands for what their rows say: an open table, whose places are looked
+/// at in advance. A look-up is a wait for memory, and several can wait at once.
+struct Seen {
+    /// 0 where there is nothing. As many as a power of two.
+    hashes: Vec<u64>,
+    lines: Vec<u32>,
+    count: usize,
+    /// Odd, and another one each time, so that no file can be made whose rows all want
+    /// the same place.
+    scatter: u64,
+}
+
+impl Seen {
+    fn new() -> Self {
+        let scatter = RandomState::new().hash_one(0) | 1;
+        Self { hashes: vec![0; 1 << 10], lines: vec![0; 1 << 10], count: 0, scatter }
+    }
+
+    /// Where a row is looked for first.
+    fn place(&self, hash: u64) -> usize {
+        let bits = self.hashes.len().trailing_zeros();
+        (hash.wrapping_mul(self.scatter) >> (u64::BITS - bits)) as usize
+    }
+
+    /// Has the processor fetch where these rows will be looked for.
+    fn expect<'a>(&self, rows: impl Iterator<Item = &'a RowFacts>) {
+        let fetched = rows.fold(0, |all, facts| all ^ self.hashes[self.place(facts.hash)]);
+        std::hint::black_box(fetched);
+    }
+
+    /// The line of the first row that says the same; adds this one where there is none
+    /// and the table is not to be left as it is.
+    fn first(&mut self, hash: u64, line: u64, full: bool) -> Option<u32> {
+        let hash = hash.max(1);
+        let mask = self.hashes.len() - 1;
+        let mut at = self.place(hash);
+        while self.hashes[at] != 0 {
+            if self.hashes[at] == hash {
+                return Some(self.lines[at]);
+            }
+            at = (at + 1) & mask;
+        }
+        if !full {
+            self.hashes[at] = hash;
+            self.lines[at] = u32::try_from(line).unwrap_or(u32::MAX);
+            self.count += 1;
+            if self.count > mask / 2 {
+                self.grow();
+            }
+        }
+        None
+    }
+
+    fn grow(&mut self) {
+        let size = 2 * self.hashes.len();
+        let mask = size - 1;
+        let hashes = std::mem::replace(&mut self.hashes, vec![0; size]);
+        let lines = std::mem::replace(&mut self.lines, vec![0; size]);
+        for (hash, line) in hashes.into_iter().zip(lines).filter(|(hash, _)| *hash != 0) {
+            let mut at = self.place(hash);
+            while self.hashes[at] != 0 {
+                at = (at + 1) & mask;
+            }
+            self.hashes[at] = hash;
+            self.lines[at] = line;
+        }
+    }
 }
 
 /// For keys that are hashes already.
@@ -123,12 +194,17 @@ impl Hasher for AsItIs {
 impl IndexBuilder {
     pub fn new() -> Self {
         let index = Index { stride: 1, repeated_is_exact: true, tasks_are_exact: true, ..Index::default() };
-        Self { index, seen: HashMap::default(), tasks: HashMap::default() }
+        Self { index, seen: Seen::new(), tasks: HashMap::default(), last_task: None }
     }
 
     /// Rows so far.
     pub fn rows(&self) -> u64 {
         self.index.rows
+    }
+
+    /// Says which rows are added next: it is faster for many.
+    pub fn expect<'a>(&self, rows: impl Iterator<Item = &'a RowFacts>) {
+        self.seen.expect(rows);
     }
 
     /// Adds the next row. Where it says what an earlier one says, gives that one's
@@ -140,19 +216,8 @@ impl IndexBuilder {
         let mut flags = facts.flags;
         let mut first_line = None;
         if facts.messages > 0 {
-            let full = self.seen.len() >= COMPARED_ROWS;
-            let known = if full {
-                self.seen.get(&facts.hash).copied()
-            } else {
-                match self.seen.entry(facts.hash) {
-                    Slot::Occupied(slot) => Some(*slot.get()),
-                    Slot::Vacant(slot) => {
-                        slot.insert(u32::try_from(line).unwrap_or(u32::MAX));
-                        None
-                    }
-                }
-            };
-            if let Some(line) = known {
+            let full = self.seen.count >= COMPARED_ROWS;
+            if let Some(line) = self.seen.first(facts.hash, line, full) {
                 first_line = Some(line);
                 flags |= REPEATED;
                 index.repeated += 1;
@@ -172,7 +237,14 @@ impl IndexBuilder {
         if facts.is(TYPED) {
             index.typed += 1;
             index.showable += u64::from(facts.is(SHOWABLE));
-            entry.task = Self::task(index, &mut self.tasks, facts.task, &entry);
+            entry.task = match self.last_task {
+                Some((hash, task)) if hash == facts.task => {
+                    index.tasks[task as usize].rows += 1;
+                    task
+                }
+                _ => Self::task(index, &mut self.tasks, facts.task, &entry),
+            };
+            self.last_task = (entry.task != NO_TASK).then_some((facts.task, entry.task));
         }
         if row.is_multiple_of(index.stride) {
             if index.entries.len() == INDEXED_ROWS {
@@ -288,6 +360,25 @@ mod tests {
         assert_eq!((index.rows, index.stride), (rows, 4));
         assert!(index.entries.len() <= INDEXED_ROWS);
         assert!(index.entries.iter().enumerate().all(|(n, entry)| entry.offset == n as u64 * 400));
+        assert!(!index.repeated_is_exact);
+    }
+
+    #[test]
+    fn repeated_rows_are_found_at_any_distance_and_counted_up_to_the_bound() {
+        let mut builder = IndexBuilder::new();
+        let rows = COMPARED_ROWS as u64 + 1_000;
+        // Hashes that differ in their upper bits alone, as bad as can be, and 0.
+        let hash = |row: u64| if row < 1_000 { row << 40 } else { row.wrapping_mul(0x9e37_79b9_7f4a_7c15) };
+        for row in 0..rows {
+            assert_eq!(builder.add(row, 1, row + 1, &facts(hash(row), 0)), None);
+        }
+        for row in (0..COMPARED_ROWS as u64).step_by(7) {
+            let line = builder.add(row, 1, 1, &facts(hash(row), 0));
+            assert_eq!(line, Some(row as u32 + 1));
+        }
+        assert_eq!(builder.add(0, 1, 1, &facts(hash(rows - 1), 0)), None);
+        let index = builder.finish();
+        assert_eq!(index.repeated, COMPARED_ROWS.div_ceil(7) as u64);
         assert!(!index.repeated_is_exact);
     }
 

@@ -274,7 +274,7 @@ impl Parser<'_, '_> {
 
     fn escape(&mut self) -> Result<(), SyntaxError> {
         match self.bytes.get(self.at + 1) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
+            Some(&byte) if is_plain_escape(byte) => {
                 self.at += 2;
                 Ok(())
             }
@@ -435,6 +435,12 @@ impl Parser<'_, '_> {
     }
 }
 
+/// Whether this byte after a `\` stands for one character.
+#[inline]
+pub(super) fn is_plain_escape(byte: u8) -> bool {
+    matches!(byte, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't')
+}
+
 /// Where a text stops being plain: its end, an escape or a control character.
 pub(super) fn plain_end(bytes: &[u8], mut at: usize) -> usize {
     const LOW: u64 = 0x0101_0101_0101_0101;
@@ -479,7 +485,8 @@ fn unescape(raw: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-fn unescape_into(mut raw: &str, out: &mut String) {
+/// The same, added to `out`.
+pub(super) fn unescape_into(mut raw: &str, out: &mut String) {
     while let Some(at) = memchr::memchr(b'\\', raw.as_bytes()) {
         out.push_str(&raw[..at]);
         let (character, length) = match raw.as_bytes()[at + 1] {

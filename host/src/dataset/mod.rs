@@ -20,6 +20,7 @@ mod index;
 mod json;
 mod output;
 mod pipeline;
+mod plain;
 mod render;
 mod rows;
 mod rules;

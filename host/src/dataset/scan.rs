@@ -3,15 +3,16 @@
 
 use super::error::DatasetError;
 use super::facts::{Places, RowCheck, RowFacts, Sums};
-use super::format::Recognised;
+use super::format::{Format, Recognised};
 use super::framing::{Block, Container, Framer, MAX_ROW_BYTES, Span, is_blank};
 use super::index::{Entry, Index, IndexBuilder, Spot};
 use super::json::{Kind as Json, Problem, SyntaxError, Tape};
 use super::pipeline::{self, Counted, Work};
+use super::plain::Plain;
 use super::rules::Rules;
 use super::source::{Digesting, FileReader, Source};
 use super::verdict::{Findings, Kind, Place, Severity, said};
-use super::{Options, csv, rows};
+use super::{Options, chat, csv, rows};
 use std::io::{self, Read};
 
 /// Rows that may be over the model's limit, kept to be counted exactly.
@@ -163,6 +164,7 @@ impl Joined {
         self.lines += checked.lines;
         self.sums.add(&checked.sums);
         self.findings.merge(checked.findings, lines_before, rows_before);
+        self.index.expect(checked.rows.iter().map(|row| &row.facts));
         for row in checked.rows {
             let line = lines_before + u64::from(row.line);
             let number = self.index.rows();
@@ -216,6 +218,7 @@ struct Checker<'a> {
     rules: &'a Rules,
     recognised: &'a Recognised,
     tape: Tape,
+    plain: Plain,
     scratch: String,
     /// Rows that a block has, by the last one.
     usual_rows: usize,
@@ -230,7 +233,14 @@ struct Record<'a> {
 
 impl<'a> Checker<'a> {
     fn new(rules: &'a Rules, recognised: &'a Recognised) -> Self {
-        Self { rules, recognised, tape: Tape::default(), scratch: String::new(), usual_rows: 0 }
+        Self {
+            rules,
+            recognised,
+            tape: Tape::default(),
+            plain: Plain::default(),
+            scratch: String::new(),
+            usual_rows: 0,
+        }
     }
 
     fn check(&mut self, block: &Block) -> Checked {
@@ -387,6 +397,12 @@ impl<'a> Checker<'a> {
                 }
             }
         };
+        if *format == Format::OpenAi
+            && let Some((start, messages)) = self.plain.read(text)
+        {
+            chat::check_plain(&mut row, text, start, messages, &mut self.scratch);
+            return row.facts;
+        }
         match self.tape.parse(text) {
             Err(error) => report_syntax(&mut row, error, text),
             Ok(value) if value.kind() != Json::Object => row.error(Kind::NotAnObject, value.start(), || {
