@@ -19,7 +19,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use support::{Place, get, job};
-use tunesmith::contract::{Example, MethodJob};
+use tunesmith::contract::{Conversations, Example, MethodJob, Turns};
 use tunesmith::dataset::{self, Batch, Dataset, Destination, Options, Transformation, UntypedRows};
 use tunesmith::plugin::Plugin;
 use tunesmith::tokens::Tokenizer;
@@ -68,7 +68,7 @@ fn check_and_overview(path: &Path, threads: usize, digest: bool) {
     black_box(dataset.figures(Tokenizer::Cautious).unwrap());
 }
 
-fn transform_by(path: &Path, threads: usize, apply: impl Fn(&MethodJob, Vec<Example>) -> Batch + Sync) {
+fn transform_by(path: &Path, threads: usize, apply: impl Fn(&MethodJob, &Conversations) -> Batch + Sync) {
     let job = job("bench");
     let out = path.with_extension("out");
     let apply = &apply;
@@ -77,24 +77,25 @@ fn transform_by(path: &Path, threads: usize, apply: impl Fn(&MethodJob, Vec<Exam
         path,
         &options(threads),
         &how,
-        || |job: &MethodJob, rows: Vec<Example>| Ok::<_, Infallible>(apply(job, rows)),
+        || |job: &MethodJob, rows: &Conversations| Ok::<_, Infallible>(apply(job, rows)),
         Destination::File { path: &out, replace: true },
     )
     .unwrap();
 }
 
 /// What the guest does.
-fn trim(_: &MethodJob, rows: Vec<Example>) -> Batch {
+fn trim(_: &MethodJob, rows: &Conversations) -> Batch {
     let trim = |mut row: Example| {
         for message in &mut row.messages {
             message.content = message.content.trim().to_owned();
         }
         row.messages.iter().any(|message| !message.content.is_empty()).then_some(row)
     };
-    Batch { rows: rows.into_iter().map(trim).collect(), notes: Vec::new() }
+    let examples = rows.iter().flatten().map(Turns::example);
+    Batch { rows: examples.map(trim).collect(), notes: Vec::new() }
 }
 
-fn by_plugin(plugin: &Plugin, job: &MethodJob, rows: Vec<Example>) -> Batch {
+fn by_plugin(plugin: &Plugin, job: &MethodJob, rows: &Conversations) -> Batch {
     let answer = plugin.transform(job, rows).unwrap();
     Batch { rows: answer.result.unwrap(), notes: answer.notes }
 }
@@ -172,27 +173,37 @@ fn main() {
     if std::env::args().any(|arg| arg == "--test") {
         return;
     }
+    // `-- check` and `-- transform` measure one of both.
+    let asked = |what: &str| {
+        let mut words = std::env::args().filter(|arg| matches!(&**arg, "check" | "transform")).peekable();
+        words.peek().is_none() || words.any(|word| word == what)
+    };
     let folder = tempfile::tempdir().unwrap();
     let place = Place::new();
-    let registry = place.with_built_ins(&[("well-behaved", "well_behaved")]);
-    let plugin = get(&registry, "well-behaved");
+    let registry = place.with_built_ins(&[("trims", "trims")]);
+    let plugin = get(&registry, "trims");
     let speed =
         |path: &Path, time: Duration| path.metadata().unwrap().len() as f64 / 1e6 / time.as_secs_f64();
     for path in [write(folder.path(), "short.jsonl", short), write(folder.path(), "long.jsonl", long)] {
         let name = path.file_name().unwrap().to_str().unwrap();
-        let [parse, one, two] =
-            best([&mut || plain(&path), &mut || check_and_overview(&path, 1, true), &mut || {
-                check_and_overview(&path, 2, true)
-            }]);
-        for (threads, time, bar) in [(1, one, 0.7), (2, two, 1.5)] {
-            println!(
-                "{name}: check and overview on {threads}: {:.0} MB/s, plain parse {:.0} MB/s, ratio {:.2} (bar {bar})",
-                speed(&path, time),
-                speed(&path, parse),
-                parse.as_secs_f64() / time.as_secs_f64()
-            );
+        if asked("check") {
+            let [parse, one, two] =
+                best([&mut || plain(&path), &mut || check_and_overview(&path, 1, true), &mut || {
+                    check_and_overview(&path, 2, true)
+                }]);
+            for (threads, time, bar) in [(1, one, 0.7), (2, two, 1.5)] {
+                println!(
+                    "{name}: check and overview on {threads}: {:.0} MB/s, plain parse {:.0} MB/s, ratio {:.2} (bar {bar})",
+                    speed(&path, time),
+                    speed(&path, parse),
+                    parse.as_secs_f64() / time.as_secs_f64()
+                );
+            }
         }
         for threads in [1, 2] {
+            if !asked("transform") {
+                break;
+            }
             let [native, sandbox] = best([&mut || transform_by(&path, threads, trim), &mut || {
                 transform_by(&path, threads, |job, rows| by_plugin(&plugin, job, rows))
             }]);

@@ -83,7 +83,7 @@ fn plan_on_a_thread_of_its_own(bencher: Bencher<'_, '_>) {
 fn transform_a_batch_of_256(bencher: Bencher<'_, '_>) {
     let plugin = ORDINARY.get("well-behaved");
     let batch: Vec<_> = (0..256).map(|id| row(id).example).collect();
-    bencher.bench_local(|| plugin.transform(&job("support"), batch.clone()).unwrap());
+    bencher.bench_local(|| plugin.transform_examples(&job("support"), batch.clone()).unwrap());
 }
 
 /// Stopped by a limit of its own, whatever the deadline.

@@ -5,6 +5,10 @@
 //! `plugin::abi` converts to and from the generated bindings, once per version of
 //! the contract.
 
+mod conversations;
+
+pub use conversations::{Conversations, Turns};
+
 use serde::{Deserialize, Serialize};
 use std::fmt;
 

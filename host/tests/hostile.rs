@@ -102,7 +102,7 @@ fn stopped(plugin: &Plugin, ability: &str, name: &str) -> Result<(&'static str, 
         "ollama" => plugin.ollama(&job, rows(10)).err(),
         "openai" => plugin.openai(&job, rows(10)).err(),
         "training" => plugin.training(&job, rows(10)).err(),
-        "transform" => plugin.transform(&job, vec![row(0).example, row(1).example]).err(),
+        "transform" => plugin.transform_examples(&job, vec![row(0).example, row(1).example]).err(),
         _ => return Err(format!("there is no ability {ability}")),
     };
     let error = error.ok_or("was not stopped")?;

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use support::{Place, get, guest, job, job_with_shots, row, rows};
 use tunesmith::contract::{
-    DatasetView, Level, Note, Overview, Refusal, Row, Selection, Setting, Shot, Task, Value,
+    DatasetView, Example, JobSetting, Level, Message, MethodJob, Note, Origin, Overview, Refusal, Role, Row,
+    Selection, Setting, Shot, Task, Value,
 };
 use tunesmith::plugin::{Ability, Limits, Source, Stopped, Tier};
 
@@ -56,12 +57,77 @@ fn every_ability_answers() {
     for message in &mut batch[1].messages {
         message.content = " ".into();
     }
-    let answer = plugin.transform(&job("support"), batch.clone()).unwrap();
+    let answer = plugin.transform_examples(&job("support"), batch.clone()).unwrap();
     let transformed = answer.result.unwrap();
     assert_eq!(transformed[0].as_ref().unwrap().messages[1].content, "padded");
     assert_eq!(transformed[1], None);
     assert_eq!(transformed[2].as_ref(), Some(&batch[2]));
     assert_eq!(answer.receipt.fuel, None, "transforming is not metered");
+}
+
+#[test]
+fn a_transform_gets_the_job_and_every_text_as_they_are() {
+    let place = Place::new();
+    let registry = place.with_built_ins(&[("misbehaves", "misbehaves")]);
+    let plugin = get(&registry, "misbehaves");
+    let setting = |name: &str, value, origin| JobSetting { name: name.into(), value, origin };
+    let texts = Value::Texts(vec!["q_proj".into(), String::new(), "ü".into()]);
+    let job = MethodJob {
+        name: "tell-job".into(),
+        base_model: "llama3.2".into(),
+        seed: u32::MAX,
+        settings: vec![
+            setting("flag", Value::Flag(true), Origin::Given),
+            setting("integer", Value::Integer(-7), Origin::Default),
+            setting("number", Value::Number(-0.25), Origin::Given),
+            setting("text", Value::Text("\u{1f980}".into()), Origin::Default),
+            setting("texts", texts, Origin::Given),
+            setting("nothing", Value::Texts(vec![]), Origin::Default),
+        ],
+    };
+    let told = plugin.transform_examples(&job, vec![row(0).example]).unwrap().result.unwrap();
+    let told: Vec<String> =
+        told[0].iter().flat_map(|row| &row.messages).map(|message| message.content.clone()).collect();
+    insta::assert_snapshot!(told.join("\n"));
+
+    let message = |role, content: &str| Message { role, content: content.into() };
+    let batch: Vec<Example> = (0..300)
+        .map(|n: usize| Example {
+            messages: (0..n % 4)
+                .map(|m| {
+                    let role = [Role::System, Role::User, Role::Assistant][(n + m) % 3];
+                    message(role, &["", "ü\u{1f980}\0", &"long ".repeat(n)][(n + m) % 3])
+                })
+                .collect(),
+        })
+        .collect();
+    let same = plugin.transform_examples(&support::job("as they are"), batch.clone()).unwrap();
+    assert_eq!(same.result.unwrap(), batch.iter().cloned().map(Some).collect::<Vec<_>>());
+    let texts: usize = batch.iter().flat_map(|row| &row.messages).map(|message| message.content.len()).sum();
+    assert_eq!(same.receipt.measured.bytes_out, texts as u64);
+    assert!(same.receipt.measured.bytes_in >= texts as u64);
+    let every_other = plugin.transform_examples(&support::job("drop-odd"), batch.clone()).unwrap();
+    let expected: Vec<_> = (0..).zip(batch).map(|(n, row)| (n % 2 == 0).then_some(row)).collect();
+    assert_eq!(every_other.result.unwrap(), expected);
+    assert_eq!(plugin.transform_examples(&support::job("nothing"), vec![]).unwrap().result, Ok(vec![]));
+}
+
+#[test]
+fn a_transform_may_refuse_and_has_limits() {
+    let place = Place::new();
+    let registry = place.with_built_ins(&[("misbehaves", "misbehaves")]);
+    let plugin = get(&registry, "misbehaves");
+    let with = |name: &str| plugin.transform_examples(&support::job(name), vec![row(0).example]);
+    let refused = |name: &str| with(name).unwrap().result.unwrap_err();
+    let setting = Refusal::InvalidSetting { name: "shots".into(), reason: "too many".into() };
+    assert_eq!(refused("refuse-setting"), setting);
+    assert_eq!(refused("refuse-dataset"), Refusal::UnsuitableDataset("not to my taste".into()));
+    assert_eq!(refused("refuse-all"), Refusal::Unsupported(String::new()));
+    assert_eq!(refused("refuse-otherwise"), Refusal::Other("\u{1f980}".into()));
+    assert_eq!(with("no-messages").unwrap().result.unwrap()[0].as_ref().unwrap().messages, []);
+    let stopped = |name: &str| with(name).unwrap_err().stopped;
+    assert!(matches!(stopped("giant-text"), Stopped::ResultSize { found: 2_097_152, .. }));
+    assert!(matches!(stopped("many-texts"), Stopped::Memory { .. }));
 }
 
 #[test]
@@ -102,6 +168,16 @@ fn a_std_plugin_sees_nothing_and_always_the_same() {
     assert_eq!(again.receipt.fuel, first.receipt.fuel);
     let other = plugin.ollama(&support::job_with_seed("looks-around", 8), rows(10)).unwrap();
     assert_ne!(other.result.unwrap().notes, seen, "randomness follows the seed");
+}
+
+#[test]
+fn a_std_plugin_transforms_as_a_pure_one_does() {
+    let place = Place::new();
+    place.put("uses-wasi.wasm", guest("uses_wasi"));
+    let plugin = get(&place.load(), "uses-wasi");
+    let batch: Vec<_> = (0..5).map(|id| row(id).example).collect();
+    let answer = plugin.transform_examples(&job("support"), batch.clone()).unwrap();
+    assert_eq!(answer.result.unwrap(), batch.into_iter().map(Some).collect::<Vec<_>>());
 }
 
 #[test]

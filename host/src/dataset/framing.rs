@@ -63,10 +63,14 @@ impl Block {
     /// Its records, without line ends; what is blank is none.
     pub fn records(&self) -> impl Iterator<Item = &[u8]> {
         let lines = match (&self.spans, self.too_long) {
-            (None, None) => Some(self.bytes.split(|&byte| byte == b'\n').enumerate()),
-            _ => None,
+            (None, None) => &self.bytes[..],
+            _ => &[],
         };
-        let lines = lines.into_iter().flatten().map(|(n, line)| {
+        let ends = memchr::memchr_iter(b'\n', lines).chain([lines.len()]);
+        let mut start = 0;
+        let lines = ends.enumerate().map(move |(n, end)| {
+            let line = &lines[start..end];
+            start = end + 1;
             let mark: &[u8] = if n == 0 && self.offset == 0 { b"\xef\xbb\xbf" } else { b"" };
             let line = line.strip_prefix(mark).unwrap_or(line);
             line.strip_suffix(b"\r").unwrap_or(line)

@@ -581,6 +581,21 @@ impl<'a> Value<'a> {
         Some(scratch)
     }
 
+    /// Adds a text's meaning to `out`; says whether it is a text.
+    pub fn text_onto(&self, out: &mut String) -> bool {
+        let node = self.node();
+        if node.kind != Kind::Text {
+            return false;
+        }
+        let raw = self.inner(node);
+        if node.escaped {
+            unescape_into(raw, out)
+        } else {
+            out.push_str(raw)
+        }
+        true
+    }
+
     fn inner(&self, node: &Node) -> &'a str {
         &self.text[node.start as usize + 1..node.end as usize - 1]
     }

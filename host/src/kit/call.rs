@@ -65,7 +65,7 @@ pub fn call(
             Ok(called(plugin.training(job, subject.view())?, check))
         }
         Function::Transform => {
-            Ok(called(plugin.transform(job, subject.batch())?, |rows| without_messages(rows)))
+            Ok(called(plugin.transform_examples(job, subject.batch())?, |rows| without_messages(rows)))
         }
     }
 }

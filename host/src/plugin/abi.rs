@@ -1,6 +1,7 @@
 //! The adapter between the generated bindings of contract 0.1 and the plain types
 //! of [`crate::contract`]: what the host offers, and how each ability is called.
 
+use super::carrier::{self, Parcel};
 use super::results::{Checked, Outcome};
 use super::sandbox::State;
 use super::words::printable;
@@ -9,7 +10,7 @@ use crate::contract;
 use tunesmith_abi::exports::tunesmith::method as exports;
 use tunesmith_abi::tunesmith::method::{dataset, diagnostics, types};
 use wasmtime::Store;
-use wasmtime::component::{Instance, InstancePre};
+use wasmtime::component::{ComponentExportIndex, Instance, InstancePre, WasmList};
 
 /// The interfaces that a plugin exports, looked up once.
 #[derive(Clone)]
@@ -21,6 +22,9 @@ pub(super) struct Exports {
     openai: Option<exports::openai::GuestIndices>,
     training: Option<exports::training::GuestIndices>,
     transform: Option<exports::transform::GuestIndices>,
+    /// Of a plugin that was put beside the carrier, the way to it. A plugin that exports
+    /// such a function by itself gains nothing: what it answers is checked all the same.
+    carry: Option<ComponentExportIndex>,
 }
 
 /// Why a component's exports are not a method's.
@@ -70,6 +74,7 @@ impl Exports {
                 .map_err(shape)?,
             transform: optional(has("transform"), || exports::transform::GuestIndices::new(pre))
                 .map_err(shape)?,
+            carry: pre.component().get_export_index(None, carrier::CARRY),
         })
     }
 
@@ -130,6 +135,8 @@ impl std::error::Error for WrongShape {}
 pub(super) trait Call: Send + 'static {
     /// The function's name, as errors and receipts show it.
     const NAME: &'static str;
+    /// Whether a pure plugin is called on the caller's thread.
+    const STAYS: bool = false;
     /// What it comes to.
     type Output: Send + 'static;
     /// What the generated bindings return.
@@ -248,18 +255,49 @@ planning_call!(
 );
 
 /// `transform.apply` on one batch.
-pub(super) struct Transform {
-    pub(super) job: types::Job,
-    pub(super) batch: Vec<types::Example>,
+pub(super) enum Transform {
+    /// In one piece, by the carrier.
+    Carried(Parcel),
+    /// By the host, text by text.
+    Direct {
+        /// The job.
+        job: types::Job,
+        /// The conversations.
+        batch: Vec<types::Example>,
+    },
+}
+
+impl Transform {
+    /// A call with those of the conversations that are not left out.
+    pub(super) fn new(exports: &Exports, job: &contract::MethodJob, batch: &contract::Conversations) -> Self {
+        match exports.carry.and_then(|_| Parcel::pack(job, batch)) {
+            Some(parcel) => Self::Carried(parcel),
+            None => Self::Direct {
+                job: self::job(job),
+                batch: batch.iter().flatten().map(|turns| example_in(turns.example())).collect(),
+            },
+        }
+    }
+
+    fn rows(&self) -> usize {
+        match self {
+            Self::Carried(parcel) => parcel.rows,
+            Self::Direct { batch, .. } => batch.len(),
+        }
+    }
 }
 
 impl Call for Transform {
     const NAME: &'static str = "transform.apply";
-    type Output = Vec<Option<contract::Example>>;
-    type Raw = Result<Vec<Option<types::Example>>, types::Refusal>;
+    const STAYS: bool = true;
+    type Output = contract::Conversations;
+    type Raw = Result<contract::Conversations, types::Refusal>;
 
     fn bytes_in(&self) -> u64 {
-        job_bytes(&self.job) + self.batch.iter().map(example_bytes).sum::<u64>()
+        match self {
+            Self::Carried(parcel) => parcel.text,
+            Self::Direct { job, batch } => job_bytes(job) + batch.iter().map(example_bytes).sum::<u64>(),
+        }
     }
 
     async fn invoke(
@@ -268,12 +306,25 @@ impl Call for Transform {
         store: &mut Store<State>,
         instance: &Instance,
     ) -> wasmtime::Result<Self::Raw> {
-        let indices = exports.transform.as_ref().ok_or_else(absent)?;
-        indices.load(&mut *store, instance)?.call_apply(store, &self.job, &self.batch).await
+        match self {
+            Self::Carried(parcel) => {
+                let carry = exports.carry.ok_or_else(absent)?;
+                let carry = instance.get_func(&mut *store, carry).ok_or_else(absent)?;
+                let carry = carry.typed::<(&[u8],), (WasmList<u8>,)>(&*store)?;
+                let (answer,) = carry.call_async(&mut *store, (&parcel.bytes[..],)).await?;
+                carrier::unpack(parcel, answer.as_le_slice(&*store))
+                    .ok_or_else(|| wasmtime::Error::msg("its answer could not be carried to the host"))
+            }
+            Self::Direct { job, batch } => {
+                let indices = exports.transform.as_ref().ok_or_else(absent)?;
+                let answer = indices.load(&mut *store, instance)?.call_apply(store, job, batch).await?;
+                Ok(answer.map(|rows| rows.into_iter().map(|row| row.map(example_out)).collect()))
+            }
+        }
     }
 
     fn check(&self, raw: Self::Raw, limits: &Limits) -> Result<Checked<Self::Output>, Stopped> {
-        Outcome::new(&limits.results).transform(raw, self.batch.len())
+        Outcome::new(&limits.results).transform(raw, self.rows())
     }
 }
 

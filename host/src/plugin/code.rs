@@ -23,6 +23,9 @@ use wasmtime::component::Component;
 /// needs no finer order, and reading then hardly ever writes.
 const USE_GRAIN: Duration = Duration::from_secs(60 * 60);
 
+/// Counts the ways in which this version of the program has made a component of a file.
+const ENCODING: u32 = 2;
+
 /// What is noted beside an entry.
 #[derive(Debug, Serialize, Deserialize)]
 struct Seal {
@@ -69,6 +72,7 @@ impl Key {
         // The encoder is ours, so that its version belongs to the key as well.
         env!("CARGO_PKG_VERSION").hash(&mut hasher);
         flavour.as_str().hash(&mut hasher);
+        ENCODING.hash(&mut hasher);
         Self(format!("{digest}-{:016x}", hasher.finish()))
     }
 }

@@ -82,7 +82,7 @@ impl Compiler {
                 let draft = match trust {
                     Trust::BuiltIn => {
                         before_compiling();
-                        self.compile_here(bytes, &flavoured.engine)?
+                        self.compile_here(bytes, flavour, &flavoured.engine)?
                     }
                     Trust::Foreign => {
                         structure::admit(bytes, &self.engine.limits().structure)?;
@@ -118,8 +118,13 @@ impl Compiler {
         self.store.draft().map_err(|error| Reason::CompileFailed(format!("no room for its code: {error}")))
     }
 
-    fn compile_here(&self, bytes: &[u8], engine: &wasmtime::Engine) -> Result<NamedTempFile, Reason> {
-        let compiled = worker::compile(bytes, engine).map_err(|error| match error {
+    fn compile_here(
+        &self,
+        bytes: &[u8],
+        flavour: Flavour,
+        engine: &wasmtime::Engine,
+    ) -> Result<NamedTempFile, Reason> {
+        let compiled = worker::compile(bytes, flavour, engine).map_err(|error| match error {
             worker::Failure::Encode(words) => Reason::Encode(words),
             worker::Failure::Compile(words) => Reason::Invalid(words),
         })?;

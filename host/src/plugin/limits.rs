@@ -9,8 +9,9 @@ const MIB: u64 = 1 << 20;
 /// for every plugin alike, and the operator's configuration may override them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Linear memory in bytes, over all memories of one call. 64 MiB: the heaviest
-    /// guest measured, a Python interpreter, peaks at 13 MB.
+    /// Linear memory in bytes, over all memories of one call; of `transform` also that in
+    /// which the host hands the batch over, 2 MiB or more. 64 MiB: the heaviest guest
+    /// measured, a Python interpreter, peaks at 13 MB.
     pub memory: u64,
     /// Fuel for one call: about one unit an instruction, the same on every
     /// machine. 1e9: 180 times what the heaviest measured plan takes (QuickJS,

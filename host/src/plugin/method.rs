@@ -9,8 +9,8 @@ use super::sandbox::{self, Code, Identity, Setup};
 use super::words::size;
 use super::{Answer, CallError, Engine, Quarantine, Stopped, Tier, abi};
 use crate::contract::{
-    DatasetView, Descriptor, Example, MethodJob, OllamaConfig, OpenAiConfig, Overview, Recipe, Row,
-    Selection, Task,
+    Conversations, DatasetView, Descriptor, Example, MethodJob, OllamaConfig, OpenAiConfig, Overview, Recipe,
+    Row, Selection, Task,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -251,8 +251,9 @@ impl Plugin {
         self.plan(Ability::Training, abi::Training(abi::job(job)), job, dataset)
     }
 
-    /// Transforms one batch of conversations: for each, one or none, in order. Every
-    /// batch meets a fresh plugin, so that batches do not depend on each other.
+    /// Transforms one batch of conversations: for each that is not left out, one or none,
+    /// in order. Every batch meets a fresh plugin, so that batches do not depend on each
+    /// other.
     ///
     /// Blocks as [`Plugin::ollama`] does, within
     /// [`super::Limits::transform_deadline`]. The first call of a plugin compiles it
@@ -264,15 +265,29 @@ impl Plugin {
     pub fn transform(
         &self,
         job: &MethodJob,
-        batch: Vec<Example>,
-    ) -> Result<Answer<Vec<Option<Example>>>, CallError> {
-        let call =
-            abi::Transform { job: abi::job(job), batch: batch.into_iter().map(abi::example_in).collect() };
+        batch: &Conversations,
+    ) -> Result<Answer<Conversations>, CallError> {
         self.has::<abi::Transform>(Ability::Transform)?;
         let code = self.timed().map_err(|stopped| self.error::<abi::Transform>(stopped))?;
+        let call = abi::Transform::new(&code.exports, job, batch);
         let deadline = self.engine().limits().transform_deadline;
         let setup = Setup { code, deadline, ..self.setup(job.seed, Arc::new(NoRows)) };
         self.noted(sandbox::call(setup, call))
+    }
+
+    /// The same for conversations that are values of their own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Plugin::transform`].
+    pub fn transform_examples(
+        &self,
+        job: &MethodJob,
+        batch: Vec<Example>,
+    ) -> Result<Answer<Vec<Option<Example>>>, CallError> {
+        let Answer { result, notes, receipt } =
+            self.transform(job, &batch.into_iter().map(Some).collect())?;
+        Ok(Answer { result: result.map(|rows| rows.examples()), notes, receipt })
     }
 
     /// Asks once more what it says of itself.

@@ -8,6 +8,7 @@
 
 mod abi;
 mod answer;
+mod carrier;
 mod change;
 mod code;
 mod compile;

@@ -101,8 +101,8 @@ fn try_abilities(plugin: &Plugin) -> Result<(), CallError> {
             Ability::OpenAi => plugin.openai(&job, Arc::clone(&dataset)).map(|_| ())?,
             Ability::Training => plugin.training(&job, Arc::clone(&dataset)).map(|_| ())?,
             Ability::Transform => {
-                let batch = trial_rows().into_iter().map(|row| row.example).collect();
-                plugin.transform(&job, batch).map(|_| ())?;
+                let batch = trial_rows().into_iter().map(|row| Some(row.example)).collect();
+                plugin.transform(&job, &batch).map(|_| ())?;
             }
         }
     }

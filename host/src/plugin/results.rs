@@ -4,7 +4,9 @@
 use super::abi::{example_out, value_out};
 use super::words::printable;
 use super::{ResultLimits, Stopped};
-use crate::contract::{Example, OllamaConfig, OpenAiConfig, Recipe, Refusal, Setting, Shot, Value};
+use crate::contract::{
+    Conversations, Example, OllamaConfig, OpenAiConfig, Recipe, Refusal, Setting, Shot, Value,
+};
 use tunesmith_abi::exports::tunesmith::method as exports;
 use tunesmith_abi::tunesmith::method::types;
 
@@ -86,9 +88,9 @@ impl<'a> Outcome<'a> {
     /// A transformed batch: a row or nothing for each row.
     pub(super) fn transform(
         mut self,
-        raw: Result<Vec<Option<types::Example>>, types::Refusal>,
+        raw: Result<Conversations, types::Refusal>,
         rows: usize,
-    ) -> Result<Checked<Vec<Option<Example>>>, Stopped> {
+    ) -> Result<Checked<Conversations>, Stopped> {
         let batch = match raw {
             Err(refusal) => return self.refusal(refusal),
             Ok(batch) => batch,
@@ -99,10 +101,9 @@ impl<'a> Outcome<'a> {
                 batch.len()
             )));
         }
-        let batch = batch
-            .into_iter()
-            .map(|row| row.map(|example| self.example(example)).transpose())
-            .collect::<Result<_, _>>()?;
+        for (_, bytes) in batch.lengths() {
+            self.message(bytes)?;
+        }
         Ok(self.done(batch))
     }
 
@@ -200,10 +201,15 @@ impl<'a> Outcome<'a> {
     fn example(&mut self, example: types::Example) -> Result<Example, Stopped> {
         let example = example_out(example);
         for message in &example.messages {
-            count("bytes in a message", message.content.len(), self.limits.text_bytes)?;
-            self.bytes += message.content.len() as u64;
+            self.message(message.content.len())?;
         }
         Ok(example)
+    }
+
+    fn message(&mut self, bytes: usize) -> Result<(), Stopped> {
+        count("bytes in a message", bytes, self.limits.text_bytes)?;
+        self.bytes += bytes as u64;
+        Ok(())
     }
 }
 

@@ -1,4 +1,4 @@
-//! One call in one sandbox: a fresh store on a thread of its own, within the
+//! One call in one sandbox: a fresh store, as a rule on a thread of its own, within the
 //! limits, thrown away afterwards.
 
 use super::abi::{Call, Exports, WrongShape};
@@ -7,7 +7,10 @@ use super::wasi::{Inert, Output};
 use super::words::printable;
 use super::{Answer, CallError, Digest, Limits, Measured, Receipt, Stopped, Tier};
 use crate::contract::{DatasetView, Note};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::{Arc, mpsc};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use wasmtime::component::{InstancePre, ResourceTableError};
 use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
@@ -149,6 +152,11 @@ impl ResourceLimiter for State {
 /// The caller waits no longer than the deadline and a little; a thread that is
 /// still inside a host function then ends when that returns, and keeps its place
 /// until it does.
+///
+/// A call that says so ([`Call::STAYS`]) is made on the caller's thread if the plugin is
+/// pure: the clock stops it wherever it is, since none of the host functions that it has
+/// waits for anything. Its caller would do nothing but wait, and moving a batch to another
+/// processor and back takes longer than short rows take.
 pub(super) fn call<C: Call>(mut setup: Setup, call: C) -> Result<Answer<C::Output>, CallError> {
     let engine = Arc::clone(&setup.engine);
     let identity = Arc::clone(&setup.identity);
@@ -167,28 +175,33 @@ pub(super) fn call<C: Call>(mut setup: Setup, call: C) -> Result<Answer<C::Outpu
         return Err(failed(engine.total.why(granted, deadline)));
     }
     setup.deadline = granted;
+    let panicked = || Stopped::Host("a host function panicked; this is a fault of tunesmith".into());
     let wait = granted + engine.limits().grace;
     let started = Instant::now();
-    let (sender, receiver) = mpsc::sync_channel(1);
-    std::thread::Builder::new()
-        .name(format!("plugin {}", identity.plugin))
-        .stack_size(THREAD_STACK)
-        .spawn(move || {
-            let answer = call_here(&setup, &call);
-            drop(setup);
-            drop(slot);
-            // The caller may have stopped waiting.
-            let _ = sender.send(answer);
+    let answer = if C::STAYS && identity.tier == Tier::Pure {
+        let answer = catch_unwind(AssertUnwindSafe(|| call_here(&setup, &call)));
+        drop(slot);
+        answer.unwrap_or_else(|_| Err(failed(panicked())))
+    } else {
+        let (sender, receiver) = mpsc::sync_channel(1);
+        std::thread::Builder::new()
+            .name(format!("plugin {}", identity.plugin))
+            .stack_size(THREAD_STACK)
+            .spawn(move || {
+                let answer = call_here(&setup, &call);
+                drop(setup);
+                drop(slot);
+                // The caller may have stopped waiting.
+                let _ = sender.send(answer);
+            })
+            .map_err(|error| failed(Stopped::Host(format!("no thread could be started: {error}"))))?;
+        receiver.recv_timeout(wait).unwrap_or_else(|error| {
+            Err(failed(match error {
+                mpsc::RecvTimeoutError::Timeout => Stopped::Deadline { limit: granted },
+                mpsc::RecvTimeoutError::Disconnected => panicked(),
+            }))
         })
-        .map_err(|error| failed(Stopped::Host(format!("no thread could be started: {error}"))))?;
-    let answer = receiver.recv_timeout(wait).unwrap_or_else(|error| {
-        Err(failed(match error {
-            mpsc::RecvTimeoutError::Timeout => Stopped::Deadline { limit: granted },
-            mpsc::RecvTimeoutError::Disconnected => {
-                Stopped::Host("a host function panicked; this is a fault of tunesmith".into())
-            }
-        }))
-    });
+    };
     engine.total.spend(started.elapsed());
     answer.map_err(|mut error| {
         if let Stopped::Deadline { .. } = error.stopped {
@@ -227,22 +240,25 @@ pub(super) fn call_here<C: Call>(setup: &Setup, call: &C) -> Result<Answer<C::Ou
     });
 
     // The epoch stops a guest that computes, the timeout one that waits in a host
-    // function of WASI.
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(|error| host(&error))?;
-    let returned = runtime.block_on(async {
-        let guest = async {
-            let instance = setup.code.pre.instantiate_async(&mut store).await?;
-            call.invoke(&setup.code.exports, &mut store, &instance).await
-        };
-        tokio::time::timeout_at(end.into(), guest).await
-    });
+    // function of WASI. A pure guest has nothing to wait for.
+    let guest = async {
+        let instance = setup.code.pre.instantiate_async(&mut store).await?;
+        call.invoke(&setup.code.exports, &mut store, &instance).await
+    };
+    let returned = match setup.identity.tier {
+        Tier::Pure => at_once(guest),
+        Tier::Std => tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .map_err(|error| host(&error))?
+            .block_on(async { tokio::time::timeout_at(end.into(), guest).await.ok() }),
+    };
 
     let fuel = store.get_fuel().ok().map(|left| limits.fuel - left);
     let checked = match returned {
-        Ok(Ok(raw)) => call.check(raw, limits),
-        Ok(Err(error)) => Err(why(&error, store.data(), setup.deadline, copied)),
-        Err(_) => Err(Stopped::Deadline { limit: setup.deadline }),
+        Some(Ok(raw)) => call.check(raw, limits),
+        Some(Err(error)) => Err(why(&error, store.data(), setup.deadline, copied)),
+        None => Err(Stopped::Deadline { limit: setup.deadline }),
     };
     let state = store.into_data();
     let mut measured = state.measured;
@@ -268,6 +284,14 @@ pub(super) fn call_here<C: Call>(setup: &Setup, call: &C) -> Result<Answer<C::Ou
     }
 }
 
+/// What comes of a future that waits for nothing; none if it would wait.
+fn at_once<F: Future>(future: F) -> Option<F::Output> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
+}
+
 /// What stopped a guest, from wasmtime's error and what the host noticed.
 fn why(error: &wasmtime::Error, state: &State, deadline: Duration, copied: u64) -> Stopped {
     let limits = &state.limits;
@@ -283,7 +307,9 @@ fn why(error: &wasmtime::Error, state: &State, deadline: Duration, copied: u64) 
     if let Some(I32Exit(code)) = error.downcast_ref() {
         return Stopped::Exited(*code);
     }
-    if error.downcast_ref::<std::str::Utf8Error>().is_some() {
+    if error.downcast_ref::<std::str::Utf8Error>().is_some()
+        || error.root_cause().to_string() == "invalid utf8 encoding"
+    {
         return Stopped::BadResult("a text that is not valid UTF-8".into());
     }
     if let Some(ResourceTableError::Full) = error.downcast_ref() {

@@ -6,9 +6,9 @@
 //! nothing, and dies with its parent. A parent that expects a file may start it early:
 //! it then waits for its input, ready to compile.
 
-use super::Limits;
 use super::engine::{Flavour, config};
 use super::words::printable;
+use super::{Limits, carrier};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use std::io::{Read as _, Write as _};
 use std::process::ExitCode;
@@ -66,7 +66,7 @@ fn run(mut arguments: impl Iterator<Item = String>) -> Result<(), (i32, String)>
         .map_err(|error| (MISUSED, format!("no engine: {error:#}")))?;
     let bytes =
         input().map_err(|_| (MISUSED, "the file was cut off on its way to the compile worker".into()))?;
-    let compiled = compile(&bytes, &engine).map_err(|failure| match failure {
+    let compiled = compile(&bytes, flavour, &engine).map_err(|failure| match failure {
         Failure::Encode(words) => (CANNOT_ENCODE, words),
         Failure::Compile(words) if is_async(&words) => (ASYNC, words),
         Failure::Compile(words) => (CANNOT_COMPILE, words),
@@ -127,19 +127,27 @@ pub(super) enum Failure {
     Compile(String),
 }
 
-/// Makes a core module a component, and compiles it.
-pub(super) fn compile(bytes: &[u8], engine: &wasmtime::Engine) -> Result<Vec<u8>, Failure> {
+/// Makes a core module a component, puts it beside the carrier where it is to transform,
+/// and compiles it.
+pub(super) fn compile(bytes: &[u8], flavour: Flavour, engine: &wasmtime::Engine) -> Result<Vec<u8>, Failure> {
     let words = |text: String| printable(&text, super::rejection::WORDS);
     let encoded;
     let component = if Parser::is_core_wasm(bytes) {
+        let lean = (flavour == Flavour::Timed).then(|| carrier::without_clean_up(bytes)).flatten();
         encoded = ComponentEncoder::default()
-            .module(bytes)
+            .module(lean.as_deref().unwrap_or(bytes))
             .and_then(|encoder| encoder.validate(false).encode())
             .map_err(|error| Failure::Encode(words(format!("{error:#}"))))?;
         &encoded
     } else {
         bytes
     };
+    if flavour == Flavour::Timed
+        && let Some(whole) = carrier::wrap(component)
+        && let Ok(compiled) = engine.precompile_component(&whole)
+    {
+        return Ok(compiled);
+    }
     engine
         .precompile_component(component)
         .map_err(|error| Failure::Compile(words(format!("{:#}", error.root_cause()))))

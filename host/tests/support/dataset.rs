@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
-use tunesmith::contract::{DatasetView as _, Example, MethodJob, Selection};
+use tunesmith::contract::{Conversations, DatasetView as _, MethodJob, Selection};
 use tunesmith::dataset::{
     self, Batch, Container, Conversion, ConvertError, Dataset, Destination, Division, Format, Options, Rules,
     Target, TransformError, Transformation, UntypedRows,
@@ -137,8 +137,8 @@ fn made(dataset: &Dataset, options: &Options, folder: &Path) {
     }
     let job = MethodJob { name: "x".into(), base_model: "x".into(), settings: vec![], seed: 0 };
     let how = Transformation { job: &job, untyped: UntypedRows::Pass };
-    let same = |_: &MethodJob, rows: Vec<Example>| {
-        Ok::<_, std::convert::Infallible>(Batch { rows: rows.into_iter().map(Some).collect(), notes: vec![] })
+    let same = |_: &MethodJob, rows: &Conversations| {
+        Ok::<_, std::convert::Infallible>(Batch { rows: rows.clone(), notes: vec![] })
     };
     let out = folder.join("transformed.jsonl");
     let destination = Destination::File { path: &out, replace: true };

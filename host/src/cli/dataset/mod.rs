@@ -5,7 +5,7 @@ mod text;
 pub use text::size;
 
 use super::{Operator, Output, registry};
-use crate::contract::{DatasetView as _, Example, MethodJob, Selection};
+use crate::contract::{Conversations, DatasetView as _, MethodJob, Selection};
 use crate::dataset::{
     self, Conversion, Dataset, Destination, Division, Format, Options, Progress, Rules, Severity, Target,
     Transformation, UntypedRows, Verdict,
@@ -457,7 +457,7 @@ fn transform(args: &TransformArgs, operator: &Operator, output: &mut Output) -> 
         &path,
         &options,
         &Transformation { job: &job, untyped: args.untyped_rows },
-        || |job: &MethodJob, rows: Vec<Example>| batch(plugin, job, rows, &measured),
+        || |job: &MethodJob, rows: &Conversations| batch(plugin, job, rows, &measured),
         Destination::File { path: &args.out, replace: args.force },
     );
     let transformed = transformed.map_err(|error| {

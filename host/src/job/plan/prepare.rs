@@ -3,7 +3,7 @@
 //! digest of its bytes, so that the same job finds it again.
 
 use super::{Context, MethodFacts, PlanError};
-use crate::contract::{Example, JobSetting, MethodJob, Note, Refusal};
+use crate::contract::{Conversations, JobSetting, MethodJob, Note, Refusal};
 use crate::dataset::{
     self, Batch, Container, Conversion, Dataset, DatasetError, Destination, Format, Kind, Options, Rules,
     Severity, Transformation, Transformed, UntypedRows,
@@ -213,7 +213,7 @@ fn apply(
         path,
         options,
         how,
-        || |job: &MethodJob, rows: Vec<Example>| batch(plugin, job, rows, &measured),
+        || |job: &MethodJob, rows: &Conversations| batch(plugin, job, rows, &measured),
         Destination::Kept(folder),
     );
     let (batches, peak_memory) = measured.into_inner().unwrap_or_default();
@@ -229,7 +229,7 @@ fn apply(
 pub fn batch(
     plugin: &Plugin,
     job: &MethodJob,
-    rows: Vec<Example>,
+    rows: &Conversations,
     measured: &Mutex<(u64, u64)>,
 ) -> Result<Batch, BatchError> {
     let answer = plugin.transform(job, rows)?;

@@ -338,14 +338,15 @@ impl Trials<'_> {
     /// Each conversation has to come out the same, whatever batch it is in.
     fn independent(&mut self, job: &MethodJob, subject: &dyn Subject) {
         let batch = subject.batch();
-        let Ok(Ok(together)) = self.plugin.transform(job, batch.clone()).map(|answer| answer.result) else {
+        let Ok(Ok(together)) = self.plugin.transform_examples(job, batch.clone()).map(|answer| answer.result)
+        else {
             return;
         };
         self.calls += 1;
         for (place, (example, expected)) in batch.into_iter().zip(together).enumerate().step_by(7) {
             self.calls += 1;
             let alone: Option<Vec<Option<Example>>> =
-                self.plugin.transform(job, vec![example]).ok().and_then(|answer| answer.result.ok());
+                self.plugin.transform_examples(job, vec![example]).ok().and_then(|answer| answer.result.ok());
             if alone.is_some_and(|alone| alone != [expected]) {
                 let what =
                     format!("conversation {} of a batch comes out otherwise when it is alone", place + 1);

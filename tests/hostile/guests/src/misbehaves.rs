@@ -11,7 +11,7 @@ use exports::tunesmith::method::training::Recipe;
 use std::hint::black_box;
 use tunesmith::method::dataset::{self, Selection};
 use tunesmith::method::diagnostics::{self, Level};
-use tunesmith::method::types::{Example, Job, Message, Refusal, Role, Setting, Value};
+use tunesmith::method::types::{Example, InvalidSetting, Job, Message, Refusal, Role, Setting, Value};
 
 struct Misbehaves;
 
@@ -126,10 +126,46 @@ impl exports::tunesmith::method::transform::Guest for Misbehaves {
                 let row = Example { messages: vec![Message { role: Role::User, content: "more".into() }] };
                 return Ok((0..=batch.len()).map(|_| Some(row.clone())).collect());
             }
+            "tell-job" => return Ok(batch.iter().map(|_| Some(told(&job))).collect()),
+            "refuse-setting" => {
+                let refused = InvalidSetting { name: "shots".into(), reason: "too many".into() };
+                return Err(Refusal::InvalidSetting(refused));
+            }
+            "refuse-dataset" => return Err(Refusal::UnsuitableDataset("not to my taste".into())),
+            "refuse-all" => return Err(Refusal::Unsupported(String::new())),
+            "refuse-otherwise" => return Err(Refusal::Other("\u{1f980}".into())),
+            "drop-odd" => return Ok((0..).zip(batch).map(|(n, row)| (n % 2 == 0).then_some(row)).collect()),
+            "no-messages" => return Ok(batch.iter().map(|_| Some(Example { messages: vec![] })).collect()),
+            "many-texts" => {
+                let row = Example { messages: (0..2_000_000).map(|_| empty()).collect() };
+                return Ok(vec![Some(row)]);
+            }
+            "giant-text" => {
+                let message = Message { role: Role::User, content: "x".repeat(2 << 20) };
+                return Ok(batch.iter().map(|_| Some(Example { messages: vec![message.clone()] })).collect());
+            }
             _ => {}
         }
         Ok(batch.into_iter().map(Some).collect())
     }
+}
+
+fn empty() -> Message {
+    Message { role: Role::User, content: String::new() }
+}
+
+/// A conversation that says what the job is.
+fn told(job: &Job) -> Example {
+    let mut messages = vec![
+        Message { role: Role::System, content: job.name.clone() },
+        Message { role: Role::User, content: job.base_model.clone() },
+        Message { role: Role::Assistant, content: job.seed.to_string() },
+    ];
+    for setting in &job.settings {
+        let content = format!("{} {:?} {:?}", setting.name, setting.origin, setting.value);
+        messages.push(Message { role: Role::User, content });
+    }
+    Example { messages }
 }
 
 fn spin() -> ! {

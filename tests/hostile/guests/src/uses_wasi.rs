@@ -11,7 +11,7 @@ wit_bindgen::generate!({
 use exports::tunesmith::method::method::Descriptor;
 use exports::tunesmith::method::ollama::OllamaConfig;
 use std::hint::black_box;
-use tunesmith::method::types::{Job, Refusal};
+use tunesmith::method::types::{Example, Job, Refusal};
 use wasi::cli::{environment, exit, stderr, stdout};
 use wasi::clocks::{monotonic_clock, wall_clock};
 use wasi::filesystem::preopens;
@@ -87,6 +87,16 @@ impl exports::tunesmith::method::ollama::Guest for UsesWasi {
 }
 
 /// Says what there is to see.
+impl exports::tunesmith::method::transform::Guest for UsesWasi {
+    fn apply(job: Job, batch: Vec<Example>) -> Result<Vec<Option<Example>>, Refusal> {
+        if job.name == "sleeps" {
+            monotonic_clock::subscribe_duration(HOUR).block();
+        }
+        print("transforms");
+        Ok(batch.into_iter().map(Some).collect())
+    }
+}
+
 fn looks_around() -> Vec<String> {
     let now = wall_clock::now();
     vec![

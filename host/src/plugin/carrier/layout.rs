@@ -1,0 +1,260 @@
+//! What lies where in the two pieces of memory: the canonical ABI's layout of a job, of
+//! conversations and of an answer, with the carrier's addresses.
+
+use crate::contract::{Conversations, MethodJob, Origin, Role, Value};
+use tunesmith_abi::tunesmith::method::types;
+
+/// Where a parcel lies in the carrier's memory: it is the first memory that is asked for.
+const BASE: u32 = 16;
+
+/// Bytes of the carrier's `apply`, flattened: pointers and lengths of the job's name, base
+/// model and settings, its seed, pointer and length of the batch, and room to align.
+const HEAD: usize = 40;
+
+/// Bytes of a setting, of a conversation (a list), of a message, of a text.
+const SETTING: usize = 32;
+const EXAMPLE: usize = 8;
+const MESSAGE: usize = 12;
+const TEXT: usize = 8;
+
+/// Bytes of an item of the answer: whether there is one, and a conversation.
+const ITEM: usize = 12;
+
+/// A job and a batch, as the carrier takes them.
+pub(in crate::plugin) struct Parcel {
+    pub(in crate::plugin) bytes: Vec<u8>,
+    pub(in crate::plugin) rows: usize,
+    /// Bytes of text in it.
+    pub(in crate::plugin) text: u64,
+}
+
+impl Parcel {
+    /// Packs a job and those of the conversations that are not left out. None where it
+    /// would be larger than an address can say.
+    pub(in crate::plugin) fn pack(job: &MethodJob, batch: &Conversations) -> Option<Self> {
+        let rows = batch.iter().flatten().count();
+        let texts = |value: &Value| match value {
+            Value::Texts(texts) => texts.len(),
+            _ => 0,
+        };
+        let of_settings = |setting: &crate::contract::JobSetting| {
+            SETTING + TEXT * texts(&setting.value) + setting.name.len() + value_bytes(&setting.value)
+        };
+        let of_job =
+            job.name.len() + job.base_model.len() + job.settings.iter().map(of_settings).sum::<usize>();
+        let size = HEAD + of_job + EXAMPLE * rows + MESSAGE * batch.messages() + batch.text().len();
+        u32::try_from(size).ok().filter(|size| *size < u32::MAX / 2)?;
+
+        let mut parcel = Writer { bytes: vec![0; HEAD], texts: Vec::with_capacity(64) };
+        parcel.bytes.reserve_exact(size - HEAD);
+        // Everything that has to be aligned comes first, what needs most before the rest.
+        let settings = parcel.room(SETTING * job.settings.len());
+        for (setting, at) in job.settings.iter().zip((settings..).step_by(SETTING)) {
+            parcel.text(at, &setting.name);
+            parcel.value(at + 8, &setting.value);
+            let origin = match setting.origin {
+                Origin::Given => types::Origin::Given,
+                Origin::Default => types::Origin::Default,
+            };
+            parcel.bytes[at + 24] = origin as u8;
+        }
+        let batch_at = parcel.bytes.len();
+        let messages_at = batch_at + EXAMPLE * rows;
+        let text_at = messages_at + MESSAGE * batch.messages();
+        let mut at = messages_at;
+        for turns in batch.iter().flatten() {
+            parcel.push([BASE + at as u32, turns.len() as u32]);
+            at += MESSAGE * turns.len();
+        }
+        let mut at = text_at;
+        // A conversation that is left out has no messages.
+        for (role, length) in batch.lengths() {
+            let role = match role {
+                Role::System => types::Role::System,
+                Role::User => types::Role::User,
+                Role::Assistant => types::Role::Assistant,
+            };
+            parcel.push([role as u32, BASE + at as u32, length as u32]);
+            at += length;
+        }
+        parcel.bytes.extend_from_slice(batch.text().as_bytes());
+        parcel.text(0, &job.name);
+        parcel.text(8, &job.base_model);
+        parcel.list(16, settings, job.settings.len());
+        parcel.put(24, job.seed);
+        parcel.list(28, batch_at, rows);
+        let mut text = batch.text().len() as u64;
+        for (at, content) in std::mem::take(&mut parcel.texts) {
+            let start = parcel.bytes.len();
+            parcel.bytes.extend_from_slice(content.as_bytes());
+            parcel.list(at, start, content.len());
+            text += content.len() as u64;
+        }
+        Some(Self { bytes: parcel.bytes, rows, text })
+    }
+
+    /// Where the carrier puts the answer.
+    fn answer(&self) -> u32 {
+        // Checked when it was packed.
+        (BASE + self.bytes.len() as u32).next_multiple_of(8)
+    }
+}
+
+fn value_bytes(value: &Value) -> usize {
+    match value {
+        Value::Text(text) => text.len(),
+        Value::Texts(texts) => texts.iter().map(String::len).sum(),
+        Value::Flag(_) | Value::Integer(_) | Value::Number(_) => 0,
+    }
+}
+
+struct Writer<'a> {
+    bytes: Vec<u8>,
+    /// Texts that are yet to be added, and where their pointers go.
+    texts: Vec<(usize, &'a str)>,
+}
+
+impl<'a> Writer<'a> {
+    fn room(&mut self, size: usize) -> usize {
+        let at = self.bytes.len();
+        self.bytes.resize(at + size, 0);
+        at
+    }
+
+    fn push<const N: usize>(&mut self, values: [u32; N]) {
+        self.bytes.extend_from_slice(values.map(u32::to_le_bytes).as_flattened());
+    }
+
+    fn put(&mut self, at: usize, value: u32) {
+        self.bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    }
+
+    /// Points to something of the parcel.
+    fn list(&mut self, at: usize, start: usize, length: usize) {
+        self.put(at, BASE + start as u32);
+        self.put(at + 4, length as u32);
+    }
+
+    fn text(&mut self, at: usize, text: &'a str) {
+        self.texts.push((at, text));
+    }
+
+    fn value(&mut self, at: usize, value: &'a Value) {
+        let (case, payload) = (at, at + 8);
+        match value {
+            Value::Flag(flag) => {
+                self.bytes[case] = 0;
+                self.bytes[payload] = u8::from(*flag);
+            }
+            Value::Integer(number) => {
+                self.bytes[case] = 1;
+                self.put(payload, number.cast_unsigned());
+            }
+            Value::Number(number) => {
+                self.bytes[case] = 2;
+                self.bytes[payload..payload + 8].copy_from_slice(&number.to_le_bytes());
+            }
+            Value::Text(text) => {
+                self.bytes[case] = 3;
+                self.text(payload, text);
+            }
+            Value::Texts(texts) => {
+                self.bytes[case] = 4;
+                let list = self.room(TEXT * texts.len());
+                self.list(payload, list, texts.len());
+                for (text, at) in texts.iter().zip((list..).step_by(TEXT)) {
+                    self.text(at, text);
+                }
+            }
+        }
+    }
+}
+
+/// What the carrier gave back for a parcel. None where the bytes are not laid out as the
+/// carrier does it.
+pub(in crate::plugin) fn unpack(
+    parcel: &Parcel,
+    bytes: &[u8],
+) -> Option<Result<Conversations, types::Refusal>> {
+    let answer = Answer { bytes, start: parcel.answer() };
+    let start = answer.start;
+    if answer.byte(start)? != 0 {
+        return answer.refusal(start + 4).map(Err);
+    }
+    let (list, length) = (answer.word(start + 4)?, answer.word(start + 8)?);
+    let items = answer.slice(list, length.checked_mul(ITEM as u32)?)?;
+    let mut text = Vec::with_capacity(parcel.text as usize);
+    let mut messages = Vec::with_capacity(items.len() / ITEM * 2);
+    let mut rows = Vec::with_capacity(items.len() / ITEM);
+    for item in items.as_chunks::<ITEM>().0 {
+        if item[0] == 0 {
+            rows.push(None);
+            continue;
+        }
+        let [_, list, length] = words(item);
+        let turns = answer.slice(list, length.checked_mul(MESSAGE as u32)?)?;
+        let turns = turns.as_chunks::<MESSAGE>().0;
+        for turn in turns {
+            let role = match turn[0] {
+                0 => Role::System,
+                1 => Role::User,
+                2 => Role::Assistant,
+                _ => return None,
+            };
+            let [_, at, length] = words(turn);
+            text.extend_from_slice(answer.slice(at, length)?);
+            messages.push((role, text.len()));
+        }
+        rows.push(Some(turns.len()));
+    }
+    Conversations::of_parts(text, messages, rows.into_iter()).map(Ok)
+}
+
+fn words(bytes: &[u8; 12]) -> [u32; 3] {
+    let (words, _) = bytes.as_chunks::<4>();
+    [0, 1, 2].map(|n: usize| words.get(n).map_or(0, |word| u32::from_le_bytes(*word)))
+}
+
+/// The carrier's memory from an address on.
+struct Answer<'a> {
+    bytes: &'a [u8],
+    start: u32,
+}
+
+impl<'a> Answer<'a> {
+    fn slice(&self, at: u32, length: u32) -> Option<&'a [u8]> {
+        if length == 0 {
+            // Nothing may be anywhere.
+            return Some(&[]);
+        }
+        let at = at.checked_sub(self.start)? as usize;
+        self.bytes.get(at..at.checked_add(length as usize)?)
+    }
+
+    fn byte(&self, at: u32) -> Option<u8> {
+        self.slice(at, 1)?.first().copied()
+    }
+
+    fn word(&self, at: u32) -> Option<u32> {
+        self.slice(at, 4)?.first_chunk().copied().map(u32::from_le_bytes)
+    }
+
+    fn text(&self, at: u32) -> Option<String> {
+        let bytes = self.slice(self.word(at)?, self.word(at + 4)?)?;
+        String::from_utf8(bytes.to_vec()).ok()
+    }
+
+    fn refusal(&self, at: u32) -> Option<types::Refusal> {
+        let payload = at + 4;
+        Some(match self.byte(at)? {
+            0 => types::Refusal::InvalidSetting(types::InvalidSetting {
+                name: self.text(payload)?,
+                reason: self.text(payload + 8)?,
+            }),
+            1 => types::Refusal::UnsuitableDataset(self.text(payload)?),
+            2 => types::Refusal::Unsupported(self.text(payload)?),
+            3 => types::Refusal::Other(self.text(payload)?),
+            _ => return None,
+        })
+    }
+}
