@@ -40,6 +40,8 @@
 //! or for `wasm32-wasip2`. Unit tests run natively: [`testing`] stands in for the host.
 
 mod abilities;
+#[cfg(any(test, all(target_arch = "wasm32", feature = "allocator", not(target_feature = "atomics"))))]
+mod allocator;
 #[doc(hidden)]
 pub mod bindings;
 mod config;

@@ -18,6 +18,7 @@ pub const CONTRACT: &[(&str, &str)] = &[
 /// The SDK's files but its manifest.
 pub const SDK: &[(&str, &str)] = &[
     ("src/abilities.rs", include_str!("../../../../plugins/sdk/src/abilities.rs")),
+    ("src/allocator.rs", include_str!("../../../../plugins/sdk/src/allocator.rs")),
     ("src/bindings/mod.rs", include_str!("../../../../plugins/sdk/src/bindings/mod.rs")),
     ("src/bindings/plugin_base.rs", include_str!("../../../../plugins/sdk/src/bindings/plugin_base.rs")),
     ("src/bindings/with_ollama.rs", include_str!("../../../../plugins/sdk/src/bindings/with_ollama.rs")),
