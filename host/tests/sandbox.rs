@@ -96,7 +96,7 @@ fn a_transform_gets_the_job_and_every_text_as_they_are() {
             messages: (0..n % 4)
                 .map(|m| {
                     let role = [Role::System, Role::User, Role::Assistant][(n + m) % 3];
-                    message(role, &["", "ü\u{1f980}\0", &"long ".repeat(n)][(n + m) % 3])
+                    message(role, ["", "ü\u{1f980}\0", &"long ".repeat(n)][(n + m) % 3])
                 })
                 .collect(),
         })
