@@ -9,7 +9,7 @@ use std::path::Path;
 use tunesmith::contract::{Conversations, DatasetView as _, MethodJob, Selection};
 use tunesmith::dataset::{
     self, Batch, Container, Conversion, ConvertError, Dataset, Destination, Division, Format, Options, Rules,
-    Target, TransformError, Transformation, UntypedRows,
+    Severity, Target, TransformError, Transformation, UntypedRows,
 };
 use tunesmith::tokens::Tokenizer;
 
@@ -55,6 +55,7 @@ pub fn holds(bytes: &[u8], name: &str) {
         judged(&dataset, bytes);
         if target == Target::Any {
             seen(&dataset);
+            copied(&dataset, &options, folder.path());
             made(&dataset, &options, folder.path());
         }
     }
@@ -101,6 +102,25 @@ fn seen(dataset: &Dataset) {
     let typed =
         (0..dataset.rows()).filter(|&id| dataset.example(id as u32).unwrap().is_some()).count() as u64;
     assert!(typed >= dataset.typed_rows(), "{typed} of {}", dataset.typed_rows());
+}
+
+/// Rows with errors are left out of a copy, and no others: reading for a verdict and
+/// reading to convert agree.
+fn copied(dataset: &Dataset, options: &Options, folder: &Path) {
+    let errors = || dataset.verdict().findings.iter().filter(|found| found.severity == Severity::Error);
+    if errors().count() as u64 != dataset.verdict().errors() {
+        return; // Not all are named.
+    }
+    let bad: BTreeSet<u64> = errors().filter_map(|found| found.row).collect();
+    let out = folder.join("copied.jsonl");
+    let conversion = Conversion { to: None, drop_invalid: true, fix: false };
+    let destination = Destination::File { path: &out, replace: true };
+    match dataset::convert(dataset.path(), options, &conversion, destination) {
+        Ok(made) => assert_eq!(made.left_out.values().sum::<u64>(), bad.len() as u64, "{bad:?}"),
+        Err(ConvertError::Nothing { .. }) => assert_eq!(bad.len() as u64, dataset.rows()),
+        Err(ConvertError::Dataset(_)) => {}
+        Err(error) => panic!("{error}"),
+    }
 }
 
 /// What is written has every row, or says which it has not.
