@@ -466,7 +466,7 @@ fn a_widening_is_reported() {
     };
     assert_eq!(get(&followed.registry, "uses-wasi").tier(), Tier::Pure);
     followed.rename_into("std.wasm", guest("uses_wasi"));
-    assert_eq!(widened(&followed), [Widening::Tier]);
+    assert_eq!(widened(&followed), [Widening::Tier, Widening::Ability(Ability::Transform)]);
     followed.rename_into("able.wasm", guest("well_behaved"));
     let all = [Ability::OpenAi, Ability::Training, Ability::Transform].map(Widening::Ability);
     assert_eq!(widened(&followed), all);
