@@ -23,7 +23,8 @@ pub(super) struct Exports {
     training: Option<exports::training::GuestIndices>,
     transform: Option<exports::transform::GuestIndices>,
     /// Of a plugin that was put beside the carrier, the way to it. A plugin that exports
-    /// such a function by itself gains nothing: what it answers is checked all the same.
+    /// such a function by itself gains nothing: what it answers is checked all the same, and
+    /// cannot grow on its way.
     carry: Option<ComponentExportIndex>,
 }
 

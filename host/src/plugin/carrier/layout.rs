@@ -171,7 +171,8 @@ impl<'a> Writer<'a> {
 }
 
 /// What the carrier gave back for a parcel. None where the bytes are not laid out as the
-/// carrier does it.
+/// carrier does it: each text and message has a place of its own, so that an answer which
+/// points to one place many times, as a plugin's own function could, does not grow here.
 pub(in crate::plugin) fn unpack(
     parcel: &Parcel,
     bytes: &[u8],
@@ -204,6 +205,9 @@ pub(in crate::plugin) fn unpack(
             let [_, at, length] = words(turn);
             text.extend_from_slice(answer.slice(at, length)?);
             messages.push((role, text.len()));
+            if text.len() + MESSAGE * messages.len() > bytes.len() {
+                return None;
+            }
         }
         rows.push(Some(turns.len()));
     }
@@ -256,5 +260,43 @@ impl<'a> Answer<'a> {
             3 => types::Refusal::Other(self.text(payload)?),
             _ => return None,
         })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    /// An answer of so many rows, each with the messages of one list, which say one text.
+    fn answer(parcel: &Parcel, rows: u32, messages: u32, text: &[u8]) -> Vec<u8> {
+        let start = parcel.answer();
+        let items = start + 12;
+        let turns = items + rows * ITEM as u32;
+        let place = turns + messages * MESSAGE as u32;
+        let mut words = vec![0, items, rows];
+        for _ in 0..rows {
+            words.extend([1, turns, messages]);
+        }
+        for _ in 0..messages {
+            words.extend([1, place, text.len() as u32]);
+        }
+        let mut bytes: Vec<u8> = words.into_iter().flat_map(u32::to_le_bytes).collect();
+        bytes.extend_from_slice(text);
+        bytes
+    }
+
+    #[test]
+    fn an_answer_that_repeats_a_place_is_refused_before_it_grows() {
+        let job = MethodJob { name: String::new(), base_model: String::new(), settings: vec![], seed: 0 };
+        let parcel = Parcel::pack(&job, &Conversations::new()).unwrap();
+        let once = answer(&parcel, 1, 1, b"said once");
+        let found = unpack(&parcel, &once).unwrap().unwrap().examples();
+        assert_eq!(found[0].as_ref().unwrap().messages[0].content, "said once");
+        // A thousand times a thousand times a megabyte.
+        let many = answer(&parcel, 1_000, 1_000, &vec![b'x'; 1 << 20]);
+        assert!(unpack(&parcel, &many).is_none());
+        assert!(unpack(&parcel, &answer(&parcel, 2, 1, b"said by both of two rows in one place")).is_none());
+        assert!(unpack(&parcel, &answer(&parcel, 10_000, 10_000, b"")).is_none());
     }
 }
