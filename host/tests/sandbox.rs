@@ -128,6 +128,7 @@ fn a_transform_may_refuse_and_has_limits() {
     let stopped = |name: &str| with(name).unwrap_err().stopped;
     assert!(matches!(stopped("giant-text"), Stopped::ResultSize { found: 2_097_152, .. }));
     assert!(matches!(stopped("many-texts"), Stopped::Memory { .. }));
+    assert!(matches!(stopped("no-utf8"), Stopped::BadResult(why) if why.contains("not valid UTF-8")));
 }
 
 #[test]

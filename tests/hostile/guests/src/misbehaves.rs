@@ -135,6 +135,12 @@ impl exports::tunesmith::method::transform::Guest for Misbehaves {
             "refuse-all" => return Err(Refusal::Unsupported(String::new())),
             "refuse-otherwise" => return Err(Refusal::Other("\u{1f980}".into())),
             "drop-odd" => return Ok((0..).zip(batch).map(|(n, row)| (n % 2 == 0).then_some(row)).collect()),
+            "no-utf8" => {
+                // SAFETY: none; a text that is not UTF-8 is what this guest is for.
+                let content = unsafe { String::from_utf8_unchecked(vec![b'a', 0xff, 0xfe]) };
+                let row = Example { messages: vec![Message { role: Role::User, content }] };
+                return Ok(batch.iter().map(|_| Some(row.clone())).collect());
+            }
             "no-messages" => return Ok(batch.iter().map(|_| Some(Example { messages: vec![] })).collect()),
             "many-texts" => {
                 let row = Example { messages: (0..2_000_000).map(|_| empty()).collect() };
