@@ -21,7 +21,7 @@ pub struct Running {
 #[derive(Debug)]
 pub(super) struct StateDir {
     root: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 /// Why a state directory could not be taken.
@@ -33,6 +33,14 @@ pub(super) enum Taken {
 impl From<io::Error> for Taken {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
+    }
+}
+
+impl Drop for StateDir {
+    fn drop(&mut self) {
+        // Closing the file would leave it locked while a child that is just being started
+        // shares it. It is freed with the process all the same if this fails.
+        let _ = self.lock.unlock();
     }
 }
 
@@ -61,7 +69,7 @@ impl StateDir {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
             _ => fs::create_dir_all(&incoming)?,
         }
-        Ok(Self { root, _lock: lock })
+        Ok(Self { root, lock })
     }
 
     pub(super) fn root(&self) -> &Path {
@@ -147,4 +155,20 @@ fn sync_directory(directory: &Path) -> io::Result<()> {
         File::open(directory)?.sync_all()?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_is_dropped_is_free_though_a_starting_child_still_has_its_lock_file() {
+        let root = tempfile::tempdir().unwrap();
+        let first = StateDir::open(root.path()).ok().unwrap();
+        let of_the_child = first.lock.try_clone().unwrap();
+        assert!(matches!(StateDir::open(root.path()), Err(Taken::InUse(_))));
+        drop(first);
+        assert!(StateDir::open(root.path()).is_ok());
+        drop(of_the_child);
+    }
 }

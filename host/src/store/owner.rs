@@ -1,11 +1,10 @@
 //! Ownership: one process at a time writes a job, and a dead owner's jobs are free.
 
 use super::connection::{Session, Sync, Write};
-use super::presence::{self, Presence};
+use super::presence::{self, Lock, Presence};
 use super::{Error, EventKind, Job, JobId, Level, Store};
 use sqlx::Row as _;
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -29,8 +28,9 @@ pub(super) struct Identity {
     pub directory: PathBuf,
     pub token: String,
     pid: u32,
-    /// The lock, once there is something to own.
-    lock: Mutex<Option<File>>,
+    /// The lock, once there is something to own. Its file stays when the lock is freed and
+    /// while jobs name this owner, so that others can see at once that it is gone.
+    lock: Mutex<Option<Lock>>,
     /// Claims that were dropped without being released.
     dropped: Arc<Mutex<Vec<(JobId, String)>>>,
 }
@@ -54,14 +54,6 @@ impl Identity {
         }
         *lock = Some(presence::take(&self.directory, &self.token)?);
         Ok(true)
-    }
-}
-
-impl Drop for Identity {
-    fn drop(&mut self) {
-        // The lock is freed with the file; the file stays while jobs name this owner, so
-        // that others can see at once that it is gone.
-        *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 

@@ -25,13 +25,26 @@ pub(super) fn path(directory: &Path, token: &str) -> PathBuf {
     directory.join(format!("owner-{token}.lock"))
 }
 
-/// Takes this process's own lock, held until the file is dropped.
-pub(super) fn take(directory: &Path, token: &str) -> Result<File, Error> {
+/// This process's own lock, held until it is dropped or the process ends.
+#[derive(Debug)]
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing the file would not do: a child that is just being started shares it until
+        // it runs its own program, and would keep the lock held. It is freed with the
+        // process all the same if this fails.
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
+}
+
+/// Takes this process's own lock.
+pub(super) fn take(directory: &Path, token: &str) -> Result<Lock, Error> {
     let path = path(directory, token);
     let failed = |error: std::io::Error| Error::ReadOnly { path: path.clone(), detail: error.to_string() };
     let file = File::create_new(&path).map_err(failed)?;
     flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| failed(error.into()))?;
-    Ok(file)
+    Ok(Lock(file))
 }
 
 /// Looks whether the owner is alive.
@@ -58,5 +71,21 @@ pub(super) fn sweep(directory: &Path, owns: impl Fn(&str) -> bool) {
             // Left for the next sweep if it fails.
             let _ = std::fs::remove_file(entry.path());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_is_dropped_is_free_though_a_starting_child_still_has_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let lock = take(directory.path(), "a").unwrap();
+        let of_the_child = lock.0.try_clone().unwrap();
+        assert_eq!(look(directory.path(), "a"), Presence::Alive);
+        drop(lock);
+        assert_eq!(look(directory.path(), "a"), Presence::Dead);
+        drop(of_the_child);
     }
 }
