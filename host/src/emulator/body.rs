@@ -285,6 +285,8 @@ async fn truncate(mut body: Body, send: &Pieces, lines: Option<u64>, bytes: Opti
     if finish {
         while next(&mut body).await.is_some() {}
     }
+    // The work behind it ends here, not after the wait.
+    drop(body);
     tokio::time::sleep(BEFORE_CUT).await;
     let _ = send.send(Err(io::Error::new(io::ErrorKind::ConnectionAborted, "cut by a fault"))).await;
 }

@@ -47,7 +47,8 @@ async fn a_reply_that_is_lost_leaves_its_effect_and_twice_makes_two_jobs() {
 
 #[tokio::test]
 async fn a_stream_that_is_cut_ends_with_the_connection() {
-    let bench = Bench::with(|options| options.behaviour.ollama.step_ms = 5);
+    // Long enough for a busy machine to cut it before the model is made.
+    let bench = Bench::with(|options| options.behaviour.ollama.step_ms = 100);
     for (finish, made) in [(false, StatusCode::NOT_FOUND), (true, StatusCode::OK)] {
         let action = Action::Truncate { lines: Some(2), bytes: None, finish };
         bench.emulator.faults().arm(Fault::next(CREATE, action)).unwrap();
