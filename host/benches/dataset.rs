@@ -17,6 +17,7 @@ use std::fmt::Write as _;
 use std::hint::black_box;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use support::{Place, get, job};
 use tunesmith::contract::{Conversations, Example, MethodJob, Turns};
@@ -68,7 +69,11 @@ fn check_and_overview(path: &Path, threads: usize, digest: bool) {
     black_box(dataset.figures(Tokenizer::Cautious).unwrap());
 }
 
-fn transform_by(path: &Path, threads: usize, apply: impl Fn(&MethodJob, &Conversations) -> Batch + Sync) {
+fn transform_by(
+    path: &Path,
+    threads: usize,
+    apply: impl Fn(&MethodJob, &Arc<Conversations>) -> Batch + Sync,
+) {
     let job = job("bench");
     let out = path.with_extension("out");
     let apply = &apply;
@@ -77,14 +82,14 @@ fn transform_by(path: &Path, threads: usize, apply: impl Fn(&MethodJob, &Convers
         path,
         &options(threads),
         &how,
-        || |job: &MethodJob, rows: &Conversations| Ok::<_, Infallible>(apply(job, rows)),
+        || |job: &MethodJob, rows: &Arc<Conversations>| Ok::<_, Infallible>(apply(job, rows)),
         Destination::File { path: &out, replace: true },
     )
     .unwrap();
 }
 
 /// What the guest does.
-fn trim(_: &MethodJob, rows: &Conversations) -> Batch {
+fn trim(_: &MethodJob, rows: &Arc<Conversations>) -> Batch {
     let trim = |mut row: Example| {
         for message in &mut row.messages {
             message.content = message.content.trim().to_owned();
@@ -95,7 +100,7 @@ fn trim(_: &MethodJob, rows: &Conversations) -> Batch {
     Batch { rows: examples.map(trim).collect(), notes: Vec::new() }
 }
 
-fn by_plugin(plugin: &Plugin, job: &MethodJob, rows: &Conversations) -> Batch {
+fn by_plugin(plugin: &Plugin, job: &MethodJob, rows: &Arc<Conversations>) -> Batch {
     let answer = plugin.transform(job, rows).unwrap();
     Batch { rows: answer.result.unwrap(), notes: answer.notes }
 }

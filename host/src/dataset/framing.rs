@@ -10,9 +10,9 @@ use std::io::{self, Read};
 /// within a row.
 pub const MAX_ROW_BYTES: usize = 16 << 20;
 
-/// Bytes of a block: large enough that handing it over costs nothing, small enough
-/// for a processor's cache and for many in flight.
-const BLOCK_BYTES: usize = 512 << 10;
+/// Bytes of a block: large enough that handing it over, or a sandbox for it, costs little,
+/// small enough for a processor's cache and for many in flight.
+const BLOCK_BYTES: usize = 1 << 20;
 
 /// How rows lie in a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,6 +7,7 @@ use super::sandbox::State;
 use super::words::printable;
 use super::{Limits, Stopped, tier};
 use crate::contract;
+use std::sync::Arc;
 use tunesmith_abi::exports::tunesmith::method as exports;
 use tunesmith_abi::tunesmith::method::{dataset, diagnostics, types};
 use wasmtime::Store;
@@ -257,7 +258,7 @@ planning_call!(
 
 /// `transform.apply` on one batch.
 pub(super) enum Transform {
-    /// In one piece, by the carrier.
+    /// As a whole, by the carrier.
     Carried(Parcel),
     /// By the host, text by text.
     Direct {
@@ -270,7 +271,11 @@ pub(super) enum Transform {
 
 impl Transform {
     /// A call with those of the conversations that are not left out.
-    pub(super) fn new(exports: &Exports, job: &contract::MethodJob, batch: &contract::Conversations) -> Self {
+    pub(super) fn new(
+        exports: &Exports,
+        job: &contract::MethodJob,
+        batch: &Arc<contract::Conversations>,
+    ) -> Self {
         match exports.carry.and_then(|_| Parcel::pack(job, batch)) {
             Some(parcel) => Self::Carried(parcel),
             None => Self::Direct {
@@ -311,8 +316,9 @@ impl Call for Transform {
             Self::Carried(parcel) => {
                 let carry = exports.carry.ok_or_else(absent)?;
                 let carry = instance.get_func(&mut *store, carry).ok_or_else(absent)?;
-                let carry = carry.typed::<(&[u8],), (WasmList<u8>,)>(&*store)?;
-                let (answer,) = carry.call_async(&mut *store, (&parcel.bytes[..],)).await?;
+                let carry = carry.typed::<(&[u8], &[u8]), (WasmList<u8>,)>(&*store)?;
+                let (head, text) = (&parcel.head[..], parcel.batch.text().as_bytes());
+                let (answer,) = carry.call_async(&mut *store, (head, text)).await?;
                 carrier::unpack(parcel, answer.as_le_slice(&*store))
                     .ok_or_else(|| wasmtime::Error::msg("its answer could not be carried to the host"))
             }

@@ -73,6 +73,7 @@ impl Key {
         env!("CARGO_PKG_VERSION").hash(&mut hasher);
         flavour.as_str().hash(&mut hasher);
         ENCODING.hash(&mut hasher);
+        super::carrier::CARRIER.hash(&mut hasher);
         Self(format!("{digest}-{:016x}", hasher.finish()))
     }
 }

@@ -265,7 +265,7 @@ impl Plugin {
     pub fn transform(
         &self,
         job: &MethodJob,
-        batch: &Conversations,
+        batch: &Arc<Conversations>,
     ) -> Result<Answer<Conversations>, CallError> {
         self.has::<abi::Transform>(Ability::Transform)?;
         let code = self.timed().map_err(|stopped| self.error::<abi::Transform>(stopped))?;
@@ -286,7 +286,7 @@ impl Plugin {
         batch: Vec<Example>,
     ) -> Result<Answer<Vec<Option<Example>>>, CallError> {
         let Answer { result, notes, receipt } =
-            self.transform(job, &batch.into_iter().map(Some).collect())?;
+            self.transform(job, &Arc::new(batch.into_iter().map(Some).collect()))?;
         Ok(Answer { result: result.map(|rows| rows.examples()), notes, receipt })
     }
 

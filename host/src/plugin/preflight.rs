@@ -102,7 +102,7 @@ fn try_abilities(plugin: &Plugin) -> Result<(), CallError> {
             Ability::Training => plugin.training(&job, Arc::clone(&dataset)).map(|_| ())?,
             Ability::Transform => {
                 let batch = trial_rows().into_iter().map(|row| Some(row.example)).collect();
-                plugin.transform(&job, &batch).map(|_| ())?;
+                plugin.transform(&job, &Arc::new(batch)).map(|_| ())?;
             }
         }
     }

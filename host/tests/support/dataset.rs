@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 use tunesmith::contract::{Conversations, DatasetView as _, MethodJob, Selection};
 use tunesmith::dataset::{
     self, Batch, Container, Conversion, ConvertError, Dataset, Destination, Division, Format, Options, Rules,
@@ -157,8 +158,8 @@ fn made(dataset: &Dataset, options: &Options, folder: &Path) {
     }
     let job = MethodJob { name: "x".into(), base_model: "x".into(), settings: vec![], seed: 0 };
     let how = Transformation { job: &job, untyped: UntypedRows::Pass };
-    let same = |_: &MethodJob, rows: &Conversations| {
-        Ok::<_, std::convert::Infallible>(Batch { rows: rows.clone(), notes: vec![] })
+    let same = |_: &MethodJob, rows: &Arc<Conversations>| {
+        Ok::<_, std::convert::Infallible>(Batch { rows: (**rows).clone(), notes: vec![] })
     };
     let out = folder.join("transformed.jsonl");
     let destination = Destination::File { path: &out, replace: true };

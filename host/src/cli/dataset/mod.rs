@@ -457,7 +457,7 @@ fn transform(args: &TransformArgs, operator: &Operator, output: &mut Output) -> 
         &path,
         &options,
         &Transformation { job: &job, untyped: args.untyped_rows },
-        || |job: &MethodJob, rows: &Conversations| batch(plugin, job, rows, &measured),
+        || |job: &MethodJob, rows: &Arc<Conversations>| batch(plugin, job, rows, &measured),
         Destination::File { path: &args.out, replace: args.force },
     );
     let transformed = transformed.map_err(|error| {

@@ -135,7 +135,7 @@ impl Inspect for Sha256 {
     }
 }
 
-async fn take_in(ollama: &Ollama, digest: &str, request: Request<Body>) -> Result<StatusCode, Failure> {
+async fn take_in(ollama: &Arc<Ollama>, digest: &str, request: Request<Body>) -> Result<StatusCode, Failure> {
     if !is_digest(digest) {
         return Err(Failure::bad_request("invalid digest format"));
     }
@@ -154,9 +154,15 @@ async fn take_in(ollama: &Ollama, digest: &str, request: Request<Body>) -> Resul
     if spoilt {
         return Err(Failure::bad_request(format!("digest mismatch, expected {digest:?}, got {got:?}")));
     }
-    let path = ollama.blobs.path(&got);
-    tokio::task::spawn_blocking(move || disk::keep(file, &path)).await.map_err(Failure::internal)??;
-    ollama.shared.counters.effect("POST /api/blobs/{digest}");
+    let (store, path) = (ollama.clone(), ollama.blobs.path(&got));
+    // Counted with it: whoever waits for it may be gone before it is done.
+    tokio::task::spawn_blocking(move || {
+        disk::keep(file, &path)?;
+        store.shared.counters.effect("POST /api/blobs/{digest}");
+        Ok::<_, std::io::Error>(())
+    })
+    .await
+    .map_err(Failure::internal)??;
     if got != digest {
         return Err(Failure::bad_request(format!("digest mismatch, expected {digest:?}, got {got:?}")));
     }

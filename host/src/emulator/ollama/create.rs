@@ -101,10 +101,14 @@ async fn create(
     }
     let layers = built.into_iter().map(|layer| layer.layer).collect();
     let (store, name) = (ollama.clone(), request.name);
-    tokio::task::spawn_blocking(move || store.models.write(&name, &config, layers))
-        .await
-        .map_err(Failure::internal)??;
-    ollama.shared.counters.effect("POST /api/create");
+    // Counted with it: whoever waits for it may be gone before it is done.
+    tokio::task::spawn_blocking(move || {
+        store.models.write(&name, &config, layers)?;
+        store.shared.counters.effect("POST /api/create");
+        Ok::<_, Failure>(())
+    })
+    .await
+    .map_err(Failure::internal)??;
     progress.status("success").await
 }
 

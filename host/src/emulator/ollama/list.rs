@@ -107,11 +107,12 @@ pub(super) async fn copy(State(ollama): State<Arc<Ollama>>, request: Request<Bod
         let store = ollama.clone();
         tokio::task::spawn_blocking(move || {
             let _writing = store.models.writing();
-            store.models.copy(&model, &to)
+            store.models.copy(&model, &to)?;
+            store.shared.counters.effect("POST /api/copy");
+            Ok::<_, Failure>(())
         })
         .await
         .map_err(Failure::internal)??;
-        ollama.shared.counters.effect("POST /api/copy");
         Ok::<_, Failure>(())
     };
     empty_or_failure(copied.await)
@@ -123,15 +124,20 @@ pub(super) async fn delete(State(ollama): State<Arc<Ollama>>, request: Request<B
         let given = fields.text_or("model", "name")?;
         let name =
             Name::parse(&given).ok_or_else(|| Failure::bad_request(format!("name {given:?} is invalid")))?;
-        let (store, wanted) = (ollama.clone(), name.clone());
-        let was_there = tokio::task::spawn_blocking(move || store.models.delete(&wanted))
-            .await
-            .map_err(Failure::internal)??;
+        let store = ollama.clone();
+        let was_there = tokio::task::spawn_blocking(move || {
+            let was_there = store.models.delete(&name)?;
+            if was_there {
+                store.loaded.lock().unwrap_or_else(PoisonError::into_inner).remove(&name.key());
+                store.shared.counters.effect("DELETE /api/delete");
+            }
+            Ok::<_, Failure>(was_there)
+        })
+        .await
+        .map_err(Failure::internal)??;
         if !was_there {
             return Err(Failure::not_found(format!("model '{given}' not found")));
         }
-        ollama.loaded.lock().unwrap_or_else(PoisonError::into_inner).remove(&name.key());
-        ollama.shared.counters.effect("DELETE /api/delete");
         Ok(())
     };
     empty_or_failure(deleted.await)

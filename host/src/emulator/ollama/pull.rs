@@ -61,9 +61,13 @@ pub(super) async fn pull(ollama: &Arc<Ollama>, name: &Name, progress: &Progress)
         return Err(Stop::Gone);
     }
     let (store, name) = (ollama.clone(), name.clone());
-    tokio::task::spawn_blocking(move || store.models.write(&name, &base.config, base.listed()))
-        .await
-        .map_err(Failure::internal)??;
-    ollama.shared.counters.effect("POST /api/pull");
+    // Counted with it: whoever waits for it may be gone before it is done.
+    tokio::task::spawn_blocking(move || {
+        store.models.write(&name, &base.config, base.listed())?;
+        store.shared.counters.effect("POST /api/pull");
+        Ok::<_, Failure>(())
+    })
+    .await
+    .map_err(Failure::internal)??;
     progress.status("success").await
 }

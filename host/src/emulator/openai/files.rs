@@ -192,6 +192,9 @@ impl OpenAi {
 }
 
 /// Runs what waits for the disk on a thread that may.
+///
+/// It goes on to its end though its caller may go away, so that what it changes is counted
+/// by itself, not after it.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, ApiError> {
@@ -230,10 +233,11 @@ pub(super) async fn post(
     let store = openai.clone();
     let record = blocking(move || {
         disk::keep(file.content, &store.files.data_path(&record.pieces[0]))?;
-        store.files.put(record)
+        let record = store.files.put(record)?;
+        store.shared.counters.effect("POST /v1/files");
+        Ok(record)
     })
     .await?;
-    openai.shared.counters.effect("POST /v1/files");
     Ok(json_reply(StatusCode::OK, &record.object(openai.shared.clock.now())))
 }
 
@@ -336,10 +340,16 @@ pub(super) async fn delete(
     UrlPath(id): UrlPath<String>,
 ) -> Result<Response, ApiError> {
     let (store, wanted) = (openai.clone(), id.clone());
-    let deleted = blocking(move || Ok(store.files.delete(&wanted)? || store.delete_result(&wanted)?)).await?;
+    let deleted = blocking(move || {
+        let deleted = store.files.delete(&wanted)? || store.delete_result(&wanted)?;
+        if deleted {
+            store.shared.counters.effect("DELETE /v1/files/{id}");
+        }
+        Ok(deleted)
+    })
+    .await?;
     if !deleted {
         return Err(missing(&id));
     }
-    openai.shared.counters.effect("DELETE /v1/files/{id}");
     Ok(json_reply(StatusCode::OK, &json!({ "id": id, "object": "file", "deleted": true })))
 }

@@ -322,7 +322,7 @@ impl OpenAi {
     async fn ask(self: &Arc<Self>, id: String, ask: Ask, route: &'static str) -> Result<Response, ApiError> {
         let openai = self.clone();
         let job = blocking(move || {
-            Ok(openai.jobs.change(&id, |record| {
+            let changed = openai.jobs.change(&id, |record| {
                 let now = openai.shared.clock.now();
                 let status = record.at(now).status;
                 let text = match (ask, status) {
@@ -341,10 +341,13 @@ impl OpenAi {
                     (Ask::Resume, status) => format!("Job {id} is not paused (status: {})", status.name()),
                 };
                 Err(ApiError::bad_request(text))
-            }))
+            });
+            if changed.is_ok() {
+                openai.shared.counters.effect(route);
+            }
+            Ok(changed)
         })
         .await??;
-        self.shared.counters.effect(route);
         Ok(self.reply_with(&job))
     }
 }

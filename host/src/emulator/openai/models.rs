@@ -131,12 +131,15 @@ pub(super) async fn delete(
     let job = openai.tuned(&id).ok_or_else(|| missing(&id))?;
     let store = openai.clone();
     blocking(move || {
-        Ok(store.jobs.change(&job.record.id, |record| {
+        let changed = store.jobs.change(&job.record.id, |record| {
             record.model_deleted = true;
             Ok(())
-        }))
+        });
+        if changed.is_ok() {
+            store.shared.counters.effect("DELETE /v1/models/{id}");
+        }
+        Ok(changed)
     })
     .await??;
-    openai.shared.counters.effect("DELETE /v1/models/{id}");
     Ok(json_reply(StatusCode::OK, &json!({ "id": id, "object": "model", "deleted": true })))
 }

@@ -170,10 +170,10 @@ pub(super) async fn post(
     blocking(move || {
         store.uploads.write(&stored)?;
         store.uploads.by_id().insert(stored.id.clone(), stored);
+        store.shared.counters.effect("POST /v1/uploads");
         Ok(())
     })
     .await?;
-    openai.shared.counters.effect("POST /v1/uploads");
     Ok(json_reply(StatusCode::OK, &upload.object(None)))
 }
 
@@ -204,16 +204,19 @@ pub(super) async fn part(
     let store = openai.clone();
     blocking(move || {
         disk::keep(data.content, &store.files.data_path(&part.piece))?;
-        Ok(store.uploads.change(&id, |upload| {
+        let changed = store.uploads.change(&id, |upload| {
             if upload.parts.len() >= MAX_PARTS {
                 return Err(ApiError::bad_request(format!("An upload has {MAX_PARTS} parts at most.")));
             }
             upload.parts.push(part);
             Ok(())
-        }))
+        });
+        if changed.is_ok() {
+            store.shared.counters.effect("POST /v1/uploads/{id}/parts");
+        }
+        Ok(changed)
     })
     .await??;
-    openai.shared.counters.effect("POST /v1/uploads/{id}/parts");
     Ok(json_reply(StatusCode::OK, &reply))
 }
 
@@ -232,8 +235,14 @@ pub(super) async fn complete(
     };
     let md5 = body.get("md5").and_then(Value::as_str).map(str::to_ascii_lowercase);
     let store = openai.clone();
-    let (upload, file) = blocking(move || Ok(store.assemble(&id, &wanted, md5.as_deref()))).await??;
-    openai.shared.counters.effect("POST /v1/uploads/{id}/complete");
+    let (upload, file) = blocking(move || {
+        let whole = store.assemble(&id, &wanted, md5.as_deref());
+        if whole.is_ok() {
+            store.shared.counters.effect("POST /v1/uploads/{id}/complete");
+        }
+        Ok(whole)
+    })
+    .await??;
     let file = file.object(openai.shared.clock.now());
     Ok(json_reply(StatusCode::OK, &upload.object(Some(file))))
 }
@@ -330,9 +339,11 @@ pub(super) async fn cancel(
         for part in cancelled.iter().flat_map(|upload| &upload.parts) {
             disk::remove(&store.files.data_path(&part.piece))?;
         }
+        if cancelled.is_ok() {
+            store.shared.counters.effect("POST /v1/uploads/{id}/cancel");
+        }
         Ok(cancelled)
     })
     .await??;
-    openai.shared.counters.effect("POST /v1/uploads/{id}/cancel");
     Ok(json_reply(StatusCode::OK, &upload.object(None)))
 }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 /// Files that are kept, and for how long at least: a job that is being executed may be
@@ -213,7 +213,7 @@ fn apply(
         path,
         options,
         how,
-        || |job: &MethodJob, rows: &Conversations| batch(plugin, job, rows, &measured),
+        || |job: &MethodJob, rows: &Arc<Conversations>| batch(plugin, job, rows, &measured),
         Destination::Kept(folder),
     );
     let (batches, peak_memory) = measured.into_inner().unwrap_or_default();
@@ -229,7 +229,7 @@ fn apply(
 pub fn batch(
     plugin: &Plugin,
     job: &MethodJob,
-    rows: &Conversations,
+    rows: &Arc<Conversations>,
     measured: &Mutex<(u64, u64)>,
 ) -> Result<Batch, BatchError> {
     let answer = plugin.transform(job, rows)?;

@@ -1,5 +1,5 @@
-;; The carrier: takes a batch and gives the answer as one piece of memory each, laid out
-;; as the canonical ABI lays out lists of conversations. Between it and the plugin go
+;; The carrier: takes a batch as two pieces of memory, its text and all the rest, and gives
+;; the answer as one, laid out as the canonical ABI lays out lists of conversations. Between it and the plugin go
 ;; adapters that wasmtime compiles, which call from WebAssembly into WebAssembly; from the
 ;; host, every single text would be a call of its own.
 ;;
@@ -37,8 +37,9 @@
 
   ;; Memory that only grows: it is thrown away after one call.
   (core module $room
-    ;; 2 MiB: no more is needed for most batches, and growing is slow.
-    (memory (export "memory") 32)
+    ;; 3 MiB: no more is needed for most batches, which have 1 MiB and come back, and
+    ;; growing is slow.
+    (memory (export "memory") 48)
     ;; The first byte that is free. Those before it hold what `carry` returns.
     (global $top (export "top") (mut i32) (i32.const 16))
     (func (export "realloc")
@@ -77,10 +78,14 @@
     (import "room" "realloc" (func $realloc (param i32 i32 i32 i32) (result i32)))
     (import "plugin" "apply"
       (func $apply (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))
-    (func (export "carry") (param $batch i32) (param $length i32) (result i32)
+    (func (export "carry")
+      (param $head i32) (param $length i32) (param $text i32) (param $text-length i32)
+      (result i32)
       (local $answer i32)
-      ;; Addresses in the batch count on where it lies.
-      (if (i32.ne (local.get $batch) (i32.const 16)) (then (unreachable)))
+      ;; Addresses in the head count on where both lie.
+      (if (i32.ne (local.get $head) (i32.const 16)) (then (unreachable)))
+      (if (i32.ne (local.get $text) (i32.add (local.get $head) (local.get $length)))
+        (then (unreachable)))
       ;; From here on everything is the answer, the result itself first.
       (local.set $answer
         (call $realloc (i32.const 0) (i32.const 0) (i32.const 8) (i32.const 40)))
@@ -108,5 +113,5 @@
   (core instance $carrier (instantiate $carrier
     (with "room" (instance $room))
     (with "plugin" (instance $plugin))))
-  (func (export "carry") (param "batch" (list u8)) (result (list u8))
+  (func (export "carry") (param "head" (list u8)) (param "text" (list u8)) (result (list u8))
     (canon lift (core func $carrier "carry") (memory $memory) (realloc $realloc))))

@@ -1,10 +1,12 @@
-//! What lies where in the two pieces of memory: the canonical ABI's layout of a job, of
+//! What lies where in the pieces of memory: the canonical ABI's layout of a job, of
 //! conversations and of an answer, with the carrier's addresses.
 
 use crate::contract::{Conversations, MethodJob, Origin, Role, Value};
+use std::sync::Arc;
 use tunesmith_abi::tunesmith::method::types;
 
-/// Where a parcel lies in the carrier's memory: it is the first memory that is asked for.
+/// Where a parcel's head lies in the carrier's memory: it is the first memory that is asked
+/// for, and the text the next.
 const BASE: u32 = 16;
 
 /// Bytes of the carrier's `apply`, flattened: pointers and lengths of the job's name, base
@@ -22,28 +24,38 @@ const ITEM: usize = 12;
 
 /// A job and a batch, as the carrier takes them.
 pub(in crate::plugin) struct Parcel {
-    pub(in crate::plugin) bytes: Vec<u8>,
+    /// The job, and of the batch where everything lies.
+    pub(in crate::plugin) head: Vec<u8>,
+    /// The batch, whose text lies right after the head.
+    pub(in crate::plugin) batch: Arc<Conversations>,
+    /// Conversations that are not left out.
     pub(in crate::plugin) rows: usize,
-    /// Bytes of text in it.
+    /// Bytes of text, the job's included.
     pub(in crate::plugin) text: u64,
 }
 
 impl Parcel {
     /// Packs a job and those of the conversations that are not left out. None where it
     /// would be larger than an address can say.
-    pub(in crate::plugin) fn pack(job: &MethodJob, batch: &Conversations) -> Option<Self> {
+    pub(in crate::plugin) fn pack(job: &MethodJob, batch: &Arc<Conversations>) -> Option<Self> {
         let rows = batch.iter().flatten().count();
         let texts = |value: &Value| match value {
             Value::Texts(texts) => texts.len(),
             _ => 0,
         };
-        let of_settings = |setting: &crate::contract::JobSetting| {
-            SETTING + TEXT * texts(&setting.value) + setting.name.len() + value_bytes(&setting.value)
-        };
-        let of_job =
-            job.name.len() + job.base_model.len() + job.settings.iter().map(of_settings).sum::<usize>();
-        let size = HEAD + of_job + EXAMPLE * rows + MESSAGE * batch.messages() + batch.text().len();
-        u32::try_from(size).ok().filter(|size| *size < u32::MAX / 2)?;
+        let of_settings = |setting: &crate::contract::JobSetting| SETTING + TEXT * texts(&setting.value);
+        let of_job = job.settings.iter().map(of_settings).sum::<usize>();
+        let job_text = job.name.len()
+            + job.base_model.len()
+            + job
+                .settings
+                .iter()
+                .map(|setting| setting.name.len() + value_bytes(&setting.value))
+                .sum::<usize>();
+        let size = HEAD + of_job + EXAMPLE * rows + MESSAGE * batch.messages() + job_text;
+        if size.checked_add(batch.text().len()).is_none_or(|whole| whole >= (u32::MAX / 2) as usize) {
+            return None;
+        }
 
         let mut parcel = Writer { bytes: vec![0; HEAD], texts: Vec::with_capacity(64) };
         parcel.bytes.reserve_exact(size - HEAD);
@@ -59,14 +71,12 @@ impl Parcel {
             parcel.bytes[at + 24] = origin as u8;
         }
         let batch_at = parcel.bytes.len();
-        let messages_at = batch_at + EXAMPLE * rows;
-        let text_at = messages_at + MESSAGE * batch.messages();
-        let mut at = messages_at;
+        let mut at = batch_at + EXAMPLE * rows;
         for turns in batch.iter().flatten() {
             parcel.push([BASE + at as u32, turns.len() as u32]);
             at += MESSAGE * turns.len();
         }
-        let mut at = text_at;
+        let mut at = size;
         // A conversation that is left out has no messages.
         for (role, length) in batch.lengths() {
             let role = match role {
@@ -77,26 +87,25 @@ impl Parcel {
             parcel.push([role as u32, BASE + at as u32, length as u32]);
             at += length;
         }
-        parcel.bytes.extend_from_slice(batch.text().as_bytes());
         parcel.text(0, &job.name);
         parcel.text(8, &job.base_model);
         parcel.list(16, settings, job.settings.len());
         parcel.put(24, job.seed);
         parcel.list(28, batch_at, rows);
-        let mut text = batch.text().len() as u64;
         for (at, content) in std::mem::take(&mut parcel.texts) {
             let start = parcel.bytes.len();
             parcel.bytes.extend_from_slice(content.as_bytes());
             parcel.list(at, start, content.len());
-            text += content.len() as u64;
         }
-        Some(Self { bytes: parcel.bytes, rows, text })
+        debug_assert_eq!(parcel.bytes.len(), size, "the batch's text begins where its head ends");
+        let text = (job_text + batch.text().len()) as u64;
+        Some(Self { head: parcel.bytes, batch: Arc::clone(batch), rows, text })
     }
 
     /// Where the carrier puts the answer.
     fn answer(&self) -> u32 {
         // Checked when it was packed.
-        (BASE + self.bytes.len() as u32).next_multiple_of(8)
+        (BASE + (self.head.len() + self.batch.text().len()) as u32).next_multiple_of(8)
     }
 }
 
@@ -184,7 +193,7 @@ pub(in crate::plugin) fn unpack(
     }
     let (list, length) = (answer.word(start + 4)?, answer.word(start + 8)?);
     let items = answer.slice(list, length.checked_mul(ITEM as u32)?)?;
-    let mut text = Vec::with_capacity(parcel.text as usize);
+    let mut text = Vec::with_capacity(parcel.batch.text().len());
     let mut messages = Vec::with_capacity(items.len() / ITEM * 2);
     let mut rows = Vec::with_capacity(items.len() / ITEM);
     for item in items.as_chunks::<ITEM>().0 {
@@ -289,7 +298,7 @@ mod tests {
     #[test]
     fn an_answer_that_repeats_a_place_is_refused_before_it_grows() {
         let job = MethodJob { name: String::new(), base_model: String::new(), settings: vec![], seed: 0 };
-        let parcel = Parcel::pack(&job, &Conversations::new()).unwrap();
+        let parcel = Parcel::pack(&job, &Arc::default()).unwrap();
         let once = answer(&parcel, 1, 1, b"said once");
         let found = unpack(&parcel, &once).unwrap().unwrap().examples();
         assert_eq!(found[0].as_ref().unwrap().messages[0].content, "said once");

@@ -11,7 +11,7 @@ use wasmparser::{
 };
 
 /// The carrier, compiled from `carrier.wat` by the build script.
-const CARRIER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/carrier.wasm"));
+pub(in crate::plugin) const CARRIER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/carrier.wasm"));
 
 /// The function that the whole exports beside what the plugin exports.
 pub(in crate::plugin) const CARRY: &str = "carry";

@@ -24,7 +24,7 @@ impl Request {
         serde_json::from_slice(&self.body)
     }
 
-    /// Reads one; none where the client went.
+    /// Reads a whole one; none where the client went before its end.
     fn read(stream: &TcpStream, base: &str) -> Option<Self> {
         let mut reader = BufReader::new(stream);
         let first = line(&mut reader)?;
@@ -40,16 +40,18 @@ impl Request {
         let mut body = Vec::new();
         if headers.contains_key("transfer-encoding") {
             loop {
-                let length = u64::from_str_radix(&line(&mut reader)?, 16).ok()?;
-                reader.by_ref().take(length).read_to_end(&mut body).ok()?;
+                let length = usize::from_str_radix(&line(&mut reader)?, 16).ok()?;
+                let start = body.len();
+                body.resize(start + length, 0);
+                reader.read_exact(&mut body[start..]).ok()?;
                 line(&mut reader)?;
                 if length == 0 {
                     break;
                 }
             }
         } else if let Some(length) = headers.get("content-length") {
-            let length: u64 = length.to_str().ok()?.parse().ok()?;
-            reader.take(length).read_to_end(&mut body).ok()?;
+            body.resize(length.to_str().ok()?.parse().ok()?, 0);
+            reader.read_exact(&mut body).ok()?;
         }
         Some(Self { method, url, headers, body })
     }
