@@ -46,7 +46,7 @@ fn build() -> Result<(), String> {
     let here = PathBuf::from(var("CARGO_MANIFEST_DIR")?);
     let root = here.ancestors().nth(2).ok_or("tests/hostile is not two levels below the workspace")?;
     let out = PathBuf::from(var("OUT_DIR")?);
-    for input in ["Cargo.toml", "Cargo.lock", "wit/method"] {
+    for input in ["Cargo.toml", "Cargo.lock", "wit/method", "plugins/sdk"] {
         println!("cargo::rerun-if-changed={}", root.join(input).display());
     }
     for input in ["build.rs", "guests", "cases"] {

@@ -228,6 +228,33 @@ mod global {
             unsafe { (*self.0.get()).realloc(piece, layout, size) }
         }
     }
+
+    /// What the canonical ABI asks for memory for each text that comes in. The bindings
+    /// have one that does the same, which takes three calls to get to the allocator; the
+    /// linker leaves it out, since its symbol is weak.
+    ///
+    /// # Safety
+    /// `piece` is null with `length` 0, or was handed out with this length and alignment.
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn cabi_realloc(piece: *mut u8, length: usize, align: usize, size: usize) -> *mut u8 {
+        if size == 0 {
+            return core::ptr::without_provenance_mut(align);
+        }
+        // SAFETY: see `Sync`; the alignment is a power of two, as the canonical ABI has it,
+        // and no size is 0.
+        let given = unsafe {
+            let heap = &mut *GLOBAL.0.get();
+            if length == 0 {
+                heap.alloc(Layout::from_size_align_unchecked(size, align))
+            } else {
+                heap.realloc(piece, Layout::from_size_align_unchecked(length, align), size)
+            }
+        };
+        if given.is_null() {
+            core::arch::wasm32::unreachable();
+        }
+        given
+    }
 }
 
 #[cfg(test)]
