@@ -108,6 +108,16 @@ fn a_setting_from_the_command_line_wins() {
 }
 
 #[test]
+fn a_job_file_that_is_not_there_is_told_with_what_it_may_have_meant() {
+    let (code, error) = failure(&["plan", "examples/jobs/lora-olama.json"]);
+    assert_eq!(code, 3);
+    assert!(error.contains("cannot read the job file examples/jobs/lora-olama.json: "), "{error}");
+    assert!(error.ends_with("hint: did you mean examples/jobs/lora-ollama.json?\n"), "{error}");
+    let (_, error) = failure(&["plan", "examples/jobs/nothing-like-it.json"]);
+    assert!(error.ends_with("hint: check the path\n"), "{error}");
+}
+
+#[test]
 fn an_unwritable_output_folder_is_named() {
     let (code, text) = failure(&["plan", "examples/jobs/lora-ollama.json", "--out", "/dev/null/out"]);
     assert_eq!(code, 1, "{text}");

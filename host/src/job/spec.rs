@@ -169,9 +169,29 @@ impl SpecError {
             Self::TooLarge { .. } => Some("was a dataset given in place of a job file?".into()),
             Self::NotAFile { .. } => Some("give the path of a job file, such as job.json".into()),
             Self::NotUtf8 { .. } => Some("save it as UTF-8".into()),
-            Self::Read { .. } => None,
+            Self::Read { path, source } => match source.kind() {
+                std::io::ErrorKind::NotFound => Some(match beside(Path::new(path)) {
+                    Some(near) => format!("did you mean {}?", visible(&near)),
+                    None => "check the path".into(),
+                }),
+                std::io::ErrorKind::PermissionDenied => Some("make the file readable for this user".into()),
+                _ => None,
+            },
         }
     }
+}
+
+/// The file that a path which leads nowhere was probably meant to name. Only for a path
+/// that the user typed: a job must not learn what else lies on the disk.
+fn beside(path: &Path) -> Option<String> {
+    /// Names that are compared at most; a folder may have millions.
+    const MOST: usize = 4096;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let entries = std::fs::read_dir(folder.unwrap_or(Path::new("."))).ok()?;
+    let names: Vec<String> =
+        entries.take(MOST).flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let near = super::nearest(names.iter().map(String::as_str), path.file_name()?.to_str()?)?;
+    Some(path.with_file_name(near).display().to_string())
 }
 
 /// What the command line changes in a job.

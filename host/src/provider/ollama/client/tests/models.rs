@@ -121,14 +121,15 @@ async fn a_file_is_sent_once_and_arrives_as_it_is() {
     std::fs::write(&path, "another").unwrap();
     let error = bench.client.push_blob(&SourceFile::open(&path).await.unwrap(), |_, _| {}).await;
     assert!(!error.unwrap().existed);
+    std::fs::write(&path, "spoilt on the way").unwrap();
+    bench.arm("POST /api/blobs/{digest}", Action::WrongDigest);
+    let error = bench.client.push_blob(&SourceFile::open(&path).await.unwrap(), |_, _| {}).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::DigestMismatch, "{error}");
+    // Last, since the server may come to hear of the broken request at any later time.
     std::fs::write(&path, "one more").unwrap();
     let file = SourceFile::open(&path).await.unwrap();
     std::fs::write(&path, "and changed").unwrap();
     let error = bench.client.push_blob(&file, |_, _| {}).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Local, "{error}");
     assert!(error.to_string().ends_with("adapter.gguf: the file was changed while it was read"), "{error}");
-    std::fs::write(&path, "spoilt on the way").unwrap();
-    bench.arm("POST /api/blobs/{digest}", Action::WrongDigest);
-    let error = bench.client.push_blob(&SourceFile::open(&path).await.unwrap(), |_, _| {}).await.unwrap_err();
-    assert_eq!(error.kind, ErrorKind::DigestMismatch, "{error}");
 }
