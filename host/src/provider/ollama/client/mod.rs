@@ -67,7 +67,8 @@ struct Inner {
     /// For what changes something: a connection for each request.
     changing: reqwest::Client,
     timeouts: Timeouts,
-    /// For how long a refused connection is tried again.
+    /// For how long a request is tried again that reached nobody, or that only looks and
+    /// was dropped.
     refused: Duration,
     /// A reply said that it is the emulator's.
     emulated: AtomicBool,
@@ -90,9 +91,9 @@ impl Client {
         Self::patient(options, Duration::ZERO)
     }
 
-    /// The same, for a server that may be about to start: where nothing listens, a
-    /// request is tried again for this long. Nothing was sent then, so nothing is sent
-    /// twice.
+    /// The same, for a server whose place another may be about to take: where nothing
+    /// listens, a request is tried again for this long, and so is one that only looks and
+    /// whose connection ends before the answer. What changes something is never sent twice.
     ///
     /// # Errors
     ///

@@ -44,7 +44,8 @@ impl Client {
     }
 
     /// Sends a request and waits until its answer begins, whatever it is. Where nothing
-    /// listens, it is tried again for as long as the client is patient.
+    /// listens, or whoever does goes away before it answers what only looks, it is tried
+    /// again for as long as the client is patient.
     pub(super) async fn answer(
         &self,
         operation: Operation,
@@ -57,7 +58,9 @@ impl Client {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
-            match again.filter(|_| error.kind == ErrorKind::Refused && Instant::now() < until) {
+            let gone = error.kind == ErrorKind::Refused
+                || error.kind == ErrorKind::Dropped && operation.only_looks();
+            match again.filter(|_| gone && Instant::now() < until) {
                 Some(again) => request = again,
                 None => return Err(error),
             }
