@@ -253,7 +253,8 @@ impl Plugin {
 
     /// Transforms one batch of conversations: for each that is not left out, one or none,
     /// in order. Every batch meets a fresh plugin, so that batches do not depend on each
-    /// other.
+    /// other. The batch is shared, not lent: a call that nobody waits for any more may
+    /// still have it.
     ///
     /// Blocks as [`Plugin::ollama`] does, within
     /// [`super::Limits::transform_deadline`]. The first call of a plugin compiles it
