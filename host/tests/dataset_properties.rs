@@ -7,10 +7,16 @@ mod invariants;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use std::convert::Infallible;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use tunesmith::dataset::{self, Conversion, Converted, Dataset, Destination, Division, Format, Options};
+use std::sync::Arc;
+use tunesmith::contract::{Conversations, MethodJob};
+use tunesmith::dataset::{
+    self, Batch, Conversion, Converted, Dataset, Destination, Division, Format, Options, Transformation,
+    UntypedRows,
+};
 
 /// Texts with everything that has to be escaped somewhere.
 fn text() -> impl Strategy<Value = String> {
@@ -108,6 +114,22 @@ proptest! {
                 prop_assert_eq!(said(row), said(back), "by way of {}", to.name());
             }
         }
+    }
+
+    /// Whether a row is nothing but texts, has weights, or is not seen by the transform.
+    #[test]
+    fn a_transform_that_changes_nothing_keeps_every_row(rows in prop::collection::vec(with_details(), 1..8)) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = write(folder.path(), "chat.jsonl", &rows);
+        let job = MethodJob { name: "x".into(), base_model: "x".into(), settings: vec![], seed: 0 };
+        let how = Transformation { job: &job, untyped: UntypedRows::Pass };
+        let same = |_: &MethodJob, rows: &Arc<Conversations>| {
+            Ok::<_, Infallible>(Batch { rows: (**rows).clone(), notes: vec![] })
+        };
+        let out = folder.path().join("out.jsonl");
+        let destination = Destination::File { path: &out, replace: true };
+        dataset::transform(&file, &Options::default(), &how, || same, destination).unwrap();
+        prop_assert_eq!(read(&out), rows);
     }
 
     #[test]

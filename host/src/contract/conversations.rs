@@ -193,7 +193,6 @@ impl<'a> Iterator for Turns<'a> {
 impl ExactSizeIterator for Turns<'_> {}
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -142,7 +142,6 @@ impl Reader<'_> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use crate::dataset::facts::{Places, RowCheck, RowFacts, Sums};

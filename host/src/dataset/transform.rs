@@ -24,8 +24,8 @@ use std::sync::Arc;
 pub const BATCH_ROWS: usize = 16_384;
 
 /// The most text of a batch, so that a sandbox's memory suffices whatever the rows.
-/// 1 MiB: a block of the reader, so that a block is a batch; half of it takes 2 to 3 %
-/// longer a row, since each batch has a fresh sandbox.
+/// 1 MiB: a block of the reader, so that a block is a batch (measured on rows of 1,750
+/// bytes: 289 MB/s, and 276 with half of it).
 pub const BATCH_BYTES: usize = 1 << 20;
 
 /// What to do with rows that the typed view cannot express, and that a transform

@@ -342,10 +342,7 @@ impl OpenAi {
                 };
                 Err(ApiError::bad_request(text))
             });
-            if changed.is_ok() {
-                openai.shared.counters.effect(route);
-            }
-            Ok(changed)
+            Ok(changed.inspect(|_| openai.shared.counters.effect(route)))
         })
         .await??;
         Ok(self.reply_with(&job))

@@ -135,10 +135,7 @@ pub(super) async fn delete(
             record.model_deleted = true;
             Ok(())
         });
-        if changed.is_ok() {
-            store.shared.counters.effect("DELETE /v1/models/{id}");
-        }
-        Ok(changed)
+        Ok(changed.inspect(|_| store.shared.counters.effect("DELETE /v1/models/{id}")))
     })
     .await??;
     Ok(json_reply(StatusCode::OK, &json!({ "id": id, "object": "model", "deleted": true })))

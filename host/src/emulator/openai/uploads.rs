@@ -211,10 +211,7 @@ pub(super) async fn part(
             upload.parts.push(part);
             Ok(())
         });
-        if changed.is_ok() {
-            store.shared.counters.effect("POST /v1/uploads/{id}/parts");
-        }
-        Ok(changed)
+        Ok(changed.inspect(|_| store.shared.counters.effect("POST /v1/uploads/{id}/parts")))
     })
     .await??;
     Ok(json_reply(StatusCode::OK, &reply))
@@ -237,10 +234,7 @@ pub(super) async fn complete(
     let store = openai.clone();
     let (upload, file) = blocking(move || {
         let whole = store.assemble(&id, &wanted, md5.as_deref());
-        if whole.is_ok() {
-            store.shared.counters.effect("POST /v1/uploads/{id}/complete");
-        }
-        Ok(whole)
+        Ok(whole.inspect(|_| store.shared.counters.effect("POST /v1/uploads/{id}/complete")))
     })
     .await??;
     let file = file.object(openai.shared.clock.now());
@@ -339,10 +333,7 @@ pub(super) async fn cancel(
         for part in cancelled.iter().flat_map(|upload| &upload.parts) {
             disk::remove(&store.files.data_path(&part.piece))?;
         }
-        if cancelled.is_ok() {
-            store.shared.counters.effect("POST /v1/uploads/{id}/cancel");
-        }
-        Ok(cancelled)
+        Ok(cancelled.inspect(|_| store.shared.counters.effect("POST /v1/uploads/{id}/cancel")))
     })
     .await??;
     Ok(json_reply(StatusCode::OK, &upload.object(None)))

@@ -13,5 +13,4 @@ pub(super) use layout::{Parcel, unpack};
 pub(super) use wrap::{CARRIER, CARRY, without_clean_up, wrap};
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests;

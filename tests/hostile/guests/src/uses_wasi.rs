@@ -86,7 +86,6 @@ impl exports::tunesmith::method::ollama::Guest for UsesWasi {
     }
 }
 
-/// Says what there is to see.
 impl exports::tunesmith::method::transform::Guest for UsesWasi {
     fn apply(job: Job, batch: Vec<Example>) -> Result<Vec<Option<Example>>, Refusal> {
         if job.name == "sleeps" {
@@ -97,6 +96,7 @@ impl exports::tunesmith::method::transform::Guest for UsesWasi {
     }
 }
 
+/// Says what there is to see.
 fn looks_around() -> Vec<String> {
     let now = wall_clock::now();
     vec![
