@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use tunesmith::evaluate::Rule;
-use tunesmith::provider::text::is_hidden;
+use tunesmith::text::is_hidden;
 
 /// The bar is 2 s on an idle machine with a release build; this is an unoptimised one,
 /// and other tests run beside it.

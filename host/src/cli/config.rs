@@ -8,7 +8,7 @@ use super::style::{FAINT, HEADING, HINT, WARNING};
 use crate::config::{Config, Environment, default_text};
 use crate::error::{Error, Kind};
 use crate::plugin::Limits;
-use crate::provider::text::visible;
+use crate::text::visible;
 use serde_json::json;
 use std::fmt::Write as _;
 use std::os::unix::fs::DirBuilderExt as _;

@@ -6,8 +6,8 @@ use super::table::{Cell, Table};
 use super::{Operator, Output, dataset, runtime};
 use crate::error::{Error, Kind};
 use crate::job::execute::{EMULATOR_SERVICE, Executor};
-use crate::provider::text::{quoted, visible};
 use crate::store::{Job, JobFilter, LONGEST_PAGE, Page, State, Store, UploadedFile};
+use crate::text::{quoted, visible};
 use serde_json::json;
 
 /// List or delete the files that jobs uploaded.

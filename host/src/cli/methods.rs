@@ -8,7 +8,7 @@ use crate::job;
 use crate::plugin::{Plugin, Source};
 use crate::provider::Provider;
 use crate::provider::settings::{COMMON, Use};
-use crate::provider::text::visible;
+use crate::text::visible;
 use serde_json::json;
 use std::fmt::Write;
 
@@ -142,7 +142,7 @@ fn show(args: &ShowArgs, operator: &Operator, output: &mut Output) -> Result<(),
         }
     }
     if !descriptor.docs.trim().is_empty() {
-        let _ = writeln!(text, "\n{}", crate::provider::text::visible_lines(descriptor.docs.trim()));
+        let _ = writeln!(text, "\n{}", crate::text::visible_lines(descriptor.docs.trim()));
     }
     output.text(&text);
     Ok(())

@@ -6,8 +6,8 @@ use super::table::{Cell, Table};
 use super::{Operator, Output, runtime};
 use crate::error::Error;
 use crate::provider::Provider;
-use crate::provider::text::visible;
 use crate::store::{Model, ModelFilter, Page};
+use crate::text::visible;
 use serde_json::json;
 
 /// List the models that jobs made.

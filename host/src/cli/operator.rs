@@ -99,7 +99,7 @@ impl OperatorArgs {
             let absolute =
                 std::path::absolute(path).ok().and_then(|path| path.into_os_string().into_string().ok());
             absolute.map(Some).ok_or_else(|| {
-                let shown = crate::provider::text::quoted(&path.to_string_lossy());
+                let shown = crate::text::quoted(&path.to_string_lossy());
                 Error::new(Kind::Usage, format!("{flag}: {shown} is not a path that can be used"))
                     .hint("give one that is not empty and is UTF-8")
             })

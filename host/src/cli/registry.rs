@@ -98,7 +98,7 @@ fn warn_of_overrides(registry: &Registry, output: &mut Output) {
         let file = plugin.source().path().map(|path| path.display().to_string()).unwrap_or_default();
         output.warning(&format!(
             "{} takes the place of the built-in method {}, as the policy allows",
-            crate::provider::text::visible(&file),
+            crate::text::visible(&file),
             plugin.id()
         ));
     }
@@ -112,7 +112,7 @@ pub(super) fn event_text(event: &Event) -> String {
         }
         Event::Compiling { path, size } => {
             let path = path.display().to_string();
-            format!("compiling {} ({} KiB)", crate::provider::text::visible(&path), size.div_ceil(1024))
+            format!("compiling {} ({} KiB)", crate::text::visible(&path), size.div_ceil(1024))
         }
         Event::CacheUnusable { dir, reason } => format!(
             "{} cannot hold compiled code ({reason}), so it is compiled on every run; \
@@ -148,7 +148,7 @@ pub fn transform<'a>(spec: &Spec, snapshot: &'a Snapshot) -> Result<Option<&'a P
 /// The error for a method that is not there.
 pub fn unknown<'a>(id: &str, known: impl IntoIterator<Item = &'a str>) -> Error {
     let known: Vec<&str> = known.into_iter().collect();
-    let message = format!("no method {}", crate::provider::text::quoted(id));
+    let message = format!("no method {}", crate::text::quoted(id));
     Error::new(Kind::Invalid, message).hint(match nearest(known.iter().copied(), id) {
         Some(near) => format!("did you mean {near:?}?"),
         None => format!("the methods are {}; --plugins DIR adds others", known.join(", ")),

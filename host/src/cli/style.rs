@@ -16,7 +16,7 @@ pub const FAINT: Style = Style::new().dimmed();
 
 /// A number with its thousands apart.
 pub fn grouped(number: u64) -> String {
-    crate::provider::text::grouped(u128::from(number))
+    crate::text::grouped(u128::from(number))
 }
 
 /// A job's state.

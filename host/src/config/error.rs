@@ -3,7 +3,7 @@
 use super::keys::{KEYS, SECTIONS};
 use crate::error::{Error, Kind};
 use crate::provider::http::EndpointError;
-use crate::provider::text::quoted;
+use crate::text::quoted;
 use std::fmt;
 use std::path::PathBuf;
 

@@ -8,7 +8,7 @@ use crate::job::plan::{Config, OllamaPlan, OpenAiPlan, Planned};
 use crate::plugin::{Plugin, Source};
 use crate::provider::ollama::{ParameterValue, ShotSource};
 use crate::provider::openai::{Cost, Money};
-use crate::provider::text::{excerpt, grouped};
+use crate::text::{excerpt, grouped};
 
 /// Tokens of context from which on somebody should look. 32,768: Ollama's own choice on
 /// a machine with 24 GiB of graphics memory; for a model of 8 billion parameters its

@@ -8,7 +8,7 @@ use crate::dataset::{Dataset, DatasetError, Options, Severity};
 use crate::job::plan;
 use crate::job::spec::{DatasetRef, Spec};
 use crate::provider::Provider;
-use crate::provider::text::grouped;
+use crate::text::grouped;
 use std::fs::File;
 use std::path::{Component, Path, PathBuf};
 

@@ -2,7 +2,7 @@
 
 use super::rules::{Rule, Severity};
 use super::screen;
-use crate::provider::text::excerpt;
+use crate::text::excerpt;
 use serde::Serialize;
 use std::fmt;
 
@@ -121,7 +121,7 @@ fn shown(text: &str, longest: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::provider::text::is_hidden;
+    use crate::text::is_hidden;
     use proptest::prelude::*;
 
     #[test]

@@ -6,7 +6,7 @@ use crate::error::{Error, Kind};
 use crate::job::plan;
 use crate::job::spec::Spec;
 use crate::plugin::{Digest, Engine, Loader, Options, Plugin, Reason, Registry, Rejection, Source, Stopped};
-use crate::provider::text::quoted;
+use crate::text::quoted;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

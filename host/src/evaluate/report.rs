@@ -5,7 +5,7 @@ use super::finding::{Finding, Verdict};
 use crate::job::plan::{Config, Planned, TransformFacts, TransformRun};
 use crate::plugin::{Ability, Measured, Plugin, Receipt, Rejection, Tier};
 use crate::provider::Provider;
-use crate::provider::text::excerpt;
+use crate::text::excerpt;
 use serde::Serialize;
 use std::path::Path;
 

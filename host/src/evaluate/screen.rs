@@ -1,8 +1,8 @@
 //! What a text may hide, or may become where it is pasted.
 
 use crate::provider::ollama::modelfile::syntax;
-use crate::provider::text::is_hidden;
 use crate::secret::REDACTED;
+use crate::text::is_hidden;
 use std::borrow::Cow;
 
 /// Where in a text something stands: line and character, both from 1.

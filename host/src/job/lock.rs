@@ -9,7 +9,7 @@ use crate::contract::CONTRACT_VERSION;
 use crate::error::{Error, Kind};
 use crate::plugin::{Limits, Plugin, Source, Tier};
 use crate::provider::openai::PriceTable;
-use crate::provider::text::{excerpt, visible};
+use crate::text::{excerpt, visible};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 

@@ -4,7 +4,7 @@ use super::nearest;
 use super::spec::GivenSetting;
 use crate::contract::{Descriptor, JobSetting, Kind, Origin, Value};
 use crate::provider::settings::COMMON;
-use crate::provider::text::visible;
+use crate::text::visible;
 
 /// A text list in a job (such as target modules) names a handful of things; each is
 /// bounded like a name.
@@ -178,7 +178,7 @@ fn value_of(given: &serde_json::Value, kind: &Kind) -> Result<Value, Wrong> {
 /// A JSON value as a message shows it: short, whatever was given.
 fn shown(value: &serde_json::Value) -> String {
     const MOST: usize = 60;
-    let text = crate::provider::text::visible(&value.to_string()).into_owned();
+    let text = crate::text::visible(&value.to_string()).into_owned();
     if text.chars().count() <= MOST {
         return text;
     }
@@ -262,7 +262,7 @@ mod tests {
                     let text = errors[0].to_string();
                     let start = format!("here: {name}: ");
                     prop_assert!(text.starts_with(&start), "{}", text);
-                    prop_assert!(!text.contains(crate::provider::text::is_hidden), "{}", text);
+                    prop_assert!(!text.contains(crate::text::is_hidden), "{}", text);
                 }
             }
         }

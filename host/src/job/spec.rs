@@ -5,7 +5,7 @@ use super::place::{Object, Place};
 use crate::contract::MethodJob;
 pub use crate::dataset::UntypedRows;
 use crate::provider::Provider;
-use crate::provider::text::visible;
+use crate::text::visible;
 use serde_json::value::RawValue;
 use std::path::{Path, PathBuf};
 
@@ -406,7 +406,7 @@ impl<'a> Reader<'a> {
         if text.chars().count() > most {
             return Err(self.wrong(value, field, format!("is longer than {most} characters"), None));
         }
-        if let Some(bad) = text.chars().find(|c| crate::provider::text::is_hidden(*c)) {
+        if let Some(bad) = text.chars().find(|c| crate::text::is_hidden(*c)) {
             let reason = format!("holds the invisible character U+{:04X}", u32::from(bad));
             return Err(self.wrong(value, field, reason, Some("remove it".into())));
         }

@@ -3,7 +3,7 @@
 use super::bounded::{self, Fault};
 use super::plan::Planned;
 use crate::error::{Error, Kind};
-use crate::provider::text::{excerpt, visible};
+use crate::text::{excerpt, visible};
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};

@@ -82,7 +82,7 @@ impl FromStr for Function {
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         Self::ALL.into_iter().find(|function| function.as_str() == name).ok_or_else(|| {
             let names = Self::ALL.map(Self::as_str);
-            let shown = crate::provider::text::quoted(name);
+            let shown = crate::text::quoted(name);
             match crate::job::nearest(names, name) {
                 Some(near) => format!("{shown} is not a function of the contract; did you mean {near}?"),
                 None => format!("{shown} is not a function of the contract: use {}", names.join(", ")),

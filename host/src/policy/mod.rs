@@ -12,7 +12,7 @@ pub use pattern::Pattern;
 use crate::plugin::{Digest, Plugin, Source, Tier};
 use crate::provider::Provider;
 use crate::provider::openai::{Cost, Money};
-use crate::provider::text::{grouped, quoted};
+use crate::text::{grouped, quoted};
 use serde::Serialize;
 use std::fmt;
 

@@ -17,7 +17,7 @@ pub struct Date {
 
 /// A text that is not a date.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{} is not a date of the form 2027-01-31", super::text::quoted(.0))]
+#[error("{} is not a date of the form 2027-01-31", crate::text::quoted(.0))]
 pub struct NotADate(pub String);
 
 impl Date {

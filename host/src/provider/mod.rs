@@ -11,7 +11,6 @@ pub mod settings;
 pub mod violation;
 pub mod warning;
 
-pub use crate::text;
 pub use date::Date;
 pub use violation::{Violation, Violations};
 pub use warning::{Warning, WarningCode};
@@ -63,7 +62,7 @@ impl fmt::Display for Provider {
 
 /// A provider's name that is none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{} is not a provider: use ollama, openai or local", text::quoted(.0))]
+#[error("{} is not a provider: use ollama, openai or local", crate::text::quoted(.0))]
 pub struct UnknownProvider(pub String);
 
 impl FromStr for Provider {

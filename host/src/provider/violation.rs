@@ -1,8 +1,8 @@
 //! What a plugin returned against the rules: each broken rule by name, with its
 //! place, on one line.
 
-use super::text::{excerpt, quoted};
 use crate::contract::Role;
+use crate::text::{excerpt, quoted};
 use serde::Serialize;
 use std::fmt;
 

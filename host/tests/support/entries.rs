@@ -11,7 +11,7 @@ use tunesmith::policy::Policy;
 use tunesmith::provider::Date;
 use tunesmith::provider::ollama::modelfile::{read, represent, syntax};
 use tunesmith::provider::openai::PriceTable;
-use tunesmith::provider::text::is_hidden;
+use tunesmith::text::is_hidden;
 
 /// Any bytes as a job file: a job or a refusal, neither of which holds anything that a
 /// terminal obeys.

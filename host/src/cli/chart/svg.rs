@@ -2,7 +2,7 @@
 //! or dark setting.
 
 use super::{Curve, Series, label};
-use crate::provider::text::visible;
+use crate::text::visible;
 use std::fmt::Write as _;
 
 const WIDTH: f64 = 860.0;

@@ -5,7 +5,7 @@ use crate::contract::Row;
 use crate::dataset::{
     Converted, Counting, Dataset, Divided, Figures, Finding, Severity, Spread, Transformed, Verdict,
 };
-use crate::provider::text::{excerpt, visible_lines};
+use crate::text::{excerpt, visible_lines};
 use std::fmt::Write as _;
 use std::path::Path;
 

@@ -123,7 +123,7 @@ fn unattended(jobs: &[Job]) -> Vec<Check> {
                 State::Submitted | State::Running => "goes on at the service, and nobody follows it",
                 _ => "was interrupted",
             };
-            let name = crate::provider::text::visible(&job.name);
+            let name = crate::text::visible(&job.name);
             Check::warn(AREA, format!("{} ({name}) is {}: {what}", job.id, job.state))
                 .fix(format!("tunesmith jobs resume {}", job.id))
         })

@@ -9,7 +9,7 @@ use super::operator::{Operator, OperatorArgs};
 use super::style::{ERROR, FAINT, HEADING, HINT, WARNING};
 use super::{Output, registry, runtime};
 use crate::error::{Error, Kind};
-use crate::provider::text::visible_lines;
+use crate::text::visible_lines;
 use serde::Serialize;
 use serde_json::json;
 use std::fmt::Write as _;

@@ -6,8 +6,8 @@ use super::super::table::{Cell, Table};
 use super::super::{Operator, Output, runtime};
 use crate::error::Error;
 use crate::provider::Provider;
-use crate::provider::text::visible;
 use crate::store::{Job, JobFilter, Page, State};
+use crate::text::visible;
 use serde_json::json;
 
 /// Options of `jobs list`.

@@ -49,12 +49,12 @@ pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), 
                 let models: Vec<_> = models.iter().map(|model| &model.name).collect();
                 removed.push(json!({ "id": job.id, "name": job.name, "modelsKept": models }));
             } else {
-                let name = crate::provider::text::visible(&job.name).into_owned();
+                let name = crate::text::visible(&job.name).into_owned();
                 let mut text = format!("removed {} ({name})", job.id);
                 for model in &models {
                     text += &format!(
                         "; its model {} stays at {}",
-                        crate::provider::text::visible(&model.name),
+                        crate::text::visible(&model.name),
                         model.provider
                     );
                 }

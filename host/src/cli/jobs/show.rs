@@ -8,11 +8,11 @@ use super::super::{Operator, Output, runtime};
 use crate::cli::dataset::size;
 use crate::error::{Error, Kind};
 use crate::job::execute::{self, Outcome};
-use crate::provider::text::visible;
 use crate::store::{
     Artifact, Attempt, Checkpoint, Event, EventKind, Job, JobId, LONGEST_PAGE, Level, MetricPoint, Model,
     ModelFilter, Plan, Store,
 };
+use crate::text::visible;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -1,7 +1,7 @@
 //! What differs between two plans, for someone who watches one change.
 
 use super::super::style::FAINT;
-use crate::provider::text::{excerpt, visible};
+use crate::text::{excerpt, visible};
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 use serde_json::Value;

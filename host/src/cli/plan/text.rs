@@ -5,7 +5,7 @@ use crate::contract::{Level, Note, Origin};
 use crate::job::plan::{Config, LocalPlan, OllamaPlan, OpenAiPlan, Plan, Planned};
 use crate::job::verify::Verified;
 use crate::provider::local::{Estimate, Technique};
-use crate::provider::text::{visible, visible_lines};
+use crate::text::{visible, visible_lines};
 use std::fmt::{self, Write};
 use std::path::PathBuf;
 

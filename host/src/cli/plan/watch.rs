@@ -9,7 +9,7 @@ use crate::cli::watch::{ASK_EVERY, Paths};
 use crate::cli::{Operator, Output, runtime};
 use crate::error::{Error, Kind};
 use crate::plugin::{Change, Registry, WatchOptions, What};
-use crate::provider::text::visible;
+use crate::text::visible;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::PathBuf;

@@ -10,7 +10,7 @@ use crate::job::spec::{DatasetRef, GivenSetting, Overrides, Spec};
 use crate::job::{plan as planning, settings};
 use crate::kit::{self, Called, Function, NoRows, Outcome, RowsFile, Subject};
 use crate::plugin::Plugin;
-use crate::provider::text::{visible, visible_lines};
+use crate::text::{visible, visible_lines};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

@@ -7,7 +7,7 @@ use crate::error::{Error, Kind};
 use crate::kit;
 use crate::kit::check::{Level, Report};
 use crate::plugin::{self, Rejection};
-use crate::provider::text::visible_lines;
+use crate::text::visible_lines;
 use serde_json::json;
 use std::fmt::Write as _;
 

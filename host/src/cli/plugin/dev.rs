@@ -12,7 +12,7 @@ use crate::error::{Error, Kind};
 use crate::kit::check::Level;
 use crate::kit::{self, Function, Project, Run, cases};
 use crate::plugin::{self, Digest, Plugin, Registry, Source};
-use crate::provider::text::visible;
+use crate::text::visible;
 use serde_json::{Value, json};
 use std::fs;
 use std::io::Write as _;

@@ -4,7 +4,7 @@ use crate::cli::{Operator, Output, registry};
 use crate::error::{Error, Kind};
 use crate::kit::{Project, ProjectError, SubjectError};
 use crate::plugin::{Loader, Receipt};
-use crate::provider::text::{grouped, visible};
+use crate::text::{grouped, visible};
 use std::path::{Path, PathBuf};
 
 /// Which plugin.

@@ -8,7 +8,7 @@ use crate::error::{Error, Kind};
 use crate::job;
 use crate::kit;
 use crate::plugin::{self, Inspection, Plugin, Rejection};
-use crate::provider::text::{visible, visible_lines};
+use crate::text::{visible, visible_lines};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 

@@ -6,7 +6,7 @@ use crate::cli::{Operator, Output};
 use crate::error::{Error, Kind};
 use crate::kit::cases::{self, Mode, Report, Verdict};
 use crate::plugin::Plugin;
-use crate::provider::text::visible_lines;
+use crate::text::visible_lines;
 use serde_json::json;
 use std::fmt::Write as _;
 use std::path::PathBuf;

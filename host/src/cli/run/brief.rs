@@ -4,7 +4,7 @@ use crate::cli::style::{FAINT, HEADING, WARNING, grouped};
 use crate::job::execute::{Checked, Submission};
 use crate::job::plan::{Config, Plan};
 use crate::provider::Provider;
-use crate::provider::text::visible;
+use crate::text::visible;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

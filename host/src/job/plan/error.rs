@@ -7,8 +7,8 @@ use crate::error::{Error, Kind};
 use crate::job::settings::SettingError;
 use crate::plugin::CallError;
 use crate::policy::Breach;
-use crate::provider::text::{excerpt, quoted, visible};
 use crate::provider::{Provider, Violations};
+use crate::text::{excerpt, quoted, visible};
 use std::fmt;
 use std::path::{Path, PathBuf};
 

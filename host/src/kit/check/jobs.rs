@@ -102,7 +102,7 @@ fn ends(kind: &Kind) -> Vec<Value> {
 fn shown(value: &Value) -> String {
     match value {
         Value::Text(text) if text.len() > 40 => format!("a text of {} bytes", text.len()),
-        Value::Text(text) => crate::provider::text::visible(&format!("{text:?}")).into_owned(),
+        Value::Text(text) => crate::text::visible(&format!("{text:?}")).into_owned(),
         Value::Texts(texts) if texts.is_empty() => "no texts".to_owned(),
         Value::Texts(texts) => format!("{} texts", texts.len()),
         other => other.to_string(),

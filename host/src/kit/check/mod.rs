@@ -9,7 +9,7 @@ mod subjects;
 use super::{Called, Function, Outcome, Subject, call};
 use crate::contract::{Example, MethodJob};
 use crate::plugin::{CallError, Inspection, Limits, Measured, Plugin, Stopped, Tier};
-use crate::provider::text::{excerpt, grouped};
+use crate::text::{excerpt, grouped};
 use serde::Serialize;
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! Where a service is: its base URL, and which ones are accepted.
 
-use crate::provider::text::quoted;
+use crate::text::quoted;
 use reqwest::Url;
 use std::fmt;
 use std::net::IpAddr;

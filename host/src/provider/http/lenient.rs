@@ -1,7 +1,7 @@
 //! Reading of answers whose shape cannot be relied on: a field of another type than
 //! expected is left among the unknown ones instead of failing the whole.
 
-use crate::provider::text::excerpt;
+use crate::text::excerpt;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 

@@ -5,7 +5,7 @@ use super::recipe::TrainingRecipe;
 use super::shapes::{Shape, ShapeUnknown, shape};
 use super::techniques::Technique;
 use crate::contract::Value;
-use crate::provider::text::quoted;
+use crate::text::quoted;
 use serde::Serialize;
 
 /// How much is trained on at once.
@@ -282,7 +282,7 @@ fn product(factors: &[u64]) -> u64 {
 impl Estimate {
     /// Trained and all parameters on one line.
     pub fn parameters_line(&self) -> String {
-        let grouped = |number: u64| crate::provider::text::grouped(u128::from(number));
+        let grouped = |number: u64| crate::text::grouped(u128::from(number));
         format!(
             "trains {} of the {} parameters of {} ({})",
             grouped(self.trainable),

@@ -2,7 +2,7 @@
 //! and how many parameters they make.
 
 use crate::provider::Date;
-use crate::provider::text::visible;
+use crate::text::visible;
 use serde::Serialize;
 
 /// When the table was put together.

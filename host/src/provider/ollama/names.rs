@@ -1,7 +1,7 @@
 //! Names of Ollama models, stricter than Ollama's own, and the names that a job's
 //! results get.
 
-use crate::provider::text::quoted;
+use crate::text::quoted;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt;

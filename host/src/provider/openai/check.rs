@@ -6,8 +6,8 @@ use super::hyperparameters::{Auto, HYPERPARAMETERS, Hyperparameters};
 use crate::contract::{JobSetting, OpenAiConfig, Value};
 use crate::provider::accepts::check_all;
 use crate::provider::settings::given_common;
-use crate::provider::text::visible;
 use crate::provider::violation::{List, Report, Violation, Violations, check_notes};
+use crate::text::visible;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 

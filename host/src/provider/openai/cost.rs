@@ -4,8 +4,8 @@ use super::hyperparameters::Auto;
 use super::models::{CountedBy, lookup, not_known, tokenizer};
 use super::money::{Money, PerMillion};
 use super::prices::{PriceTable, PriceTableId};
-use crate::provider::text::{grouped, visible};
 use crate::provider::warning::{Warning, WarningCode};
+use crate::text::{grouped, visible};
 use serde::Serialize;
 
 // Bounds of the number of epochs that OpenAI chooses by itself, as its cookbook's

@@ -3,7 +3,7 @@
 
 use crate::contract::{Level, Note};
 use crate::provider::Date;
-use crate::provider::text::{quoted, visible};
+use crate::text::{quoted, visible};
 use crate::tokens::Tokenizer;
 use serde::Serialize;
 

@@ -1,7 +1,7 @@
 //! US dollars, exactly: prices come per million tokens, so a token's price has many
 //! decimals.
 
-use crate::provider::text::grouped;
+use crate::text::grouped;
 use serde::{Serialize, Serializer};
 use std::fmt;
 

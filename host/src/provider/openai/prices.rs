@@ -4,7 +4,7 @@
 use super::models::base_of;
 use super::money::PerMillion;
 use crate::provider::Date;
-use crate::provider::text::quoted;
+use crate::text::quoted;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;

@@ -34,7 +34,7 @@ impl Driver<'_> {
         };
         let mut answered = format!("{model} was asked for a token and answered");
         if let Some(tokens) = probe.prompt_tokens {
-            let tokens = crate::provider::text::grouped(tokens.into());
+            let tokens = crate::text::grouped(tokens.into());
             answered.push_str(&format!("; its prompt with system prompt and examples has {tokens} tokens"));
         }
         self.work.note_outcome(&answered).await?;

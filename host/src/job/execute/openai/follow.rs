@@ -129,7 +129,7 @@ impl Driver<'_> {
         let model = NewModel { name, made: FINE_TUNED.to_owned(), digest: None };
         self.work.apply(Change::to(State::Verifying).model(model)).await?;
         if let Some(tokens) = job.trained_tokens {
-            let tokens = crate::provider::text::grouped(tokens.into());
+            let tokens = crate::text::grouped(tokens.into());
             self.work.note_outcome(&format!("{tokens} tokens were trained, which is what is billed")).await?;
         }
         Ok(Next::On)

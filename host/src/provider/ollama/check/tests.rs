@@ -291,7 +291,7 @@ mod any_answer {
                 Ok(baked) => baked,
                 Err(violations) => {
                     let message = violations.to_string();
-                    prop_assert!(!message.is_empty() && !message.contains(crate::provider::text::is_hidden));
+                    prop_assert!(!message.is_empty() && !message.contains(crate::text::is_hidden));
                     return Ok(());
                 }
             };

@@ -4,7 +4,7 @@ use super::Client;
 use super::error::{ApiError, ErrorKind, Operation};
 use crate::provider::http::SourceFile;
 use crate::provider::http::file::Sending;
-use crate::provider::text::quoted;
+use crate::text::quoted;
 use reqwest::{Method, StatusCode};
 
 /// A file that the server has.

@@ -4,7 +4,7 @@ use super::Client;
 use super::error::{ApiError, ErrorKind, Operation};
 use super::lines::Lines;
 use crate::provider::http::Sent;
-use crate::provider::text::excerpt;
+use crate::text::excerpt;
 use reqwest::Method;
 use serde::Serialize;
 use serde_json::Value;

@@ -4,7 +4,7 @@
 use crate::error::{Error, Kind};
 use crate::provider::http::fault::FaultKind;
 use crate::provider::http::{Endpoint, Fault, Sent};
-use crate::provider::text::{excerpt, quoted};
+use crate::text::{excerpt, quoted};
 use serde_json::Value;
 use std::fmt;
 use std::ops::{Deref, DerefMut};

@@ -6,7 +6,7 @@ use super::error::ApiError;
 use super::models::Tag;
 use super::show::Shown;
 use crate::provider::ollama::request::CreateRequest;
-use crate::provider::text::quoted;
+use crate::text::quoted;
 use serde_json::Value;
 
 /// Parameters are 32-bit floats in places; closer than this they are the same.

@@ -2,7 +2,7 @@
 
 use super::Client;
 use super::error::{ApiError, ErrorKind, Operation};
-use crate::provider::text::excerpt;
+use crate::text::excerpt;
 use reqwest::Method;
 use serde::Serialize;
 use serde_json::{Value, json};

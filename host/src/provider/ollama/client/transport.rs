@@ -84,7 +84,7 @@ impl Client {
         let mut error = ApiError::new(operation, &self.0.endpoint, ErrorKind::Failed);
         if let Some(target) = response.headers().get("location").and_then(|target| target.to_str().ok()) {
             let host = Url::parse(target).ok().and_then(|url| url.host_str().map(str::to_owned));
-            let target = crate::provider::text::quoted(host.as_deref().unwrap_or(target));
+            let target = crate::text::quoted(host.as_deref().unwrap_or(target));
             error.cause = Some(format!("it points to {target}"));
         }
         // The status of a refusal says enough where its body cannot be read.

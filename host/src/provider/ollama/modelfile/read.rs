@@ -2,7 +2,7 @@
 //! request, as Ollama's own command does.
 
 use super::syntax::{Command, SyntaxError, parse};
-use crate::provider::text::quoted;
+use crate::text::quoted;
 use std::collections::BTreeMap;
 
 /// The fields of a create request that a Modelfile gives. Repeated commands: the last

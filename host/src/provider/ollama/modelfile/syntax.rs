@@ -2,7 +2,7 @@
 //! comments, commands, quoting without escapes, and the characters that it drops.
 
 use crate::provider::ollama::printable::is_printable;
-use crate::provider::text::{quoted, visible};
+use crate::text::{quoted, visible};
 
 /// The words that a line may begin with, in any case.
 const COMMANDS: [&str; 11] = [

@@ -6,8 +6,8 @@ use crate::contract::Message;
 use crate::provider::ollama::check::{Baked, ContextOrigin, ShotSource};
 use crate::provider::ollama::parameters::ParameterValue;
 use crate::provider::ollama::request::CreateRequest;
-use crate::provider::text::visible;
 use crate::provider::warning::{Warning, WarningCode};
+use crate::text::visible;
 use serde::Serialize;
 use std::fmt;
 

@@ -114,7 +114,7 @@ impl Client {
         if usable {
             return Ok(());
         }
-        let cause = format!("{} cannot be an id", crate::provider::text::quoted(id));
+        let cause = format!("{} cannot be an id", crate::text::quoted(id));
         Err(ApiError::new(operation, &self.0.endpoint, ErrorKind::Local).because(cause))
     }
 

@@ -190,7 +190,7 @@ async fn the_key_is_in_no_error_and_in_no_value() {
 async fn what_a_server_says_cannot_move_the_cursor() {
     let error = refused(400, body("\u{1b}[2Jgone\r\n\u{202e}evil", "\u{7}", Some("a\nb"))).await;
     let text = error.to_string();
-    assert!(!text.contains(crate::provider::text::is_hidden), "{text:?}");
+    assert!(!text.contains(crate::text::is_hidden), "{text:?}");
     assert!(text.contains("\\u{1b}[2Jgone\\r\\n\\u{202e}evil"), "{text}");
     let long = refused(400, body(&"long ".repeat(100_000), "x", None)).await;
     assert!(long.to_string().len() < 3000);
