@@ -1,7 +1,7 @@
 //! Any bytes as a dataset: the first says under which name, the rest are the file.
 #![no_main]
 
-#[path = "../../host/tests/support/dataset.rs"]
+#[path = "../../tests/it/support/dataset.rs"]
 mod invariants;
 
 use libfuzzer_sys::fuzz_target;

@@ -2,7 +2,7 @@
 //! program that compiles plugins; without it none is given.
 #![no_main]
 
-#[path = "../../host/tests/support/entries.rs"]
+#[path = "../../tests/it/support/entries.rs"]
 mod entries;
 
 use libfuzzer_sys::fuzz_target;

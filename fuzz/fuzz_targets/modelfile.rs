@@ -1,7 +1,7 @@
 //! Any bytes as a Modelfile, and any text as a value of one.
 #![no_main]
 
-#[path = "../../host/tests/support/entries.rs"]
+#[path = "../../tests/it/support/entries.rs"]
 mod entries;
 
 use libfuzzer_sys::fuzz_target;

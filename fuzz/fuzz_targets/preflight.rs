@@ -1,7 +1,7 @@
 //! Any bytes as a plugin file, up to where the compile worker would get them.
 #![no_main]
 
-#[path = "../../host/tests/support/entries.rs"]
+#[path = "../../tests/it/support/entries.rs"]
 mod entries;
 
 use libfuzzer_sys::fuzz_target;

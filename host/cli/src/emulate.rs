@@ -1,0 +1,289 @@
+//! `tunesmith emulate`: stand-ins for Ollama and OpenAI, until stopped.
+
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use tunesmith_core::error::{Error, Kind};
+use tunesmith_emulator::{Behaviour, DEFAULT_SPEED, Emulator, Fault, Key, Options, Pace};
+
+/// The environment variable that holds the key which the OpenAI stand-in asks for.
+pub const KEY_VARIABLE: &str = "TUNESMITH_EMULATOR_KEY";
+
+/// The longest key file; a larger one is the wrong file.
+const MAX_KEY: u64 = 4_096;
+
+/// What `tunesmith emulate` takes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Nothing is trained and no model runs: jobs go through their lives by the clock, \
+and every reply carries the header x-tunesmith-emulator. The services listen on this machine only. \
+Faults and time are steered through http://ADDRESS/_emulator.")]
+pub struct Args {
+    /// The port of the Ollama stand-in; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    ollama: u16,
+
+    /// The port of the OpenAI stand-in; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    openai: u16,
+
+    /// The directory that keeps models, files and jobs; created where it does not exist
+    #[arg(long, value_name = "DIR")]
+    state: PathBuf,
+
+    /// How many times faster than the service jobs go
+    #[arg(long, value_name = "TIMES", default_value_t = DEFAULT_SPEED, conflicts_with = "manual")]
+    speed: f64,
+
+    /// Let time pass only by POST /_emulator/tick
+    #[arg(long)]
+    manual: bool,
+
+    /// A base model that the Ollama stand-in has from its first start; may be repeated
+    #[arg(long = "model", value_name = "NAME")]
+    models: Vec<String>,
+
+    /// A file with the key that the OpenAI stand-in asks for, readable by you alone;
+    /// without it TUNESMITH_EMULATOR_KEY counts, and without that any key will do
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+
+    /// A JSON file that says how the services behave, as GET /_emulator/behaviour shows it
+    #[arg(long, value_name = "FILE")]
+    behaviour: Option<PathBuf>,
+
+    /// A JSON file with a list of faults, as POST /_emulator/faults takes them
+    #[arg(long, value_name = "FILE")]
+    faults: Option<PathBuf>,
+
+    /// Stop when standard input closes, so that it never outlives its caller
+    #[arg(long)]
+    until_stdin_closes: bool,
+
+    /// Print one JSON object with the addresses
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Runs both stand-ins until Ctrl-C, SIGTERM or, if asked to, the end of standard input.
+///
+/// # Errors
+/// Where a file cannot be read, a port or the state directory is taken, or an option
+/// makes no sense.
+pub fn run(args: &Args) -> Result<(), Error> {
+    let emulator = Emulator::start(args.options()?).map_err(start_error)?;
+    if let Some(path) = &args.faults {
+        for fault in read_json::<Vec<Fault>>(path)? {
+            let invalid = |error: tunesmith_emulator::FaultError| {
+                Error::new(Kind::Invalid, format!("{}: {error}", path.display()))
+            };
+            emulator.faults().arm(fault).map_err(invalid)?;
+        }
+    }
+    args.announce(&emulator).map_err(|error| {
+        Error::new(Kind::Failed, format!("the addresses cannot be written to standard output: {error}"))
+    })?;
+    wait(args.until_stdin_closes)?;
+    emulator.stop();
+    Ok(())
+}
+
+impl Args {
+    fn options(&self) -> Result<Options, Error> {
+        let mut options = Options::new(&self.state);
+        options.ollama_port = self.ollama;
+        options.openai_port = self.openai;
+        options.openai_key = self.key()?;
+        options.pace = if self.manual { Pace::Manual } else { Pace::Times(self.speed) };
+        if !self.models.is_empty() {
+            options.models.clone_from(&self.models);
+        }
+        if let Some(path) = &self.behaviour {
+            options.behaviour = read_json::<Behaviour>(path)?;
+        }
+        Ok(options)
+    }
+
+    fn key(&self) -> Result<Option<Key>, Error> {
+        let Some(path) = &self.key_file else {
+            let key = std::env::var(KEY_VARIABLE).ok().filter(|key| !key.is_empty());
+            return Ok(key.map(Key::new));
+        };
+        check_private(path)?;
+        let text = read_text(path, MAX_KEY)?;
+        let key = text.trim();
+        if key.is_empty() {
+            return Err(Error::new(Kind::Invalid, format!("the key file {} is empty", path.display())));
+        }
+        Ok(Some(Key::new(key)))
+    }
+
+    fn announce(&self, emulator: &Emulator) -> io::Result<()> {
+        let mut out = anstream::stdout().lock();
+        let (ollama, openai) = (&emulator.ollama_url, &emulator.openai_url);
+        if self.json {
+            let line = json!({
+                "ollama_url": ollama,
+                "openai_url": openai,
+                "state": self.state,
+                "pid": std::process::id(),
+            });
+            writeln!(out, "{line}")?;
+        } else {
+            writeln!(out, "emulating Ollama at {ollama}\nemulating OpenAI at {openai}")?;
+            writeln!(out, "state in {}; stop with Ctrl-C", self.state.display())?;
+        }
+        out.flush()
+    }
+}
+
+#[cfg(unix)]
+fn check_private(path: &Path) -> Result<(), Error> {
+    use std::os::unix::fs::MetadataExt;
+    let mode = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?.mode();
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    let text = format!("the key file {} can be read by others (mode {:03o})", path.display(), mode & 0o777);
+    Err(Error::new(Kind::Refused, text).hint(format!("chmod 600 {}", path.display())))
+}
+
+#[cfg(not(unix))]
+fn check_private(_path: &Path) -> Result<(), Error> {
+    Ok(())
+}
+
+/// The largest JSON file that is read: a thousand faults with bodies of their own.
+const MAX_JSON: u64 = 4 << 20;
+
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
+    let text = read_text(path, MAX_JSON)?;
+    serde_json::from_str(&text)
+        .map_err(|error| Error::new(Kind::Invalid, format!("{}: {error}", path.display())))
+}
+
+fn read_text(path: &Path, limit: u64) -> Result<String, Error> {
+    let mut text = String::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(limit + 1).read_to_string(&mut text));
+    match read {
+        Ok(length) if length as u64 > limit => {
+            Err(Error::new(Kind::Invalid, format!("{} is above {limit} bytes", path.display())))
+        }
+        Ok(_) => Ok(text),
+        Err(error) => Err(unreadable(path, &error)),
+    }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Error {
+    Error::new(Kind::Invalid, format!("{} cannot be read: {error}", path.display()))
+}
+
+fn start_error(error: tunesmith_emulator::Error) -> Error {
+    use tunesmith_emulator::Error as E;
+    let text = error.to_string();
+    match error {
+        E::InUse { running: Some(other), .. } => Error::new(Kind::Failed, text).hint(format!(
+            "use the one that runs: Ollama at {}, OpenAI at {}; or give another --state",
+            other.ollama_url, other.openai_url
+        )),
+        E::InUse { running: None, .. } => Error::new(Kind::Failed, text).hint("give another --state"),
+        E::State { .. } => Error::new(Kind::Failed, text).hint("give a --state that can be written"),
+        E::Port { .. } => Error::new(Kind::Usage, text).hint("give another port, or 0 for a free one"),
+        E::Speed(_) => Error::new(Kind::Usage, text).hint("give a --speed above 0, or --manual"),
+        E::Model(_) => Error::new(Kind::Usage, text).hint("names look like llama3.2 or llama3.2:1b"),
+        E::Threads(_) => Error::new(Kind::Internal, text),
+    }
+}
+
+/// Returns once the program is asked to end.
+fn wait(until_stdin_closes: bool) -> Result<(), Error> {
+    let failed = |error: io::Error| Error::new(Kind::Internal, format!("signals cannot be awaited: {error}"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    runtime.block_on(async {
+        let (closed, is_closed) = tokio::sync::oneshot::channel();
+        // Held, so that standard input counts as open where nobody watches it.
+        let mut held = Some(closed);
+        if until_stdin_closes && let Some(closed) = held.take() {
+            // A plain thread: tokio's would keep the program from ending.
+            std::thread::spawn(move || {
+                // An error ends standard input as well as its end does.
+                let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+                let _ = closed.send(());
+            });
+        }
+        tokio::select! {
+            ended = ended() => ended.map_err(failed),
+            _ = is_closed => Ok(()),
+        }
+    })
+}
+
+#[cfg(unix)]
+async fn ended() -> io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+async fn ended() -> io::Result<()> {
+    tokio::signal::ctrl_c().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn args(words: &[&str]) -> Args {
+        Program::try_parse_from(["emulate"].iter().chain(words)).unwrap().args
+    }
+
+    #[test]
+    fn options_follow_the_arguments() {
+        let options =
+            args(&["--state", "s", "--ollama", "7", "--manual", "--model", "mistral"]).options().unwrap();
+        assert_eq!((options.ollama_port, options.openai_port), (7, 0));
+        assert_eq!(options.pace, Pace::Manual);
+        assert_eq!(options.models, ["mistral"]);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_key_file_that_others_can_read_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "sk-secret\n").unwrap();
+        let path = file.path().to_str().unwrap();
+        let set = |mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        set(0o644);
+        let error = args(&["--state", "s", "--key-file", path]).options().unwrap_err();
+        assert_eq!(error.kind, Kind::Refused);
+        assert!(error.message.contains("can be read by others (mode 644)"), "{}", error.message);
+        set(0o600);
+        let options = args(&["--state", "s", "--key-file", path]).options().unwrap();
+        assert!(options.openai_key.is_some());
+        assert!(!format!("{options:?}").contains("sk-secret"));
+    }
+
+    #[test]
+    fn a_state_directory_that_is_taken_says_by_whom() {
+        let state = tempfile::tempdir().unwrap();
+        let first = Emulator::start(Options::new(state.path())).unwrap();
+        let error = start_error(Emulator::start(Options::new(state.path())).unwrap_err());
+        assert!(error.message.contains("in use by another emulator (process "), "{}", error.message);
+        assert!(error.hints[0].contains(&first.ollama_url), "{}", error.hints[0]);
+        first.stop();
+        Emulator::start(Options::new(state.path())).unwrap().stop();
+    }
+}

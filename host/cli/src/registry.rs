@@ -1,0 +1,172 @@
+//! The methods that a command works with: the built-in ones and those of the plugin
+//! directory.
+
+use super::{Operator, Output};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tunesmith_core::error::{Error, Kind};
+use tunesmith_engine::nearest;
+use tunesmith_engine::spec::Spec;
+use tunesmith_plugin_host::{BuiltIn, Engine, Event, Options, Plugin, Registry, Snapshot};
+
+/// Options that say which methods there are.
+#[derive(Debug, Default, clap::Args)]
+pub struct PluginArgs {
+    /// Load the method plugins (.wasm files) of this folder in place of the configured one
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    plugins: Option<PathBuf>,
+}
+
+impl PluginArgs {
+    /// Loads the methods.
+    pub fn load(&self, operator: &Operator, output: &mut Output) -> Result<Registry, Error> {
+        let registry = self.load_quietly(operator, output)?;
+        for rejection in registry.snapshot().rejections() {
+            output.warning(&rejection.to_string());
+        }
+        Ok(registry)
+    }
+
+    /// Loads the methods without warning of files that are not used.
+    pub fn load_quietly(&self, operator: &Operator, output: &mut Output) -> Result<Registry, Error> {
+        let registry = Registry::load(self.options(operator, output)?)?;
+        warn_of_overrides(&registry, output);
+        Ok(registry)
+    }
+
+    /// Loads the methods of a directory that is to be followed: the one given, or the
+    /// configured one, also where that is not there yet.
+    pub fn load_to_follow(&self, operator: &Operator, output: &mut Output) -> Result<Registry, Error> {
+        let given = self.directory(operator);
+        let registry = Registry::load(Options {
+            directory_may_be_missing: self.plugins.is_none(),
+            directory: Some(given.unwrap_or_else(|| operator.default_plugins().to_owned())),
+            ..self.options(operator, output)?
+        })?;
+        warn_of_overrides(&registry, output);
+        for rejection in registry.snapshot().rejections() {
+            output.warning(&rejection.to_string());
+        }
+        Ok(registry)
+    }
+
+    /// The plugin directory, where there is one.
+    pub fn directory(&self, operator: &Operator) -> Option<PathBuf> {
+        operator.plugins(self.plugins.as_deref())
+    }
+
+    /// What a registry is made from, saying on stderr what the user waits for.
+    pub fn options(&self, operator: &Operator, output: &Output) -> Result<Options, Error> {
+        let internal = |what: &str, error: &dyn std::fmt::Display| {
+            Error::new(Kind::Internal, format!("{what}: {error}"))
+        };
+        let engine = Engine::new(operator.limits())
+            .map_err(|error| internal("the sandbox could not be set up", &error))?;
+        let worker = program()?;
+        let progress = output.progress_handle();
+        Ok(Options {
+            engine: Arc::new(engine),
+            built_ins: built_ins(),
+            directory: self.directory(operator),
+            directory_may_be_missing: false,
+            override_built_ins: operator.config().policy.overrides_built_ins(),
+            cache: Some(operator.code_cache()),
+            worker,
+            golden: Some(Arc::new(tunesmith_kit::cases::shipped)),
+            on_event: Arc::new(move |event| progress.say(&event_text(event))),
+        })
+    }
+}
+
+/// The methods that are part of the program.
+pub(super) fn built_ins() -> Vec<BuiltIn> {
+    tunesmith_builtin::METHODS.iter().map(|method| BuiltIn { id: method.id, wasm: method.wasm }).collect()
+}
+
+/// The program itself, which compiles foreign files.
+pub(super) fn program() -> Result<PathBuf, Error> {
+    std::env::current_exe().map_err(|error| {
+        Error::new(Kind::Internal, format!("the program's own path could not be found: {error}"))
+    })
+}
+
+/// A file in place of a built-in method is never used silently.
+fn warn_of_overrides(registry: &Registry, output: &mut Output) {
+    let snapshot = registry.snapshot();
+    for plugin in snapshot.methods().filter(|plugin| snapshot.overrides_built_in(plugin.id())) {
+        let file = plugin.source().path().map(|path| path.display().to_string()).unwrap_or_default();
+        output.warning(&format!(
+            "{} takes the place of the built-in method {}, as the policy allows",
+            tunesmith_core::text::visible(&file),
+            plugin.id()
+        ));
+    }
+}
+
+/// What the user may be waiting for, in words that are safe to show.
+pub(super) fn event_text(event: &Event) -> String {
+    match event {
+        Event::CompilingBuiltIns { count } => {
+            format!("compiling {count} built-in methods (the first run of this version)")
+        }
+        Event::Compiling { path, size } => {
+            let path = path.display().to_string();
+            format!("compiling {} ({} KiB)", tunesmith_core::text::visible(&path), size.div_ceil(1024))
+        }
+        Event::CacheUnusable { dir, reason } => format!(
+            "{} cannot hold compiled code ({reason}), so it is compiled on every run; \
+             set TUNESMITH_CACHE_DIR to a private folder",
+            dir.display()
+        ),
+    }
+}
+
+/// The plugin with this id.
+pub fn find<'a>(snapshot: &'a Snapshot, id: &str) -> Result<&'a Arc<Plugin>, Error> {
+    snapshot.get(id).ok_or_else(|| unknown(id, snapshot.methods().map(|plugin| plugin.id())))
+}
+
+/// The method of a job.
+pub fn method<'a>(
+    snapshot: &'a Snapshot,
+    spec: &tunesmith_engine::spec::Spec,
+) -> Result<&'a Arc<Plugin>, Error> {
+    find(snapshot, &spec.method).map_err(|mut error| {
+        error.message = format!("{}: method: {}", spec.method_place, error.message);
+        error
+    })
+}
+
+/// The plugin that a job names as its transform, if it names one.
+pub fn transform<'a>(spec: &Spec, snapshot: &'a Snapshot) -> Result<Option<&'a Plugin>, Error> {
+    let Some(asked) = &spec.transform else { return Ok(None) };
+    let found = find(snapshot, &asked.method).map_err(|mut error| {
+        error.message = format!("{}: transform: {}", asked.place, error.message);
+        error
+    })?;
+    Ok(Some(found))
+}
+
+/// The error for a method that is not there.
+pub fn unknown<'a>(id: &str, known: impl IntoIterator<Item = &'a str>) -> Error {
+    let known: Vec<&str> = known.into_iter().collect();
+    let message = format!("no method {}", tunesmith_core::text::quoted(id));
+    Error::new(Kind::Invalid, message).hint(match nearest(known.iter().copied(), id) {
+        Some(near) => format!("did you mean {near:?}?"),
+        None => format!("the methods are {}; --plugins DIR adds others", known.join(", ")),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_method_is_an_invalid_input_with_a_suggestion() {
+        let error = unknown("lroa", ["lora", "full"]);
+        assert_eq!(error.kind, Kind::Invalid);
+        assert_eq!(error.hints, ["did you mean \"lora\"?"]);
+        let error = unknown("zzzzzz", ["lora", "full"]);
+        assert_eq!(error.hints, ["the methods are lora, full; --plugins DIR adds others"]);
+    }
+}

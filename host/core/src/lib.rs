@@ -1,0 +1,12 @@
+//! What every part of tunesmith shares and nothing else: failures, the contract's types,
+//! text for people, token counts, secrets.
+
+pub mod contract;
+pub mod error;
+pub mod secret;
+pub mod text;
+pub mod tokens;
+
+/// The header of every reply of tunesmith's own emulator, so that nothing which it made
+/// is taken for real.
+pub const EMULATED_HEADER: &str = "x-tunesmith-emulator";

@@ -1,0 +1,247 @@
+//! The dataset in figures, for people: how long rows are, what they are about, what
+//! repeats.
+
+use super::facts::{IMAGES, Script, TOOLS, WEIGHTS};
+use super::index::Entry;
+use super::{Counting, Dataset, DatasetError, LONGEST_ROWS};
+use serde::Serialize;
+use tunesmith_core::contract::Task;
+use tunesmith_core::tokens::Tokenizer;
+
+/// Bars of a histogram.
+const BARS: usize = 16;
+
+/// Tasks that are named.
+const NAMED_TASKS: usize = 10;
+
+/// How a quantity is spread over rows.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Spread {
+    /// The smallest.
+    pub least: u64,
+    /// A quarter of rows have no more than this.
+    pub p25: u64,
+    /// Half of rows have no more than this.
+    pub p50: u64,
+    /// Nine tenths of rows have no more than this.
+    pub p90: u64,
+    /// 95 % of rows have no more than this.
+    pub p95: u64,
+    /// 99 % of rows have no more than this.
+    pub p99: u64,
+    /// The largest.
+    pub most: u64,
+    /// The mean.
+    pub mean: f64,
+    /// Rows in equal steps from the smallest to the largest.
+    pub histogram: Vec<Bar>,
+}
+
+/// A bar of a histogram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Bar {
+    /// From this on.
+    pub from: u64,
+    /// Up to this, included.
+    pub to: u64,
+    /// Rows.
+    pub rows: u64,
+}
+
+/// One of the longest rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LongRow {
+    /// Its line, from 1.
+    pub line: u64,
+    /// Its number, from 0.
+    pub row: u64,
+    /// Its tokens.
+    pub tokens: u32,
+}
+
+/// The dataset in figures.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Figures {
+    /// Rows.
+    pub rows: u64,
+    /// Rows of plain system, user and assistant texts.
+    pub typed_rows: u64,
+    /// Bytes, without compression.
+    pub bytes: u64,
+    /// Tokens and how they were found.
+    pub counting: Counting,
+    /// Messages by role.
+    pub roles: Roles,
+    /// Tokens of rows.
+    pub tokens: Spread,
+    /// Messages of rows.
+    pub messages: Spread,
+    /// Percentiles come from each row that is a multiple of this; from every row
+    /// where it is 1.
+    pub every: u64,
+    /// How many system prompts there are, and whether that is all.
+    pub tasks: Count,
+    /// Those with most rows.
+    pub largest_tasks: Vec<Task>,
+    /// Rows that repeat others, and whether that is all.
+    pub repeated_rows: Count,
+    /// Letters by script, the most frequent first.
+    pub scripts: Vec<(Script, u64)>,
+    /// Rows with tool calls or definitions, images and weights, among those that
+    /// percentiles come from.
+    pub special: Special,
+    /// The longest rows by text.
+    pub longest: Vec<LongRow>,
+}
+
+/// Messages by role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Roles {
+    /// The system.
+    pub system: u64,
+    /// Users.
+    pub user: u64,
+    /// The assistant.
+    pub assistant: u64,
+    /// Tools and functions.
+    pub tool: u64,
+}
+
+/// A count that may be a lower bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Count {
+    /// How many.
+    pub count: u64,
+    /// Whether that is all; a lower bound otherwise.
+    pub exact: bool,
+}
+
+/// Rows that are more than texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Special {
+    /// With tool calls or definitions.
+    pub tools: u64,
+    /// With images.
+    pub images: u64,
+    /// With weights.
+    pub weights: u64,
+}
+
+impl Dataset {
+    /// The dataset in figures, with tokens by `tokenizer`.
+    pub fn figures(&self, tokenizer: Tokenizer) -> Result<Figures, DatasetError> {
+        let inner = &self.inner;
+        let tokens = inner.tokens(tokenizer)?;
+        let index = &inner.index;
+        let with = |flag| index.entries.iter().filter(|entry| entry.is(flag)).count() as u64;
+        let mut scripts: Vec<(Script, u64)> =
+            Script::ALL.into_iter().zip(inner.sums.letters).filter(|(_, letters)| *letters > 0).collect();
+        scripts.sort_by_key(|&(script, letters)| (std::cmp::Reverse(letters), script));
+        let longest = index.longest.iter().take(LONGEST_ROWS).map(|spot| {
+            let place = spot.row / index.stride;
+            let known =
+                (spot.row % index.stride == 0).then(|| tokens.of_entries.get(place as usize)).flatten();
+            let tokens = known.copied().unwrap_or_else(|| tokens.rates.of(&spot.entry).ceil() as u32);
+            LongRow { line: spot.line, row: spot.row, tokens }
+        });
+        let mut longest: Vec<_> = longest.collect();
+        longest.sort_by_key(|row| (std::cmp::Reverse(row.tokens), row.line));
+        let sums = &inner.sums;
+        Ok(Figures {
+            rows: index.rows,
+            typed_rows: index.typed,
+            bytes: inner.bytes,
+            counting: tokens.summary,
+            roles: Roles { system: sums.system, user: sums.user, assistant: sums.assistant, tool: sums.tool },
+            tokens: spread(tokens.of_entries.clone()),
+            messages: spread(index.entries.iter().map(|entry: &Entry| u32::from(entry.messages)).collect()),
+            every: index.stride,
+            tasks: Count { count: index.tasks.len() as u64, exact: index.tasks_are_exact },
+            largest_tasks: self.tasks(NAMED_TASKS)?,
+            repeated_rows: Count { count: index.repeated, exact: index.repeated_is_exact },
+            scripts,
+            special: Special { tools: with(TOOLS), images: with(IMAGES), weights: with(WEIGHTS) },
+            longest,
+        })
+    }
+}
+
+/// Ranges up to this are counted value by value, which takes a fraction of sorting.
+const COUNTED_RANGE: u64 = 1 << 16;
+
+/// How values are spread; percentiles by the nearest rank.
+fn spread(values: Vec<u32>) -> Spread {
+    let least = u64::from(values.iter().copied().min().unwrap_or(0));
+    let most = u64::from(values.iter().copied().max().unwrap_or(0));
+    let count = values.len();
+    let mean = values.iter().copied().map(u64::from).sum::<u64>() as f64 / count.max(1) as f64;
+    // Different values in order, with how often each is there.
+    let mut runs: Vec<(u64, u64)> = Vec::new();
+    if most - least < COUNTED_RANGE {
+        let mut counts = vec![0_u64; (most - least + 1) as usize];
+        for value in &values {
+            counts[(u64::from(*value) - least) as usize] += 1;
+        }
+        runs.extend((least..).zip(counts).filter(|(_, count)| *count > 0));
+        runs.truncate(count);
+    } else {
+        let mut values = values;
+        values.sort_unstable();
+        runs.extend(values.chunk_by(|a, b| a == b).map(|run| (u64::from(run[0]), run.len() as u64)));
+    }
+    let rank = |percent: usize| {
+        let mut left = (count * percent).div_ceil(100).max(1) as u64;
+        let run = runs.iter().find(|(_, count)| {
+            left = left.saturating_sub(*count);
+            left == 0
+        });
+        run.map_or(0, |(value, _)| *value)
+    };
+    let step = ((most - least + 1).div_ceil(BARS as u64)).max(1);
+    let mut histogram: Vec<Bar> = (0..BARS as u64)
+        .map(|n| Bar { from: least + n * step, to: least + (n + 1) * step - 1, rows: 0 })
+        .take_while(|bar| bar.from <= most)
+        .collect();
+    for (value, count) in &runs {
+        if let Some(bar) = histogram.get_mut(((value - least) / step) as usize) {
+            bar.rows += count;
+        }
+    }
+    Spread {
+        least,
+        p25: rank(25),
+        p50: rank(50),
+        p90: rank(90),
+        p95: rank(95),
+        p99: rank(99),
+        most,
+        mean,
+        histogram,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_nearest_ranks() {
+        let spread = spread((1..=200).rev().collect());
+        assert_eq!((spread.least, spread.p25, spread.p50, spread.p90), (1, 50, 100, 180));
+        assert_eq!((spread.p95, spread.p99, spread.most), (190, 198, 200));
+        assert_eq!(spread.histogram.iter().map(|bar| bar.rows).sum::<u64>(), 200);
+        assert_eq!(spread.histogram[0], Bar { from: 1, to: 13, rows: 13 });
+        assert_eq!(super::spread(vec![7; 3]).histogram, [Bar { from: 7, to: 7, rows: 3 }]);
+        // The same by sorting, where the range is too large to count.
+        let wide = super::spread((1..=200).map(|n| n * 1_000).collect());
+        assert_eq!(
+            (wide.least, wide.p25, wide.p50, wide.p99, wide.most),
+            (1_000, 50_000, 100_000, 198_000, 200_000)
+        );
+        assert_eq!(super::spread(Vec::new()).most, 0);
+    }
+}

@@ -1,0 +1,191 @@
+//! Faults in the configuration, each with its place and its fix.
+
+use super::keys::{KEYS, SECTIONS};
+use std::fmt;
+use std::path::PathBuf;
+use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::text::quoted;
+use tunesmith_provider::http::EndpointError;
+
+/// How alike two names must be for one to be suggested for the other, from 0 to 1.
+const ALIKE: f64 = 0.8;
+
+/// Where a fault is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// In the file; line and column count from 1, the column in characters.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The line.
+        line: usize,
+        /// The column.
+        column: usize,
+    },
+    /// The file as a whole.
+    WholeFile(PathBuf),
+    /// An environment variable.
+    Variable(String),
+    /// A flag.
+    Flag(String),
+    /// No one place.
+    Nowhere,
+}
+
+/// What is wrong. No variant repeats a value that can be a secret.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Problem {
+    #[error("{0}")]
+    Syntax(String),
+    #[error("unknown key {}{}", quoted(.name), suggested(.suggestion.as_deref()))]
+    UnknownKey { name: String, suggestion: Option<String> },
+    #[error("unknown section {}{}", quoted(.name), suggested(.suggestion.as_deref()))]
+    UnknownSection { name: String, suggestion: Option<String> },
+    #[error("{} is a section: its keys go below a line `[{name}]`", quoted(.name))]
+    NotASection { name: String },
+    #[error("{key} must be {expected}, not {found}")]
+    WrongType { key: &'static str, expected: &'static str, found: &'static str },
+    #[error("{key} is {value}, but must be {range}")]
+    OutOfRange { key: &'static str, value: String, range: String },
+    #[error("{key} {what}")]
+    Text { key: &'static str, what: String },
+    #[error("{key}: {error}")]
+    Endpoint { key: &'static str, error: EndpointError },
+    #[error("{} is a relative path, which would mean another place in each directory", quoted(.path))]
+    RelativePath { path: String },
+    #[error("{} holds a secret, which does not belong in the configuration", quoted(.key))]
+    Secret { key: String },
+    #[error("not UTF-8")]
+    NotUtf8,
+    #[error(
+        "neither {variable} nor HOME is an absolute path, so there is no directory for tunesmith's files"
+    )]
+    NoHome { variable: &'static str },
+    #[error("cannot be read: {0}")]
+    Unreadable(std::io::Error),
+    #[error("there is no such file")]
+    Missing,
+    #[error("is {0}, not a regular file")]
+    NotAFile(&'static str),
+    #[error("has mode {0:04o}: anyone can write to it, and with it choose where your key is sent")]
+    WritableByAnyone(u32),
+    #[error("is larger than {0}")]
+    TooLarge(String),
+}
+
+impl Problem {
+    /// An unknown key, such as `openai.base_ulr`, with the one that was probably meant:
+    /// the same name in another section, or a similar one in the same.
+    pub(super) fn unknown_key(name: &str) -> Self {
+        let (section, last) = name.rsplit_once('.').unwrap_or(("", name));
+        let same = KEYS.iter().map(|key| key.name).find(|known| known.rsplit('.').next() == Some(last));
+        let suggestion = same.map(str::to_owned).or_else(|| {
+            let beside =
+                KEYS.iter().map(|key| key.parts()).filter(|(of, _)| *of == section || section.is_empty());
+            let similar = closest(last, beside.map(|(_, known)| known))?;
+            KEYS.iter()
+                .find(|key| key.parts().1 == similar && (key.parts().0 == section || section.is_empty()))
+                .map(|key| key.name.to_owned())
+        });
+        Self::UnknownKey { name: name.to_owned(), suggestion }
+    }
+
+    pub(super) fn unknown_section(name: &str) -> Self {
+        let suggestion =
+            closest(name, SECTIONS.iter().map(|(known, _)| *known)).map(|known| format!("[{known}]"));
+        Self::UnknownSection { name: name.to_owned(), suggestion }
+    }
+}
+
+fn suggested(suggestion: Option<&str>) -> String {
+    suggestion.map_or_else(String::new, |known| format!("; did you mean {known}?"))
+}
+
+/// The known name that is most like this one, if one is.
+pub(super) fn closest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<String> {
+    known
+        .map(|known| (strsim::jaro_winkler(name, known), known))
+        .filter(|(alike, _)| *alike >= ALIKE)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, known)| known.to_owned())
+}
+
+/// One fault in the configuration.
+#[derive(Debug)]
+pub struct ConfigError {
+    /// Where it is.
+    pub place: Place,
+    problem: Problem,
+}
+
+impl ConfigError {
+    pub(super) fn new(place: Place, problem: Problem) -> Self {
+        Self { place, problem }
+    }
+
+    /// What to do about it, where that is not obvious.
+    pub fn hint(&self) -> Option<String> {
+        match &self.problem {
+            Problem::Secret { .. } => Some(
+                "take it out, and make a new key if others could read the file; give the key in OPENAI_API_KEY, \
+                 or put it into a file of its own (chmod 600) and name that in openai.key_file"
+                    .to_owned(),
+            ),
+            Problem::UnknownKey { suggestion: None, .. } | Problem::UnknownSection { suggestion: None, .. } => {
+                Some("`tunesmith config show` lists every key".to_owned())
+            }
+            Problem::RelativePath { .. } => Some("give an absolute path".to_owned()),
+            Problem::Endpoint { error, .. } => Some(error.hint().to_owned()),
+            Problem::NoHome { variable } => Some(format!("set HOME or {variable}")),
+            Problem::Missing => Some("`tunesmith config init` writes one with every key explained".to_owned()),
+            Problem::WritableByAnyone(_) => match &self.place {
+                Place::WholeFile(path) => Some(format!("run `chmod o-w {}`", path.display())),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Place::File { path, line, column } => write!(f, "{}:{line}:{column}: ", path.display())?,
+            Place::WholeFile(path) => write!(f, "{}: ", path.display())?,
+            Place::Variable(name) => write!(f, "the variable {name}: ")?,
+            Place::Flag(flag) => write!(f, "{flag}: ")?,
+            Place::Nowhere => {}
+        }
+        write!(f, "{}", self.problem)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Every fault that was found; at least one.
+#[derive(Debug)]
+pub struct ConfigErrors(pub Vec<ConfigError>);
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, error) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "\n" };
+            write!(f, "{separator}{error}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+impl From<ConfigErrors> for Error {
+    fn from(errors: ConfigErrors) -> Self {
+        let mut hints: Vec<String> = Vec::new();
+        for hint in errors.0.iter().filter_map(ConfigError::hint) {
+            if !hints.contains(&hint) {
+                hints.push(hint);
+            }
+        }
+        Self { kind: Kind::Invalid, message: errors.to_string(), hints }
+    }
+}

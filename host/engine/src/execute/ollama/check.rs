@@ -1,0 +1,61 @@
+//! Looking before anything is recorded: server, base model, context, and the name.
+
+use crate::execute::recorded::{AskedOfOllama, Execution};
+use crate::execute::{Checked, Error, Executor};
+use tunesmith_provider::ollama::client::{Base, ErrorKind};
+
+/// Looks whether the job can be carried out.
+pub(in crate::execute) async fn check(
+    executor: &Executor,
+    asked: &AskedOfOllama,
+    execution: &Execution,
+) -> Result<Checked, Error> {
+    let client = executor.0.connect.ollama().map_err(Error::Setup)?;
+    let server = client.connect().await?;
+    client.check_create().await?;
+    let request = &asked.request;
+    let mut checked = Checked {
+        emulated: executor.0.connect.is_emulated() || server.emulated || client.is_emulated(),
+        ..Checked::default()
+    };
+    match client.base(&request.from).await {
+        Ok(base) => context(&base, asked, &mut checked)?,
+        Err(error) if error.kind == ErrorKind::MissingBase && execution.pull => {
+            checked.pulls = true;
+            checked.notes.push(format!("the server does not have {} and will fetch it first", request.from));
+        }
+        Err(error) => return Err(error.into()),
+    }
+    if client.find(&request.model).await?.is_some() {
+        if !execution.replace {
+            return Err(Error::NameTaken { model: request.model.to_string() });
+        }
+        checked.replaces = true;
+        checked
+            .notes
+            .push(format!("the server has a model {} already, which will be replaced", request.model));
+    }
+    Ok(checked)
+}
+
+/// Whether the plan fits the context that the base was trained for, to which the server
+/// cuts every wish.
+pub(super) fn context(base: &Base, asked: &AskedOfOllama, checked: &mut Checked) -> Result<(), Error> {
+    let Some(trained) = base.context_length else {
+        checked.notes.push(format!("the server does not say for which context {} was trained", base.name));
+        return Ok(());
+    };
+    let needed = asked.needed_tokens();
+    if needed > trained {
+        return Err(Error::Context { base: base.name.to_string(), trained, needed });
+    }
+    let wanted = asked.context_window();
+    if wanted.is_some_and(|wanted| wanted > trained) {
+        checked.notes.push(format!(
+            "{} was trained for {trained} tokens; the server will cut the context of {} tokens to that",
+            base.name,
+            wanted.unwrap_or_default()
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,115 @@
+//! What a job made, in honest words, from the store alone.
+
+use super::recorded::{Asked, Recorded};
+use super::{EMULATOR_SERVICE, Error};
+use serde::Serialize;
+use std::path::PathBuf;
+use tunesmith_store::{Job, Model, ModelFilter, State, Store};
+
+/// A model with prompt and examples over the weights of its base.
+pub const PROMPT_BAKED: &str = "prompt-baked";
+
+/// A model whose weights were trained at the service.
+pub const FINE_TUNED: &str = "fine-tuned";
+
+/// A note that is part of the outcome carries this in its data.
+pub(super) const OUTCOME_NOTE: &str = "outcome";
+
+/// What came of a job that succeeded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Outcome {
+    /// The model's name at the service.
+    pub model: String,
+    /// What really happened: `prompt-baked` or `fine-tuned`.
+    pub made: String,
+    /// The same in a sentence.
+    pub sentence: String,
+    /// The model's digest, where the service has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// It exists on the emulator only, and nothing was trained.
+    pub emulated: bool,
+    /// The service.
+    pub service: String,
+    /// The command that talks to it; none on the in-process emulator, which answers
+    /// nobody else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub try_it: Option<String>,
+    /// What was found out on the way, such as the proof that the base is untouched.
+    pub notes: Vec<String>,
+    /// Files that were written.
+    pub artifacts: Vec<PathBuf>,
+}
+
+/// What a job made; none unless it succeeded.
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn outcome(store: &Store, job: &Job) -> Result<Option<Outcome>, Error> {
+    if job.state != State::Succeeded {
+        return Ok(None);
+    }
+    let filter = ModelFilter { job: Some(job.id.clone()), gone: true, ..ModelFilter::default() };
+    let models = store.models(&filter, None, 100).await?.items;
+    let Some(model) =
+        models.into_iter().find(|model| model.attempt == job.attempt && model.verified_ms.is_some())
+    else {
+        return Ok(None);
+    };
+    let recorded = Recorded::load(store, &job.id).await?;
+    let sentence = match &recorded.asked {
+        Asked::Ollama(asked) => asked.outcome.clone(),
+        Asked::OpenAi(asked) => asked.outcome.clone(),
+        Asked::Local(_) => String::new(),
+    };
+    let artifacts = store.artifacts(&job.id).await?.into_iter().map(|artifact| artifact.path.into());
+    Ok(Some(Outcome {
+        try_it: try_it(job, &model),
+        sentence,
+        digest: model.digest,
+        made: model.made,
+        model: model.name,
+        emulated: job.emulated,
+        service: job.service.clone(),
+        notes: notes(store, job).await?,
+        artifacts: artifacts.collect(),
+    }))
+}
+
+/// The notes of the attempt that belong to its outcome.
+async fn notes(store: &Store, job: &Job) -> Result<Vec<String>, Error> {
+    let mut notes = Vec::new();
+    let mut after = 0;
+    loop {
+        let page = store.events(&job.id, after, tunesmith_store::LONGEST_PAGE).await?;
+        for event in &page.items {
+            let of_attempt = event.data.as_ref().and_then(|data| data.get(OUTCOME_NOTE)?.as_u64());
+            if of_attempt == Some(u64::from(job.attempt)) && !notes.contains(&event.message) {
+                notes.push(event.message.clone());
+            }
+        }
+        match page.next {
+            Some(next) => after = next,
+            None => return Ok(notes),
+        }
+    }
+}
+
+fn try_it(job: &Job, model: &Model) -> Option<String> {
+    if job.service == EMULATOR_SERVICE {
+        return None;
+    }
+    if job.provider == "ollama" {
+        let default = job.service == "http://127.0.0.1:11434";
+        let host = if default { String::new() } else { format!("OLLAMA_HOST={} ", job.service) };
+        return Some(format!("{host}ollama run {}", model.name));
+    }
+    // The name comes from the service, and the command goes to a shell.
+    tunesmith_provider::openai::models::check_name(&model.name).ok()?;
+    Some(format!(
+        "curl {}/chat/completions -H \"Authorization: Bearer $OPENAI_API_KEY\" -H 'Content-Type: application/json' \
+         -d '{{\"model\": \"{}\", \"messages\": [{{\"role\": \"user\", \"content\": \"Hello\"}}]}}'",
+        job.service, model.name
+    ))
+}

@@ -1,0 +1,255 @@
+//! A job in hand: the claim on it, every write in its name, and what others ask of it.
+
+use super::outcome::OUTCOME_NOTE;
+use super::patience::ASKED_EVERY;
+use super::progress::Progress;
+use super::recorded::Recorded;
+use super::{Error, Executor, Patience, Until};
+use crate::artifacts::{self, Artifact};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::time::{Instant, sleep};
+use tunesmith_store::{
+    Answer, Ask, Batch, Change, Claim, Intent, Job, Level, NewArtifact, NewEvent, Operation, Request,
+    Situation, Store,
+};
+
+/// A job that this process carries on.
+pub(super) struct Work {
+    pub(super) executor: Executor,
+    pub(super) job: Job,
+    pub(super) plan: Recorded,
+    pub(super) patience: Patience,
+    claim: Claim,
+    until: Until,
+}
+
+impl Work {
+    pub(super) async fn new(executor: Executor, job: Job, claim: Claim, until: Until) -> Result<Self, Error> {
+        let plan = match Recorded::load(&executor.0.store, &job.id).await {
+            Ok(plan) => plan,
+            Err(error) => {
+                let _ = executor.0.store.release(claim).await;
+                return Err(error);
+            }
+        };
+        let patience = executor
+            .0
+            .options
+            .patience
+            .unwrap_or_else(|| if job.emulated { Patience::emulator() } else { Patience::default() });
+        Ok(Self { executor, job, plan, patience, claim, until })
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.executor.0.store
+    }
+
+    /// How far to go: less far once the user wants to leave.
+    pub(super) fn until(&self) -> Until {
+        if self.executor.is_leaving() && self.until == Until::End { Until::Submitted } else { self.until }
+    }
+
+    /// Tells of progress.
+    pub(super) fn say(&self, progress: Progress) {
+        (self.executor.0.options.on_progress)(&self.job.id, &progress);
+    }
+
+    /// Tells what is being done.
+    pub(super) fn phase(&self, phase: &str, detail: Option<String>) {
+        self.say(Progress::Phase { phase: phase.to_owned(), detail });
+    }
+
+    /// Tells of a failure that may pass.
+    pub(super) fn waiting(&self, why: &dyn std::fmt::Display) {
+        self.say(Progress::Waiting { text: why.to_string() });
+    }
+
+    /// Applies a change; the intent that it recorded, if it did.
+    pub(super) async fn apply(&mut self, change: Change) -> Result<Option<Intent>, Error> {
+        let from = self.job.state;
+        let applied = self.store().apply(&self.claim, change).await?;
+        self.job = applied.job;
+        if self.job.state != from {
+            let reason = self.job.reason.clone();
+            self.say(Progress::State { from: Some(from), to: self.job.state, reason });
+        }
+        Ok(applied.intent)
+    }
+
+    /// Applies a change that records an intent.
+    pub(super) async fn intend(
+        &mut self,
+        change: Change,
+        operation: Operation,
+        request_hash: &str,
+    ) -> Result<Intent, Error> {
+        let missing = || tunesmith_store::Error::Fault { detail: "an intent was not recorded".into() };
+        Ok(self.apply(change.intend(operation, request_hash)).await?.ok_or_else(missing)?)
+    }
+
+    /// Asks the service again while it fails in ways that pass, for as long as contact may
+    /// be lost: only where the job is to be carried to its end, and nobody wants to
+    /// cancel it or to leave.
+    pub(super) async fn patiently<T, E: std::fmt::Display, F: Future<Output = Result<T, E>>>(
+        &self,
+        passes: impl Fn(&E) -> bool,
+        ask: impl Fn() -> F,
+    ) -> Result<T, E> {
+        let begun = Instant::now();
+        loop {
+            match ask().await {
+                Err(error)
+                    if passes(&error)
+                        && begun.elapsed() < self.patience.contact
+                        && self.until() == Until::End
+                        && matches!(self.cancel_asked().await, Ok(None)) =>
+                {
+                    self.waiting(&error);
+                    sleep(self.patience.look).await;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Everything that is known of how far the job came.
+    pub(super) async fn situation(&mut self) -> Result<Situation, Error> {
+        let situation = self.store().situation(&self.job.id).await?;
+        self.job = situation.job.clone();
+        Ok(situation)
+    }
+
+    /// Whether the claim still holds; asked right before an effect.
+    pub(super) async fn confirm(&self) -> Result<(), Error> {
+        Ok(self.store().confirm(&self.claim).await?)
+    }
+
+    /// Appends what a look brought.
+    pub(super) async fn append(&self, batch: &Batch) -> Result<(), Error> {
+        self.store().append(&self.claim, batch).await?;
+        Ok(())
+    }
+
+    /// Keeps how far an intent has come.
+    pub(super) async fn note_intent(&self, intent: &Intent, note: &Value) -> Result<(), Error> {
+        Ok(self.store().note(&self.claim, intent.id, note).await?)
+    }
+
+    /// Records an event of tunesmith's own.
+    pub(super) async fn note(&self, level: Level, text: &str) -> Result<(), Error> {
+        self.write_note(level, text, None).await
+    }
+
+    /// Records what belongs to the outcome.
+    pub(super) async fn note_outcome(&self, text: &str) -> Result<(), Error> {
+        self.write_note(Level::Info, text, Some(json!({ OUTCOME_NOTE: self.job.attempt }))).await
+    }
+
+    async fn write_note(&self, level: Level, text: &str, data: Option<Value>) -> Result<(), Error> {
+        let at_ms = now_ms();
+        let event = NewEvent { at_ms, level, message: text.to_owned(), data, remote_id: None };
+        self.append(&Batch { events: vec![event], ..Batch::default() }).await?;
+        self.say(Progress::Message { level, text: text.to_owned(), at_ms });
+        Ok(())
+    }
+
+    /// Writes files for the user and records them. A run without a place for artifacts
+    /// writes none.
+    pub(super) async fn keep(&self, files: Vec<Artifact>) -> Result<(), Error> {
+        let Some(base) = &self.executor.0.options.artifacts else { return Ok(()) };
+        let folder = base.join(self.job.id.as_str());
+        let records = files.iter().map(|file| NewArtifact {
+            name: file.name.clone(),
+            path: folder.join(&file.name).display().to_string(),
+            sha256: sha256(file.content.as_bytes()),
+            bytes: file.content.len() as u64,
+        });
+        let artifacts = records.collect();
+        let written = tokio::task::spawn_blocking(move || artifacts::write(&folder, &files)).await;
+        written.map_err(|error| tunesmith_store::Error::Fault { detail: error.to_string() })??;
+        self.append(&Batch { artifacts, ..Batch::default() }).await
+    }
+
+    /// What is asked of the job and not answered, oldest first.
+    pub(super) async fn requests(&self) -> Result<Vec<Request>, Error> {
+        Ok(self.store().requests(&self.job.id).await?)
+    }
+
+    /// The open request to cancel, if there is one.
+    pub(super) async fn cancel_asked(&self) -> Result<Option<Request>, Error> {
+        Ok(self.requests().await?.into_iter().find(|request| request.ask == Ask::Cancel))
+    }
+
+    /// Waits until something is asked of the job.
+    pub(super) async fn asked(&self) -> Result<(), Error> {
+        while self.requests().await?.is_empty() {
+            sleep(ASKED_EVERY).await;
+        }
+        Ok(())
+    }
+
+    /// Waits until the job is asked to be cancelled, and refuses everything else
+    /// meanwhile.
+    pub(super) async fn asked_to_cancel(&self, why_not: &str) -> Result<(), Error> {
+        loop {
+            self.refuse_others(why_not).await?;
+            if self.cancel_asked().await?.is_some() {
+                return Ok(());
+            }
+            sleep(ASKED_EVERY).await;
+        }
+    }
+
+    /// Refuses what has no place here: everything that is asked but a cancel.
+    pub(super) async fn refuse_others(&self, why: &str) -> Result<(), Error> {
+        for request in self.requests().await?.into_iter().filter(|request| request.ask != Ask::Cancel) {
+            let change = Change::stay().answer(request.id, Answer::Refused(why.to_owned()));
+            self.store().apply(&self.claim, change).await?;
+        }
+        Ok(())
+    }
+
+    /// Records that the job failed, and gives the error to report.
+    pub(super) async fn fail(&mut self, change: Change, source: Error) -> Error {
+        let reason = source.to_string();
+        match self.apply(change.because(reason.clone()).release()).await {
+            Ok(_) => Error::Failed { job: self.job.id.clone(), reason, source: Some(Box::new(source)) },
+            Err(error) => error,
+        }
+    }
+
+    /// The error for a job that is left as it stands.
+    pub(super) fn left(&self, source: Error) -> Error {
+        match source {
+            already @ (Error::Left { .. } | Error::Store(_)) => already,
+            source => {
+                Error::Left { job: self.job.id.clone(), state: self.job.state, source: Box::new(source) }
+            }
+        }
+    }
+
+    /// Gives the job back, unless its last change did.
+    pub(super) async fn release(self) -> Result<(), Error> {
+        if self.job.owner.is_none() {
+            return Ok(());
+        }
+        match self.executor.0.store.release(self.claim).await {
+            // Someone took it over: they have it now.
+            Ok(()) | Err(tunesmith_store::Error::ClaimLost { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// The time, for events of tunesmith's own.
+pub(super) fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// SHA-256 in hexadecimal.
+pub(super) fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,20 @@
+//! Jobs: the job file, its settings, and the plan that comes of them.
+
+pub mod artifacts;
+pub mod bounded;
+pub mod config;
+pub mod execute;
+pub mod lock;
+mod place;
+pub mod plan;
+pub mod policy;
+pub mod schema;
+pub mod settings;
+pub mod spec;
+pub mod verify;
+
+pub use tunesmith_provider::accepts::nearest;
+
+#[cfg(test)]
+#[path = "../../../tests/it/common/kept.rs"]
+mod kept;

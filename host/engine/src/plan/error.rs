@@ -1,0 +1,320 @@
+//! Why a job cannot be planned, with what to do about it.
+
+use super::prepare::BatchError;
+use crate::policy::Breach;
+use crate::settings::SettingError;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use tunesmith_core::contract::Refusal;
+use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::text::{excerpt, quoted, visible};
+use tunesmith_dataset::{ConvertError, DatasetError, Format, Severity, TransformError, Verdict};
+use tunesmith_plugin_host::CallError;
+use tunesmith_provider::{Provider, Violations};
+
+/// A refusal is a sentence or two; a plugin that says more is cut.
+const LONGEST_REFUSAL: usize = 600;
+
+/// At most this many errors of a dataset are shown by a plan; `dataset check` shows
+/// the rest.
+const SHOWN_ERRORS: usize = 8;
+
+/// Why a job cannot be planned.
+#[derive(Debug)]
+pub enum PlanError {
+    /// The method has no ability for the provider.
+    NotSupported {
+        /// The method.
+        method: String,
+        /// The provider.
+        provider: Provider,
+    },
+    /// The plugin that the job names as its transform was not given.
+    NoTransform {
+        /// The plugin.
+        method: String,
+    },
+    /// The plugin that the job names as its transform has no such ability.
+    CannotTransform {
+        /// The plugin.
+        method: String,
+    },
+    /// The dataset could not be transformed.
+    Transforming {
+        /// The plugin.
+        method: String,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: Box<TransformError<BatchError>>,
+    },
+    /// There is no folder for a file that must be made.
+    NoCache,
+    /// The job names a validation file, whose path was not given.
+    NoValidation,
+    /// The validation file has another format than the training file.
+    OtherFormat {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The method wants preference pairs, which the dataset has not.
+    NotPreference {
+        /// The method.
+        method: String,
+    },
+    /// Settings are wrong.
+    Settings(Vec<SettingError>),
+    /// The base model's name cannot be used.
+    BaseModel {
+        /// The name.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// The dataset cannot be read.
+    Dataset(DatasetError),
+    /// The dataset has errors.
+    DatasetErrors {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        verdict: Box<Verdict>,
+    },
+    /// The dataset could not be converted.
+    Convert(ConvertError),
+    /// A row cannot be converted to what OpenAI takes.
+    Unconvertible {
+        /// The file.
+        path: PathBuf,
+        /// The row's line.
+        line: u64,
+        /// Why.
+        reason: String,
+        /// To what.
+        to: Format,
+    },
+    /// The plugin was stopped.
+    Call(Box<CallError>),
+    /// The method does not want the job.
+    Refused {
+        /// The method.
+        method: String,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// What the plugin returned breaks the rules.
+    Lie {
+        /// The method.
+        method: String,
+        /// The SHA-256 of its file.
+        sha256: String,
+        /// The rules.
+        violations: Box<Violations>,
+    },
+    /// The operator's policy does not allow it.
+    Policy(Box<Breach>),
+    /// The plan cannot be written as JSON.
+    Encoding(serde_json::Error),
+}
+
+impl fmt::Display for PlanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotSupported { method, provider } => {
+                write!(f, "method {method} does not support {provider}")
+            }
+            Self::NoTransform { method } => write!(f, "transform: no method {}", quoted(method)),
+            Self::CannotTransform { method } => {
+                write!(f, "transform: method {} cannot transform datasets", visible(method))
+            }
+            Self::Transforming { method, path, error } => transforming(f, method, path, error),
+            Self::NoCache => f.write_str("there is no folder to keep a transformed or converted dataset in"),
+            Self::NoValidation => f.write_str("the job names a validation file, which was not given"),
+            Self::OtherFormat { path } => {
+                write!(
+                    f,
+                    "the validation file {} has rows of another format than the dataset",
+                    path.display()
+                )
+            }
+            Self::NotPreference { method } => write!(
+                f,
+                "method {} wants the objective dpo, but the dataset's rows are no preference pairs",
+                visible(method)
+            ),
+            Self::Settings(errors) => {
+                for (at, error) in errors.iter().enumerate() {
+                    let line = if at == 0 { "" } else { "\n       " };
+                    write!(f, "{line}{error}")?;
+                }
+                Ok(())
+            }
+            Self::BaseModel { name, reason } => write!(f, "baseModel {:?}: {reason}", visible(name)),
+            Self::Dataset(error) => error.fmt(f),
+            Self::DatasetErrors { path, verdict } => {
+                let count = verdict.errors();
+                let s = if count == 1 { "" } else { "s" };
+                write!(f, "the dataset {} has {count} error{s}", path.display())?;
+                let errors = verdict.findings.iter().filter(|finding| finding.severity == Severity::Error);
+                for finding in errors.take(SHOWN_ERRORS) {
+                    f.write_str("\n         ")?;
+                    if let Some(line) = finding.line {
+                        write!(f, "line {line}: ")?;
+                    }
+                    if !finding.field.is_empty() {
+                        write!(f, "{}: ", visible(&finding.field))?;
+                    }
+                    write!(f, "{}", visible(&finding.reason))?;
+                }
+                let hidden = count.saturating_sub(SHOWN_ERRORS as u64);
+                if hidden > 0 { write!(f, "\n         and {hidden} more") } else { Ok(()) }
+            }
+            Self::Convert(error) => error.fmt(f),
+            Self::Unconvertible { path, line, reason, to } => write!(
+                f,
+                "line {line} of the dataset {} cannot be written as {}, which is what OpenAI takes: {reason}",
+                path.display(),
+                to.title()
+            ),
+            Self::Call(error) => error.fmt(f),
+            Self::Refused { method, refusal } => {
+                write!(f, "method {method} does not take this job: ")?;
+                match refusal {
+                    Refusal::InvalidSetting { name, reason } => {
+                        write!(f, "{}: {}", visible(name), excerpt(reason, LONGEST_REFUSAL))
+                    }
+                    Refusal::UnsuitableDataset(text) | Refusal::Unsupported(text) | Refusal::Other(text) => {
+                        f.write_str(&excerpt(text, LONGEST_REFUSAL))
+                    }
+                }
+            }
+            Self::Lie { method, violations, .. } => {
+                write!(f, "plugin {method:?} returned a config that breaks the rules:")?;
+                for violation in &violations.list {
+                    write!(f, "\n         {violation}")?;
+                }
+                if violations.more > 0 {
+                    write!(f, "\n         and {} more", violations.more)
+                } else {
+                    Ok(())
+                }
+            }
+            Self::Policy(breach) => breach.fmt(f),
+            Self::Encoding(error) => write!(f, "the plan cannot be written: {error}"),
+        }
+    }
+}
+
+fn transforming(
+    f: &mut fmt::Formatter<'_>,
+    method: &str,
+    path: &Path,
+    error: &TransformError<BatchError>,
+) -> fmt::Result {
+    let (method, path) = (visible(method), path.display());
+    match error {
+        TransformError::Dataset(error) => write!(f, "{error}"),
+        TransformError::Write(error) => write!(f, "{error}"),
+        TransformError::Invalid { line, reason } => {
+            write!(f, "line {line} of the dataset {path} has an error: {}", visible(reason))
+        }
+        TransformError::Untyped { line, what } => {
+            write!(f, "line {line} of the dataset {path} has {what}, which {method} would not see")
+        }
+        TransformError::NothingLeft { rows } => {
+            write!(f, "{method} left out all {rows} rows of the dataset {path}")
+        }
+        TransformError::Broken { line, what } => {
+            write!(f, "{method} broke the contract at line {line} of the dataset {path}: it {what}")
+        }
+        TransformError::Failed { line, source: BatchError::Call(error) } => {
+            write!(f, "{error} (in the batch from line {line} of the dataset {path} on)")
+        }
+        TransformError::Failed { line, source: error @ BatchError::Refused(_) } => write!(
+            f,
+            "{method} does not take the dataset {path} (in the batch from line {line} on): {}",
+            excerpt(&error.to_string(), LONGEST_REFUSAL)
+        ),
+    }
+}
+
+/// The error for a dataset that could not be transformed.
+pub(crate) fn transform_error(message: String, path: &Path, error: TransformError<BatchError>) -> Error {
+    let new = |kind| Error::new(kind, message.clone());
+    match error {
+        TransformError::Dataset(error) => error.into(),
+        TransformError::Write(error) => error.into(),
+        TransformError::Invalid { .. } => {
+            new(Kind::Invalid).hint(format!("`tunesmith dataset check {}` shows every error", path.display()))
+        }
+        TransformError::Untyped { .. } => new(Kind::Invalid)
+            .hint("\"untypedRows\": \"pass\" (--untyped-rows pass) keeps such rows as they are, unseen")
+            .hint("\"untypedRows\": \"drop\" (--untyped-rows drop) leaves them out"),
+        TransformError::NothingLeft { .. } => new(Kind::Invalid),
+        TransformError::Broken { .. } => {
+            new(Kind::Plugin).hint("nothing was done with it; tell the plugin's author")
+        }
+        TransformError::Failed { source: BatchError::Call(call), .. } => {
+            let mut error: Error = call.into();
+            error.message = message;
+            error
+        }
+        TransformError::Failed { source: BatchError::Refused(_), .. } => new(Kind::Invalid),
+    }
+}
+
+impl std::error::Error for PlanError {}
+
+impl From<PlanError> for Error {
+    fn from(error: PlanError) -> Self {
+        let message = error.to_string();
+        match error {
+            PlanError::NotSupported { method, .. } => Self::new(Kind::Usage, message)
+                .hint(format!("`tunesmith methods show {method}` names the providers that it supports")),
+            PlanError::NoTransform { .. } => Self::new(Kind::Invalid, message)
+                .hint("`tunesmith methods list` shows the methods; --plugins DIR adds others"),
+            PlanError::CannotTransform { method } => Self::new(Kind::Usage, message)
+                .hint(format!("`tunesmith methods show {method}` names what it can do")),
+            PlanError::Transforming { path, error, .. } => transform_error(message, &path, *error),
+            PlanError::NoCache => Self::new(Kind::Failed, message)
+                .hint("set TUNESMITH_CACHE_DIR to a private folder (an absolute path)"),
+            PlanError::NoValidation => Self::new(Kind::Internal, message),
+            PlanError::OtherFormat { path } => Self::new(Kind::Invalid, message)
+                .hint(format!("convert it with `tunesmith dataset convert {}`", path.display())),
+            PlanError::NotPreference { .. } => Self::new(Kind::Invalid, message)
+                .hint("give rows with \"chosen\" and \"rejected\", or choose another method"),
+            PlanError::Settings(errors) => {
+                let hints = errors
+                    .into_iter()
+                    .filter_map(|error| error.hint.map(|hint| format!("{}: {hint}", error.name)));
+                hints.fold(Self::new(Kind::Invalid, message), Self::hint)
+            }
+            PlanError::BaseModel { .. } => Self::new(Kind::Invalid, message),
+            PlanError::Dataset(error) => error.into(),
+            PlanError::DatasetErrors { path, verdict } => {
+                let fixes = verdict.findings.iter().filter(|finding| finding.severity == Severity::Error);
+                let mut error = Self::new(Kind::Invalid, message);
+                if let Some(first) = fixes.map(|finding| &finding.fix).find(|fix| !fix.is_empty()) {
+                    error = error.hint(first.clone());
+                }
+                error.hint(format!("`tunesmith dataset check {}` shows them all", path.display()))
+            }
+            PlanError::Convert(error) => error.into(),
+            PlanError::Unconvertible { path, to, .. } => Self::new(Kind::Invalid, message).hint(format!(
+                "`tunesmith dataset convert {} --to {} --out FILE.jsonl` leaves such rows out and lists them; the \
+                 job can then name that file",
+                path.display(),
+                to.name()
+            )),
+            PlanError::Call(error) => (*error).into(),
+            PlanError::Refused { refusal, .. } => match refusal {
+                Refusal::Unsupported(_) => Self::new(Kind::Usage, message),
+                _ => Self::new(Kind::Invalid, message),
+            },
+            PlanError::Lie { sha256, .. } => Self::new(Kind::Plugin, message)
+                .hint(format!("nothing was done with it; tell the plugin's author (sha256:{sha256})")),
+            PlanError::Policy(breach) => Self::new(Kind::Refused, message).hint(breach.hint()),
+            PlanError::Encoding(_) => Self::new(Kind::Internal, message),
+        }
+    }
+}

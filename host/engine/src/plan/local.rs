@@ -1,0 +1,66 @@
+//! Plans for training on this machine: a recipe, and what it would take.
+
+use super::{Config, Made, Part, PlanError};
+use crate::artifacts::Artifact;
+use serde::Serialize;
+use tunesmith_core::contract::DatasetView;
+use tunesmith_provider::local::{self, Estimate, Load, NoEstimate, TrainingRecipe};
+
+/// How the weights would be trained, and what that takes.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LocalPlan {
+    /// What is made, in one sentence.
+    pub outcome: String,
+    /// The recipe.
+    pub recipe: TrainingRecipe,
+    /// Parameters and memory, computed for this model, batch and sequence length.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<Estimate>,
+    /// Why there is no estimate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_estimate: Option<String>,
+}
+
+impl LocalPlan {
+    /// The files that it leaves behind.
+    pub fn artifacts(&self) -> Vec<Artifact> {
+        serde_json::to_string_pretty(&self.recipe)
+            .map(|recipe| Artifact { name: "recipe.json".into(), content: format!("{recipe}\n") })
+            .into_iter()
+            .collect()
+    }
+}
+
+pub(super) fn plan(part: Part<'_>) -> Result<Made, PlanError> {
+    let plugin = part.context.plugin;
+    let view = std::sync::Arc::clone(part.view);
+    let (config, notes, receipt) = part.answer(plugin.training(part.job, view))?;
+    let recipe = local::check(&config, &part.job.settings).map_err(|violations| part.lie(violations))?;
+    let load = Load::of(&recipe, part.view.overview().longest_row_tokens);
+    let (estimate, no_estimate) = match local::estimate(&recipe, &part.spec.base_model, load) {
+        Ok(estimate) => (Some(estimate), None),
+        Err(reason @ NoEstimate::Shape(_)) => (None, Some(reason.to_string())),
+        // The user or the method named a layer that the model does not have.
+        Err(reason @ NoEstimate::Module { .. }) => {
+            return Err(PlanError::BaseModel {
+                name: part.spec.base_model.clone(),
+                reason: reason.to_string(),
+            });
+        }
+    };
+    let outcome = format!(
+        "a training recipe ({}), not yet a model: this version of tunesmith shows recipes and has no trainer to \
+         carry them out",
+        recipe.technique
+    );
+    let config = LocalPlan { outcome, recipe, estimate, no_estimate };
+    Ok(Made {
+        config: Config::Local(config),
+        notes,
+        warnings: Vec::new(),
+        receipt,
+        closing: Vec::new(),
+        uploads: None,
+    })
+}

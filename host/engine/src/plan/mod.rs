@@ -1,0 +1,504 @@
+//! The plan: a job, checked and turned into a config by its method, before anything
+//! is touched.
+//!
+//! A [`Plan`] depends only on the job, the bytes of dataset, plugin and price table,
+//! and this version of the host; it is what [`Planned::digest`] covers. What depends
+//! on the day or on the machine is the [`Sidecar`].
+
+mod error;
+mod local;
+mod obey;
+mod ollama;
+mod openai;
+mod prepare;
+
+pub use error::PlanError;
+pub use local::LocalPlan;
+pub use obey::breaches;
+pub use ollama::{ModelfileArtifact, OllamaPlan};
+pub use openai::{OpenAiPlan, TrainingFile};
+pub use prepare::{BatchError, PreparedFile, TransformFacts, TransformRun, Uploads, batch};
+
+use super::artifacts::Artifact;
+use super::settings;
+use super::spec::{DatasetRef, Spec};
+use crate::policy::Policy;
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use tunesmith_core::contract::{JobSetting, Level, MethodJob, Note, Value};
+use tunesmith_core::tokens::Tokenizer;
+use tunesmith_dataset::{Counting, Rules, Target, Verdict};
+use tunesmith_plugin_host::{Ability, Measured, Plugin, Receipt, Tier};
+use tunesmith_provider::openai::PriceTable;
+use tunesmith_provider::{Date, Provider, Warning, WarningCode};
+
+/// The form of a plan; a reader refuses one that it does not know.
+pub const FORMAT: u32 = 1;
+
+/// The seed of a job that gives none: any fixed number does, so that the same job
+/// gives the same plan.
+pub const DEFAULT_SEED: u32 = 42;
+
+/// The deterministic part of a plan.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// The form of this object.
+    pub format: u32,
+    /// The version of tunesmith.
+    pub tunesmith: &'static str,
+    /// The job.
+    pub job: JobFacts,
+    /// The method.
+    pub method: MethodFacts,
+    /// The dataset, as methods see it.
+    pub dataset: DatasetFacts,
+    /// What a transform made of it first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transform: Option<TransformFacts>,
+    /// Every setting that the method saw, and who chose it.
+    pub settings: Vec<JobSetting>,
+    /// Decides every choice that looks random.
+    pub seed: u32,
+    /// What the provider would be asked.
+    pub config: Config,
+    /// What the method told the user while it ran.
+    pub notes: Vec<Note>,
+    /// What the user should know before going on.
+    pub warnings: Vec<Warning>,
+    /// What the plugin call cost in fuel.
+    pub receipt: Receipt,
+}
+
+/// The job, in a plan.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobFacts {
+    /// Its name.
+    pub name: String,
+    /// The base model.
+    pub base_model: String,
+    /// The provider.
+    pub provider: Provider,
+}
+
+/// The method, in a plan.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MethodFacts {
+    /// Its id.
+    pub id: String,
+    /// Its version.
+    pub version: String,
+    /// Its title.
+    pub title: String,
+    /// SHA-256 of its file.
+    pub sha256: String,
+    /// What it may reach.
+    pub tier: Tier,
+    /// The contract that it is built for.
+    pub contract: String,
+    /// Whether it is part of tunesmith.
+    pub built_in: bool,
+}
+
+/// The dataset, in a plan.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DatasetFacts {
+    /// As the job refers to it.
+    pub name: String,
+    /// SHA-256 of the file that the job names.
+    pub sha256: String,
+    /// Bytes of that file, without compression.
+    pub bytes: u64,
+    /// Its rows; after a transform, those that came of it.
+    pub rows: u64,
+    /// Rows that methods can see.
+    pub typed_rows: u64,
+    /// System prompts.
+    pub tasks: usize,
+    /// Its tokens.
+    pub tokens: Counting,
+}
+
+/// What the provider would be asked.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(clippy::large_enum_variant)] // There is one per plan.
+pub enum Config {
+    /// An Ollama server.
+    Ollama(OllamaPlan),
+    /// OpenAI or a compatible service.
+    OpenAi(OpenAiPlan),
+    /// The trainer on this machine.
+    Local(LocalPlan),
+}
+
+/// What depends on the day or on the machine.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Sidecar {
+    /// What the plugin call took here.
+    pub measured: Measured,
+    /// What is about to close, as of the day of planning.
+    pub closing: Vec<String>,
+    /// The day of planning.
+    pub today: Date,
+    /// What the transform took here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transform: Option<TransformRun>,
+}
+
+/// A plan and what comes with it.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    /// The deterministic part.
+    pub plan: Plan,
+    /// Its bytes, as they are stored and digested.
+    pub bytes: String,
+    /// SHA-256 of those bytes, as `sha256:…`.
+    pub digest: String,
+    /// The rest.
+    pub sidecar: Sidecar,
+    /// Where the files to upload lie on this machine.
+    uploads: Option<Uploads>,
+}
+
+/// What a plan is made from, besides the job.
+#[derive(Clone)]
+pub struct Context<'a> {
+    plugin: &'a Plugin,
+    transform: Option<&'a Plugin>,
+    validation: Option<&'a Path>,
+    today: Date,
+    prices: &'a PriceTable,
+    cache: Option<&'a Path>,
+    temporary: Option<&'a Path>,
+    progress: Option<tunesmith_dataset::OnProgress>,
+    cancel: Option<Arc<AtomicBool>>,
+    policy: Option<&'a Policy>,
+}
+
+impl<'a> Context<'a> {
+    /// Plans by this method with these training prices; the day of planning decides
+    /// only the sidecar.
+    pub fn new(plugin: &'a Plugin, today: Date, prices: &'a PriceTable) -> Self {
+        Self {
+            plugin,
+            transform: None,
+            validation: None,
+            today,
+            prices,
+            cache: None,
+            temporary: None,
+            progress: None,
+            cancel: None,
+            policy: None,
+        }
+    }
+
+    /// With the plugin that the job's `transform` names.
+    #[must_use]
+    pub fn transform(self, transform: Option<&'a Plugin>) -> Self {
+        Self { transform, ..self }
+    }
+
+    /// With the path of the job's validation file.
+    #[must_use]
+    pub fn validation(self, validation: Option<&'a Path>) -> Self {
+        Self { validation, ..self }
+    }
+
+    /// With a folder for what can be made again: readings of datasets, and files that
+    /// are transformed or converted. Without it nothing is kept, and a job that needs
+    /// such a file is refused.
+    #[must_use]
+    pub fn cache(self, cache: Option<&'a Path>) -> Self {
+        Self { cache, ..self }
+    }
+
+    /// With a folder for temporary files in place of the system's.
+    #[must_use]
+    pub fn temporary(self, temporary: Option<&'a Path>) -> Self {
+        Self { temporary, ..self }
+    }
+
+    /// With somebody who watches how far reading the dataset is.
+    #[must_use]
+    pub fn progress(self, progress: Option<tunesmith_dataset::OnProgress>) -> Self {
+        Self { progress, ..self }
+    }
+
+    /// With a flag that stops reading the dataset.
+    #[must_use]
+    pub fn cancel(self, cancel: Option<Arc<AtomicBool>>) -> Self {
+        Self { cancel, ..self }
+    }
+
+    /// With what the operator allows; without it everything is allowed.
+    #[must_use]
+    pub fn policy(self, policy: &'a Policy) -> Self {
+        Self { policy: Some(policy), ..self }
+    }
+
+    fn options(&self, rules: Rules) -> tunesmith_dataset::Options {
+        tunesmith_dataset::Options {
+            rules,
+            cache: self.cache.map(|cache| cache.join("datasets")),
+            temporary: self.temporary.map(Path::to_owned),
+            progress: self.progress.clone(),
+            cancel: self.cancel.clone(),
+            ..tunesmith_dataset::Options::default()
+        }
+    }
+
+    /// Where transformed and converted files are kept.
+    fn kept_files(&self) -> Result<std::path::PathBuf, PlanError> {
+        self.cache.map(|cache| cache.join("datasets").join("prepared")).ok_or(PlanError::NoCache)
+    }
+}
+
+/// The ability that a provider needs of a method.
+pub fn ability(provider: Provider) -> Ability {
+    match provider {
+        Provider::Ollama => Ability::Ollama,
+        Provider::OpenAi => Ability::OpenAi,
+        Provider::Local => Ability::Training,
+    }
+}
+
+/// What a dataset is checked against, and by which tokenizer it is counted.
+pub fn dataset_rules(spec: &Spec) -> (Rules, Tokenizer) {
+    match spec.provider {
+        Provider::Ollama => (Rules::new(Target::Ollama, None), Tokenizer::Cautious),
+        Provider::Local => (Rules::new(Target::Local, None), Tokenizer::Cautious),
+        Provider::OpenAi => openai::dataset_rules(&spec.base_model),
+    }
+}
+
+/// Plans a job.
+///
+/// # Errors
+/// Whatever is wrong with settings, dataset, base model, plugin, or with what the
+/// plugin returned; and what the policy does not allow, before the plugin is called
+/// wherever that can be told by then.
+pub fn plan(spec: &Spec, dataset_path: &Path, context: Context<'_>) -> Result<Planned, PlanError> {
+    let context = &context;
+    let plugin = context.plugin;
+    let provider = spec.provider;
+    obey::job(context, spec)?;
+    if !plugin.can(ability(provider)) {
+        return Err(PlanError::NotSupported { method: plugin.id().to_owned(), provider });
+    }
+    let settings = settings::check(&spec.settings, plugin.descriptor()).map_err(PlanError::Settings)?;
+    let transform = prepare::transforming(spec, context)?;
+    // Before the dataset is read, which may take a while.
+    match provider {
+        Provider::Ollama => {
+            ollama::base(&spec.base_model)?;
+        }
+        Provider::OpenAi => openai::base(&spec.base_model)?,
+        Provider::Local => {}
+    }
+    obey::file(context, dataset_path)?;
+    if let Some(path) = context.validation {
+        obey::file(context, path)?;
+    }
+    let seed = seed(&settings);
+    let source = prepare::source(spec, dataset_path, context, transform.as_ref(), seed)?;
+    let (rules, tokenizer) = dataset_rules(spec);
+    let options = tunesmith_dataset::Options { tokenizer, ..context.options(rules) };
+    let ready = match provider {
+        Provider::OpenAi => prepare::uploadable(&source.path, context, &options, &[])?,
+        Provider::Ollama | Provider::Local => prepare::ready(&source.path, &options)?,
+    };
+    let validation = match (&spec.validation, context.validation, provider) {
+        (None, ..) => None,
+        (Some(_), Some(path), Provider::OpenAi) => {
+            Some(openai::validation(spec, path, context, transform.as_ref(), seed, &ready, &options)?)
+        }
+        (Some(_), None, Provider::OpenAi) => return Err(PlanError::NoValidation),
+        (Some(_), _, Provider::Ollama | Provider::Local) => None,
+    };
+    let dataset = &ready.dataset;
+    obey::dataset(context, dataset)?;
+    let job = spec.method_job(settings, seed);
+    let view = Arc::new(dataset.view(tokenizer, seed).map_err(PlanError::Dataset)?);
+    let part = Part { spec, job: &job, ready: &ready, validation: validation.as_ref(), view: &view, context };
+    let made = match provider {
+        Provider::Ollama => ollama::plan(part),
+        Provider::OpenAi => openai::plan(part),
+        Provider::Local => local::plan(part),
+    };
+    // A file that changed meanwhile explains any other failure better than itself.
+    view.failure().map_or(Ok(()), Err).map_err(PlanError::Dataset)?;
+    let made = made?;
+    obey::config(context, &made.config)?;
+    let mut warnings = tunesmith_provider::settings::warnings(provider, &job.settings);
+    warnings.extend(made.warnings);
+    warnings.extend(dataset_warnings(dataset.verdict()));
+    warnings.extend(prepare::warnings(spec, &ready, &source));
+    let (sha256, bytes) = source.original.unwrap_or_else(|| ready.given.clone());
+    let (transform, transform_run) = source.transform.unzip();
+    let plan = Plan {
+        format: FORMAT,
+        tunesmith: env!("CARGO_PKG_VERSION"),
+        job: JobFacts { name: spec.name.clone(), base_model: spec.base_model.clone(), provider },
+        method: MethodFacts::of(plugin),
+        dataset: DatasetFacts {
+            name: match &spec.dataset {
+                DatasetRef::Path(path) | DatasetRef::Id(path) => path.clone(),
+            },
+            sha256,
+            bytes,
+            rows: dataset.rows(),
+            typed_rows: dataset.typed_rows(),
+            tasks: dataset.task_count(),
+            tokens: dataset.count(tokenizer).map_err(PlanError::Dataset)?,
+        },
+        transform,
+        settings: job.settings,
+        seed,
+        config: made.config,
+        notes: made.notes,
+        warnings,
+        receipt: made.receipt,
+    };
+    dataset.unchanged().map_err(PlanError::Dataset)?;
+    let sidecar = Sidecar {
+        measured: plan.receipt.measured,
+        closing: made.closing,
+        today: context.today,
+        transform: transform_run,
+    };
+    let bytes = serde_json::to_string_pretty(&plan).map_err(PlanError::Encoding)?;
+    let digest = format!("sha256:{:x}", Hex(Sha256::digest(bytes.as_bytes()).into()));
+    Ok(Planned { plan, bytes, digest, sidecar, uploads: made.uploads })
+}
+
+impl MethodFacts {
+    fn of(plugin: &Plugin) -> Self {
+        Self {
+            id: plugin.id().to_owned(),
+            version: plugin.descriptor().version.clone(),
+            title: plugin.descriptor().title.clone(),
+            sha256: plugin.digest().to_string(),
+            tier: plugin.tier(),
+            contract: plugin.contract().to_owned(),
+            built_in: *plugin.source() == tunesmith_plugin_host::Source::BuiltIn,
+        }
+    }
+}
+
+impl Planned {
+    /// The files to upload, where they lie on this machine; none for a provider that
+    /// takes none.
+    pub fn uploads(&self) -> Option<&Uploads> {
+        self.uploads.as_ref()
+    }
+
+    /// The files that the plan leaves behind: itself, what the provider is asked, and
+    /// for Ollama the Modelfile.
+    pub fn artifacts(&self) -> Vec<Artifact> {
+        let mut artifacts = match &self.plan.config {
+            Config::Ollama(config) => config.artifacts(),
+            Config::OpenAi(config) => config.artifacts(),
+            Config::Local(config) => config.artifacts(),
+        };
+        artifacts.push(Artifact { name: "plan.json".into(), content: format!("{}\n", self.bytes) });
+        artifacts
+    }
+}
+
+/// What the part for a provider works with.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    spec: &'a Spec,
+    job: &'a MethodJob,
+    ready: &'a prepare::Ready,
+    validation: Option<&'a prepare::Ready>,
+    view: &'a Arc<tunesmith_dataset::View>,
+    context: &'a Context<'a>,
+}
+
+/// What the part for a provider makes.
+struct Made {
+    config: Config,
+    notes: Vec<Note>,
+    warnings: Vec<Warning>,
+    receipt: Receipt,
+    closing: Vec<String>,
+    uploads: Option<Uploads>,
+}
+
+impl Part<'_> {
+    /// The checked answer of the method, or why there is none.
+    fn answer<T>(
+        &self,
+        answer: Result<tunesmith_plugin_host::Answer<T>, tunesmith_plugin_host::CallError>,
+    ) -> Result<(T, Vec<Note>, Receipt), PlanError> {
+        let answer = answer.map_err(|error| PlanError::Call(Box::new(error)))?;
+        match answer.result {
+            Ok(value) => Ok((value, answer.notes, answer.receipt)),
+            Err(refusal) => Err(PlanError::Refused { method: self.context.plugin.id().to_owned(), refusal }),
+        }
+    }
+
+    /// The error for an answer that breaks the rules.
+    fn lie(&self, violations: tunesmith_provider::Violations) -> PlanError {
+        PlanError::Lie {
+            method: self.context.plugin.id().to_owned(),
+            sha256: self.context.plugin.digest().to_string(),
+            violations: Box::new(violations),
+        }
+    }
+}
+
+/// The seed of a job: the common setting `seed`, otherwise [`DEFAULT_SEED`].
+pub fn seed(settings: &[JobSetting]) -> u32 {
+    settings
+        .iter()
+        .find(|setting| setting.name == "seed")
+        .and_then(|setting| match setting.value {
+            Value::Integer(seed) => u32::try_from(seed).ok(),
+            _ => None,
+        })
+        .unwrap_or(DEFAULT_SEED)
+}
+
+/// One line for each kind of warning, so that a plan stays readable; the places are
+/// for `dataset check`.
+fn dataset_warnings(verdict: &Verdict) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    for count in verdict.counts.iter().filter(|count| count.severity == tunesmith_dataset::Severity::Warning)
+    {
+        let Some(first) = verdict.findings.iter().find(|finding| {
+            finding.kind == count.kind && finding.severity == tunesmith_dataset::Severity::Warning
+        }) else {
+            continue;
+        };
+        let place = first.line.map_or(String::new(), |line| format!("line {line}: "));
+        let more =
+            if count.count > 1 { format!(" (and {} more like it)", count.count - 1) } else { String::new() };
+        let message = format!("dataset: {place}{}{more}", first.reason);
+        warnings.push(Warning::new(WarningCode::Dataset, message));
+    }
+    warnings
+}
+
+/// Notes as plain text lines, informational ones first.
+pub fn note_lines(notes: &[Note]) -> impl Iterator<Item = (&Level, &str)> {
+    notes.iter().map(|note| (&note.level, note.text.as_str()))
+}
+
+struct Hex([u8; 32]);
+
+impl std::fmt::LowerHex for Hex {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}

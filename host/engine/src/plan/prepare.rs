@@ -1,0 +1,458 @@
+//! The files that a plan works on: the dataset, transformed where the job says so, and
+//! converted where the provider needs it. What is made lies in the cache under the
+//! digest of its bytes, so that the same job finds it again.
+
+use super::{Context, MethodFacts, PlanError};
+use crate::settings;
+use crate::spec::Spec;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime};
+use tunesmith_core::contract::{Conversations, JobSetting, MethodJob, Note, Refusal};
+use tunesmith_dataset::{
+    self, Batch, Container, Conversion, Dataset, DatasetError, Destination, Format, Kind, Options, Rules,
+    Severity, Transformation, Transformed, UntypedRows,
+};
+use tunesmith_plugin_host::{Ability, CallError, Plugin};
+use tunesmith_provider::{Provider, Warning, WarningCode};
+
+/// Files that are kept, and for how long at least: a job that is being executed may be
+/// about to upload one. The oldest beyond them go when another is made.
+const KEPT_FILES: usize = 32;
+const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Changes whenever what is made of the same input changes within one version.
+const LAYOUT: u32 = 1;
+
+/// What a transform made of the dataset, in a plan.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TransformFacts {
+    /// The plugin.
+    pub method: MethodFacts,
+    /// Its settings, and who chose them.
+    pub settings: Vec<JobSetting>,
+    /// What happened to rows that it cannot see.
+    pub untyped_rows: UntypedRows,
+    /// Rows that it was given.
+    pub rows: u64,
+    /// Rows that came of it.
+    pub rows_written: u64,
+    /// Rows that it left out.
+    pub rows_dropped: u64,
+    /// Rows that it did not see.
+    pub rows_untyped: u64,
+    /// SHA-256 of the result.
+    pub sha256: String,
+    /// Bytes of the result.
+    pub bytes: u64,
+    /// What it told the user.
+    pub notes: Vec<Note>,
+}
+
+/// What a transform took here.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TransformRun {
+    /// Whether the result was found in the cache.
+    pub cached: bool,
+    /// Wall time.
+    pub wall: Duration,
+    /// Calls of the plugin.
+    pub batches: u64,
+    /// The most linear memory of a call, in bytes.
+    pub peak_memory: u64,
+}
+
+/// A file that is ready to be uploaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreparedFile {
+    /// Where it lies: the dataset itself, or a file in the cache.
+    pub path: PathBuf,
+    /// The name to upload it under, which carries its digest.
+    pub name: String,
+    /// SHA-256 of its bytes, in hexadecimal.
+    pub sha256: String,
+    /// Its bytes.
+    pub bytes: u64,
+}
+
+impl PreparedFile {
+    /// Opens it, once its digest shows that it is what was planned.
+    ///
+    /// # Errors
+    /// When it is gone or has changed; planning the job again makes it again.
+    pub fn open(&self) -> Result<File, DatasetError> {
+        tunesmith_dataset::open_exactly(&self.path, &self.sha256)
+    }
+}
+
+/// The files to upload for a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Uploads {
+    /// For training.
+    pub training: PreparedFile,
+    /// For validation, where the job names a file for it.
+    pub validation: Option<PreparedFile>,
+}
+
+/// Why a batch was not transformed.
+#[derive(Debug, thiserror::Error)]
+pub enum BatchError {
+    /// The plugin was stopped, or broke the contract.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The plugin refused.
+    #[error("{}", reason(.0))]
+    Refused(Refusal),
+}
+
+fn reason(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::InvalidSetting { name, reason } => format!("{name}: {reason}"),
+        Refusal::UnsuitableDataset(text) | Refusal::Unsupported(text) | Refusal::Other(text) => text.clone(),
+    }
+}
+
+/// The dataset as the rest of the plan sees it.
+pub(super) struct Source {
+    /// The file.
+    pub path: PathBuf,
+    /// SHA-256 and bytes of the file that the job names, where this is another.
+    pub original: Option<(String, u64)>,
+    pub transform: Option<(TransformFacts, TransformRun)>,
+}
+
+/// What is kept of an earlier transform or conversion beside the file.
+#[derive(Serialize, Deserialize)]
+struct Kept<T> {
+    made: T,
+    sha256: String,
+    bytes: u64,
+}
+
+/// Transforms the dataset where the job says so.
+pub(super) fn source(
+    spec: &Spec,
+    path: &Path,
+    context: &Context<'_>,
+    transform: Option<&Transforming<'_>>,
+    seed: u32,
+) -> Result<Source, PlanError> {
+    let Some(Transforming { plugin, settings }) = transform else {
+        return Ok(Source { path: path.to_owned(), original: None, transform: None });
+    };
+    let folder = context.kept_files()?;
+    let options = context.options(Rules::default());
+    // The whole verdict first: a transform would stop at the first bad row.
+    let original = Dataset::open(path, &options).map_err(PlanError::Dataset)?;
+    super::obey::dataset(context, &original)?;
+    no_errors(&original, &[])?;
+    let job = spec.method_job(settings.clone(), seed);
+    let untyped = spec.untyped_rows;
+    let key = key(&[
+        "transform",
+        original.digest(),
+        &plugin.digest().to_string(),
+        &serde_json::to_string(&job).map_err(PlanError::Encoding)?,
+        &serde_json::to_string(&untyped).map_err(PlanError::Encoding)?,
+    ]);
+    let started = Instant::now();
+    let mut run = TransformRun { cached: true, ..TransformRun::default() };
+    let kept = match load::<Transformed>(&folder, &key) {
+        Some(kept) => kept,
+        None => {
+            let made =
+                apply(plugin, path, &options, &Transformation { job: &job, untyped }, &folder, &mut run)?;
+            let kept = Kept { sha256: made.file.digest.clone(), bytes: made.file.bytes, made };
+            store(&folder, &key, &kept);
+            kept
+        }
+    };
+    original.unchanged().map_err(PlanError::Dataset)?;
+    // What a plan rests on is what was made, not what lies there now.
+    tunesmith_dataset::open_exactly(&file(&folder, &kept.sha256), &kept.sha256).map_err(|error| {
+        let _ = std::fs::remove_file(file(&folder, &kept.sha256));
+        PlanError::Dataset(error)
+    })?;
+    run.wall = started.elapsed();
+    let Kept { made, sha256, bytes } = kept;
+    let facts = TransformFacts {
+        method: MethodFacts::of(plugin),
+        settings: job.settings,
+        untyped_rows: untyped,
+        rows: made.rows,
+        rows_written: made.rows_written,
+        rows_dropped: made.rows_dropped,
+        rows_untyped: made.rows_untyped,
+        bytes,
+        notes: made.notes,
+        sha256,
+    };
+    Ok(Source {
+        path: file(&folder, &facts.sha256),
+        original: Some((original.digest().to_owned(), original.bytes())),
+        transform: Some((facts, run)),
+    })
+}
+
+/// Runs a plugin over a file, in parallel sandboxes.
+fn apply(
+    plugin: &Plugin,
+    path: &Path,
+    options: &Options,
+    how: &Transformation<'_>,
+    folder: &Path,
+    run: &mut TransformRun,
+) -> Result<Transformed, PlanError> {
+    let measured = Mutex::new((0_u64, 0_u64));
+    let transformed = tunesmith_dataset::transform(
+        path,
+        options,
+        how,
+        || |job: &MethodJob, rows: &Arc<Conversations>| batch(plugin, job, rows, &measured),
+        Destination::Kept(folder),
+    );
+    let (batches, peak_memory) = measured.into_inner().unwrap_or_default();
+    *run = TransformRun { cached: false, batches, peak_memory, ..*run };
+    transformed.map_err(|error| PlanError::Transforming {
+        method: plugin.id().to_owned(),
+        path: path.to_owned(),
+        error: Box::new(error),
+    })
+}
+
+/// Transforms one batch in a sandbox of its own.
+pub fn batch(
+    plugin: &Plugin,
+    job: &MethodJob,
+    rows: &Arc<Conversations>,
+    measured: &Mutex<(u64, u64)>,
+) -> Result<Batch, BatchError> {
+    let answer = plugin.transform(job, rows)?;
+    if let Ok(mut measured) = measured.lock() {
+        measured.0 += 1;
+        measured.1 = measured.1.max(answer.receipt.measured.peak_memory);
+    }
+    let rows = answer.result.map_err(BatchError::Refused)?;
+    Ok(Batch { rows, notes: answer.notes })
+}
+
+/// The plugin that transforms, and its settings.
+pub(super) struct Transforming<'a> {
+    plugin: &'a Plugin,
+    settings: Vec<JobSetting>,
+}
+
+/// The plugin that the job names as its transform, if it can transform.
+pub(super) fn transforming<'a>(
+    spec: &Spec,
+    context: &Context<'a>,
+) -> Result<Option<Transforming<'a>>, PlanError> {
+    let Some(asked) = &spec.transform else { return Ok(None) };
+    let Some(plugin) = context.transform.filter(|plugin| plugin.id() == asked.method) else {
+        return Err(PlanError::NoTransform { method: asked.method.clone() });
+    };
+    if !plugin.can(Ability::Transform) {
+        return Err(PlanError::CannotTransform { method: asked.method.clone() });
+    }
+    let settings = settings::check(&asked.settings, plugin.descriptor()).map_err(PlanError::Settings)?;
+    Ok(Some(Transforming { plugin, settings }))
+}
+
+/// What the user should know about how the dataset was made ready.
+pub(super) fn warnings(spec: &Spec, ready: &Ready, source: &Source) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    let mut warn = |message: String| warnings.push(Warning::new(WarningCode::Dataset, message));
+    if let Some((facts, _)) = &source.transform
+        && facts.rows_untyped > 0
+    {
+        let what = match facts.untyped_rows {
+            UntypedRows::Pass => "were kept as they are",
+            UntypedRows::Drop | UntypedRows::Refuse => "were left out",
+        };
+        warn(format!(
+            "{} of {} rows are not plain texts: {} did not see them, and they {what} (untypedRows)",
+            facts.rows_untyped, facts.rows, facts.method.id
+        ));
+    }
+    for (what, count) in &ready.lost {
+        warn(format!("conversion for OpenAI left out {what} ({count} times)"));
+    }
+    if ready.format.is_preference() && spec.provider != Provider::OpenAi {
+        warn(format!(
+            "the rows are preference pairs, of which {} gets the preferred answers alone",
+            match spec.provider {
+                Provider::Ollama => "Ollama",
+                Provider::OpenAi | Provider::Local => "training here",
+            }
+        ));
+    }
+    if spec.validation.is_some() && spec.provider != Provider::OpenAi {
+        warn(format!("validation is not used by {}", spec.provider));
+    }
+    warnings
+}
+
+/// A file that a plan works on.
+pub(super) struct Ready {
+    /// The file, read: what methods see, what is counted, and what is uploaded.
+    pub dataset: Dataset,
+    /// Whether it is the one that was given.
+    pub as_given: bool,
+    /// The format that was given.
+    pub format: Format,
+    /// Digest and bytes on disk of the one that was given.
+    pub given: (String, u64),
+    /// What conversion left out, with how often.
+    pub lost: Vec<(String, u64)>,
+}
+
+/// What a conversion made, kept beside the file.
+#[derive(Serialize, Deserialize)]
+struct Conversions {
+    lost: Vec<(String, u64)>,
+}
+
+/// Reads a file for a provider that takes no file.
+pub(super) fn ready(path: &Path, options: &Options) -> Result<Ready, PlanError> {
+    let dataset = Dataset::open(path, options).map_err(PlanError::Dataset)?;
+    no_errors(&dataset, &[])?;
+    let given = (dataset.digest().to_owned(), dataset.bytes());
+    let format = dataset.recognised().format;
+    Ok(Ready { dataset, as_given: true, format, given, lost: Vec::new() })
+}
+
+/// Makes of a file one that OpenAI takes: chat rows or preference pairs, one a line.
+/// Errors of a kind in `tolerated` do not matter.
+pub(super) fn uploadable(
+    path: &Path,
+    context: &Context<'_>,
+    options: &Options,
+    tolerated: &[Kind],
+) -> Result<Ready, PlanError> {
+    let before = Options { rules: options.rules.before_conversion(), ..options.clone() };
+    let given = Dataset::open(path, &before).map_err(PlanError::Dataset)?;
+    super::obey::dataset(context, &given)?;
+    no_errors(&given, tolerated)?;
+    let known = given.recognised();
+    let format = known.format;
+    let lines = [Kind::ByteOrderMark, Kind::CrLf, Kind::BlankLine];
+    let as_given = matches!(format, Format::OpenAi | Format::OpenAiPreference)
+        && known.container == Container::Jsonl
+        && given.compression().is_none()
+        && lines.iter().all(|&kind| given.verdict().count(kind) == 0);
+    let original = (given.digest().to_owned(), given.bytes());
+    if as_given {
+        return Ok(Ready { dataset: given, as_given, format, given: original, lost: Vec::new() });
+    }
+    let to = if format.is_preference() { Format::OpenAiPreference } else { Format::OpenAi };
+    let folder = context.kept_files()?;
+    let key = key(&["convert", given.digest(), to.name(), format.name()]);
+    let kept = match load::<Conversions>(&folder, &key) {
+        Some(kept) => kept,
+        None => {
+            let conversion = Conversion { to: Some(to), ..Conversion::default() };
+            let made = tunesmith_dataset::convert(path, options, &conversion, Destination::Kept(&folder))
+                .map_err(PlanError::Convert)?;
+            if let Some((line, reason)) = made.left_out_rows.into_iter().next() {
+                return Err(PlanError::Unconvertible { path: path.to_owned(), line, reason, to });
+            }
+            let lost = made.lost.into_iter().map(|(what, count)| (what.to_owned(), count)).collect();
+            let kept = Kept { made: Conversions { lost }, sha256: made.file.digest, bytes: made.file.bytes };
+            store(&folder, &key, &kept);
+            kept
+        }
+    };
+    given.unchanged().map_err(PlanError::Dataset)?;
+    let dataset = open_kept(&folder, &kept.sha256, options)?;
+    no_errors(&dataset, tolerated)?;
+    Ok(Ready { dataset, as_given, format, given: original, lost: kept.made.lost })
+}
+
+/// Reads a kept file, which must be as it was made.
+fn open_kept(folder: &Path, sha256: &str, options: &Options) -> Result<Dataset, PlanError> {
+    let path = file(folder, sha256);
+    let dataset = Dataset::open(&path, options).map_err(PlanError::Dataset)?;
+    if dataset.digest() != sha256 {
+        // The next run makes it again.
+        let _ = std::fs::remove_file(&path);
+        return Err(PlanError::Dataset(DatasetError::Changed { path }));
+    }
+    Ok(dataset)
+}
+
+/// Fails where a dataset has errors of other kinds than these.
+pub(super) fn no_errors(dataset: &Dataset, tolerated: &[Kind]) -> Result<(), PlanError> {
+    let errors = dataset.verdict().counts.iter().filter(|count| count.severity == Severity::Error);
+    if errors.filter(|count| !tolerated.contains(&count.kind)).count() == 0 {
+        return Ok(());
+    }
+    Err(PlanError::DatasetErrors {
+        path: dataset.path().to_owned(),
+        verdict: Box::new(dataset.verdict().clone()),
+    })
+}
+
+/// Stands for everything that decides what is made.
+fn key(parts: &[&str]) -> String {
+    let mut digest = Sha256::new();
+    for part in [env!("CARGO_PKG_VERSION"), &LAYOUT.to_string()].iter().chain(parts) {
+        digest.update((part.len() as u64).to_le_bytes());
+        digest.update(part.as_bytes());
+    }
+    format!("{:x}", super::Hex(digest.finalize().into()))
+}
+
+fn file(folder: &Path, sha256: &str) -> PathBuf {
+    folder.join(format!("{sha256}.jsonl"))
+}
+
+/// What was made earlier, if its file is still there. Its digest is checked when it is
+/// read.
+fn load<T: for<'a> Deserialize<'a>>(folder: &Path, key: &str) -> Option<Kept<T>> {
+    let record = folder.join(format!("{key}.json"));
+    let kept: Kept<T> = serde_json::from_slice(&std::fs::read(&record).ok()?).ok()?;
+    let path = file(folder, &kept.sha256);
+    if path.metadata().ok()?.len() != kept.bytes {
+        return None;
+    }
+    // In use again: they must not be the next to go.
+    for path in [&record, &path] {
+        let _ = File::options().append(true).open(path).and_then(|file| file.set_modified(SystemTime::now()));
+    }
+    Some(kept)
+}
+
+/// Keeps what was made. That it could not be kept costs only time.
+fn store<T: Serialize>(folder: &Path, key: &str, kept: &Kept<T>) {
+    let write = || -> std::io::Result<()> {
+        let file = tempfile::NamedTempFile::new_in(folder)?;
+        serde_json::to_writer(&file, kept)?;
+        file.persist(folder.join(format!("{key}.json")))?;
+        Ok(())
+    };
+    if write().is_ok() {
+        forget_oldest(folder);
+    }
+}
+
+fn forget_oldest(folder: &Path) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    let mut files: Vec<(SystemTime, PathBuf)> = entries
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            Some((entry.metadata().ok()?.modified().ok()?, entry.path()))
+        })
+        .collect();
+    files.sort();
+    let surplus = files.len().saturating_sub(2 * KEPT_FILES);
+    let old = SystemTime::now() - KEPT_FOR;
+    for (_, path) in files.into_iter().take(surplus).filter(|(modified, _)| *modified < old) {
+        // Another process may have been faster.
+        let _ = std::fs::remove_file(path);
+    }
+}

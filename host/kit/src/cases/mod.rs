@@ -1,0 +1,188 @@
+//! Golden cases: what a method is asked, and what it is expected to answer.
+//!
+//! A case is a folder: `case.json` with the call and its job, `rows.jsonl` with the
+//! dataset, and `expected.json` with the answer. The cases of a project lie in
+//! `cases/`, those that a plugin file ships in a folder beside it, `NAME.cases/`.
+
+mod run;
+
+pub use run::{Mode, Report, Verdict, run, shipped};
+
+use super::Function;
+use serde::{Deserialize, Deserializer};
+use std::fs;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use tunesmith_engine::spec::GivenSetting;
+
+/// Cases of one plugin. 256: a preflight runs them all.
+pub const MOST_CASES: usize = 256;
+
+/// Bytes of a case's description or expected answer. 1 MiB: as much as an answer may
+/// hold in one text.
+const MAX_JSON: u64 = 1 << 20;
+
+/// Bytes of a case's dataset. 16 MiB: tens of thousands of conversations, which is
+/// more than a case needs.
+const MAX_ROWS: u64 = 16 << 20;
+
+/// The name of a case's dataset, unless it says otherwise.
+const ROWS: &str = "rows.jsonl";
+
+/// The name of a case's expected answer.
+pub const EXPECTED: &str = "expected.json";
+
+/// A case, as its folder says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Case {
+    /// The folder's name.
+    pub name: String,
+    /// The folder.
+    pub folder: PathBuf,
+    /// What it is about.
+    pub about: Option<String>,
+    /// What is called.
+    pub function: Function,
+    /// The job's name.
+    pub job: String,
+    /// The base model.
+    pub base_model: String,
+    /// The settings that the user gives.
+    pub settings: Vec<GivenSetting>,
+    /// The dataset; none for one without rows.
+    pub rows: Option<PathBuf>,
+}
+
+/// Why a case cannot be run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {reason}")]
+pub struct CaseError {
+    /// The file or folder.
+    pub place: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Description {
+    about: Option<String>,
+    call: String,
+    name: Option<String>,
+    base_model: Option<String>,
+    #[serde(default)]
+    settings: serde_json::Map<String, serde_json::Value>,
+    /// Absent: the usual name. Null: a dataset without rows.
+    #[serde(default, deserialize_with = "present")]
+    dataset: Option<Option<String>>,
+}
+
+/// Tells null from absent.
+fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(from).map(Some)
+}
+
+/// The cases that a plugin file ships: `NAME.cases/` beside `NAME.wasm`.
+pub fn beside(file: &Path) -> Option<PathBuf> {
+    let folder = file.with_extension("cases");
+    fs::symlink_metadata(&folder).is_ok_and(|found| found.is_dir()).then_some(folder)
+}
+
+/// Reads the cases of a folder, by name. Files in it, and folders whose names begin
+/// with a dot, are none.
+///
+/// # Errors
+/// The first folder that is not a case.
+pub fn read(folder: &Path) -> Result<Vec<Case>, CaseError> {
+    let unreadable = |error: io::Error| wrong(folder, error.to_string());
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !name.starts_with('.') && entry.file_type().map_err(unreadable)?.is_dir() {
+            names.push((name, entry.path()));
+        }
+    }
+    if names.len() > MOST_CASES {
+        return Err(wrong(folder, format!("has {} cases; at most {MOST_CASES} are run", names.len())));
+    }
+    names.sort();
+    names.into_iter().map(|(name, path)| case(name, path, folder)).collect()
+}
+
+fn case(name: String, folder: PathBuf, all: &Path) -> Result<Case, CaseError> {
+    let file = folder.join("case.json");
+    let text = text(&file)?.ok_or_else(|| wrong(&file, "is missing; it says what is called".into()))?;
+    let description: Description =
+        serde_json::from_str(&text).map_err(|error| wrong(&file, error.to_string()))?;
+    let function: Function = description.call.parse().map_err(|reason| wrong(&file, reason))?;
+    let place = file.display().to_string();
+    let settings = description.settings.into_iter();
+    let rows = match description.dataset {
+        Some(None) => None,
+        Some(Some(name)) => {
+            let found = find(&name, &folder, all).map_err(|reason| wrong(&file, reason))?;
+            Some(found.ok_or_else(|| wrong(&file, format!("the dataset {name:?} is not there")))?)
+        }
+        None => find(ROWS, &folder, all).map_err(|reason| wrong(&file, reason))?,
+    };
+    Ok(Case {
+        about: description.about,
+        function,
+        job: description.name.unwrap_or_else(|| name.clone()),
+        base_model: description.base_model.unwrap_or_else(|| function.usual_base_model().to_owned()),
+        settings: settings.map(|(name, value)| GivenSetting { name, value, place: place.clone() }).collect(),
+        rows,
+        name,
+        folder,
+    })
+}
+
+/// A dataset by its name, in the case's folder or beside all cases. A name has no
+/// folders in it, and a link is not followed: a shipped case reads nothing but itself.
+fn find(name: &str, folder: &Path, all: &Path) -> Result<Option<PathBuf>, String> {
+    if name.contains(['/', '\\']) || name.starts_with('.') || name.is_empty() {
+        return Err(format!("the dataset {name:?} has to be a file's name, without folders"));
+    }
+    for path in [folder.join(name), all.join(name)] {
+        match fs::symlink_metadata(&path) {
+            Ok(found) if !found.is_file() => {
+                return Err(format!("the dataset {name:?} is not a regular file"));
+            }
+            Ok(found) if found.len() > MAX_ROWS => {
+                return Err(format!("the dataset {name:?} has more than {} MiB", MAX_ROWS >> 20));
+            }
+            Ok(_) => return Ok(Some(path)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(format!("the dataset {name:?} cannot be read: {error}")),
+        }
+    }
+    Ok(None)
+}
+
+/// The text of a regular file within the limit; none where it is not there.
+fn text(path: &Path) -> Result<Option<String>, CaseError> {
+    let unreadable = |error: io::Error| wrong(path, format!("cannot be read: {error}"));
+    let found = match fs::symlink_metadata(path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unreadable(error)),
+    };
+    if !found.is_file() {
+        return Err(wrong(path, "is not a regular file".into()));
+    }
+    let mut text = String::new();
+    let file = fs::File::open(path).map_err(unreadable)?;
+    file.take(MAX_JSON + 1).read_to_string(&mut text).map_err(unreadable)?;
+    if text.len() as u64 > MAX_JSON {
+        return Err(wrong(path, format!("has more than {} KiB", MAX_JSON >> 10)));
+    }
+    Ok(Some(text))
+}
+
+fn wrong(path: &Path, reason: String) -> CaseError {
+    CaseError { place: path.display().to_string(), reason }
+}
+
+#[cfg(test)]
+mod tests;

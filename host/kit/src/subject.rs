@@ -1,0 +1,144 @@
+//! What a call is about: the dataset as the plugin sees it, and the rows themselves.
+
+use std::path::Path;
+use std::sync::Arc;
+use tunesmith_core::contract::{DatasetView, Example, Overview, Row, Selection, Task};
+use tunesmith_core::tokens::Tokenizer;
+use tunesmith_dataset::{Dataset, DatasetError, Finding, Rules, Severity, Target};
+use tunesmith_provider::Provider;
+use tunesmith_provider::openai::models;
+
+/// A dataset that a call can be made about.
+pub trait Subject {
+    /// The dataset as a method sees it.
+    fn view(&self) -> Arc<dyn DatasetView>;
+
+    /// A row by id, where there is one that the typed view can express.
+    fn row(&self, id: u32) -> Option<Example>;
+
+    /// The conversations of one batch, for `transform.apply`.
+    fn batch(&self) -> Vec<Example>;
+}
+
+/// A dataset without rows.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoRows;
+
+impl Subject for NoRows {
+    fn view(&self) -> Arc<dyn DatasetView> {
+        Arc::new(*self)
+    }
+
+    fn row(&self, _: u32) -> Option<Example> {
+        None
+    }
+
+    fn batch(&self) -> Vec<Example> {
+        Vec::new()
+    }
+}
+
+impl DatasetView for NoRows {
+    fn overview(&self) -> Overview {
+        Overview {
+            rows: 0,
+            typed_rows: 0,
+            messages: 0,
+            bytes: 0,
+            tokens: 0,
+            longest_row_tokens: 0,
+            more: Vec::new(),
+        }
+    }
+
+    fn tasks(&self, _: u32) -> Vec<Task> {
+        Vec::new()
+    }
+
+    fn sample(&self, _: &Selection) -> Vec<Row> {
+        Vec::new()
+    }
+}
+
+/// A dataset file, read and shown as a plan does.
+pub struct RowsFile {
+    dataset: Dataset,
+    view: Arc<tunesmith_dataset::View>,
+}
+
+/// Why a dataset cannot be what a call is about.
+#[derive(Debug, thiserror::Error)]
+pub enum SubjectError {
+    /// It cannot be read.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    /// It has errors, so that no plan would be made with it.
+    #[error("the dataset {path} has errors; the first: {first}")]
+    Errors {
+        /// The file.
+        path: String,
+        /// The first error, with its line.
+        first: String,
+    },
+}
+
+impl RowsFile {
+    /// Reads a dataset by the rules of a provider and the tokenizer of a model.
+    ///
+    /// # Errors
+    /// When it cannot be read or has errors.
+    pub fn open(path: &Path, provider: Provider, base_model: &str, seed: u32) -> Result<Self, SubjectError> {
+        let (rules, tokenizer) = match provider {
+            Provider::Ollama => (Rules::new(Target::Ollama, None), Tokenizer::Cautious),
+            Provider::Local => (Rules::new(Target::Local, None), Tokenizer::Cautious),
+            Provider::OpenAi => {
+                let limit = models::lookup(base_model).map(|known| known.most_example_tokens);
+                (Rules::new(Target::OpenAi, limit), models::tokenizer(base_model).tokenizer)
+            }
+        };
+        let options =
+            tunesmith_dataset::Options { rules, tokenizer, ..tunesmith_dataset::Options::default() };
+        let dataset = Dataset::open(path, &options)?;
+        // Too few rows to train with are enough to ask with.
+        let serious = |finding: &&Finding| finding.severity == Severity::Error && finding.line.is_some();
+        if let Some(first) = dataset.verdict().findings.iter().find(serious) {
+            let line = first.line.map_or(String::new(), |line| format!("line {line}: "));
+            let first = format!("{line}{}; {}", first.reason, first.fix);
+            return Err(SubjectError::Errors { path: path.display().to_string(), first });
+        }
+        let view = Arc::new(dataset.view(tokenizer, seed)?);
+        Ok(Self { dataset, view })
+    }
+
+    /// What went wrong while the plugin looked at it.
+    pub fn failure(&self) -> Option<DatasetError> {
+        self.view.failure()
+    }
+}
+
+impl Subject for RowsFile {
+    fn view(&self) -> Arc<dyn DatasetView> {
+        Arc::clone(&self.view) as Arc<dyn DatasetView>
+    }
+
+    fn row(&self, id: u32) -> Option<Example> {
+        self.dataset.example(id).ok().flatten()
+    }
+
+    fn batch(&self) -> Vec<Example> {
+        let rows = u32::try_from(self.dataset.rows()).unwrap_or(u32::MAX);
+        (0..rows).filter_map(|id| self.row(id)).take(tunesmith_dataset::BATCH_ROWS).collect()
+    }
+}
+
+impl From<SubjectError> for tunesmith_core::error::Error {
+    fn from(error: SubjectError) -> Self {
+        match error {
+            SubjectError::Dataset(error) => error.into(),
+            SubjectError::Errors { ref path, .. } => {
+                Self::new(tunesmith_core::error::Kind::Invalid, error.to_string())
+                    .hint(format!("`tunesmith dataset check {path}` shows all of them"))
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The files of the plugin directory: which there are, and what is known of each.
+
+use super::MOST_FILES;
+use crate::{Digest, Plugin, Reason};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What is known of a file.
+#[derive(Default)]
+pub(super) struct Known {
+    /// The newest look at it; what an older one finds does not count any more.
+    pub(super) look: u64,
+    /// The content last looked at, and why it was rejected if it was.
+    pub(super) latest: Option<Digest>,
+    pub(super) rejected: Option<Reason>,
+    /// The newest generation that passed.
+    pub(super) newest: Option<Arc<Plugin>>,
+    /// The generation that serves: the newest, or an older one where the newest does
+    /// not get its id.
+    pub(super) serving: Option<Arc<Plugin>>,
+    /// Since when it is not in the directory any more.
+    pub(super) gone_since: Option<Instant>,
+}
+
+/// The registry's files.
+#[derive(Default)]
+pub(super) struct Files {
+    pub(super) known: BTreeMap<PathBuf, Known>,
+    /// Those beyond the most that are looked at.
+    pub(super) surplus: Vec<PathBuf>,
+    pub(super) next_look: u64,
+    pub(super) next_generation: u64,
+}
+
+impl Files {
+    /// Begins a look at a file.
+    pub(super) fn begin(&mut self, path: &Path) -> Look {
+        self.next_look += 1;
+        let number = self.next_look;
+        let known = self.known.entry(path.to_owned()).or_default();
+        known.look = number;
+        Look {
+            path: path.to_owned(),
+            number,
+            latest: known.latest,
+            working: known.newest.as_ref().map(|plugin| plugin.digest()),
+        }
+    }
+}
+
+/// The plugin files of a directory.
+pub(crate) struct Listing {
+    /// Those that are looked at, sorted by name.
+    pub(crate) files: Vec<PathBuf>,
+    /// Those beyond the most that are looked at.
+    pub(super) surplus: Vec<PathBuf>,
+}
+
+impl Listing {
+    /// Lists `*.wasm`, without dotfiles.
+    pub(super) fn of(directory: &Path) -> std::io::Result<Self> {
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(directory)? {
+            let path = entry?.path();
+            if is_plugin(&path) {
+                files.push(path);
+            }
+        }
+        files.sort();
+        let surplus = files.split_off(files.len().min(MOST_FILES));
+        Ok(Self { files, surplus })
+    }
+
+    /// A directory without plugin files.
+    pub(super) fn empty() -> Self {
+        Self { files: Vec::new(), surplus: Vec::new() }
+    }
+
+    pub(crate) fn has(&self, path: &Path) -> bool {
+        self.files.binary_search_by(|file| file.as_path().cmp(path)).is_ok()
+    }
+}
+
+/// Whether a file of the directory is a plugin's, by its name.
+pub(crate) fn is_plugin(path: &Path) -> bool {
+    let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
+    !hidden && path.extension().is_some_and(|extension| extension == "wasm")
+}
+
+/// A look at a file, from its beginning to its end.
+pub(crate) struct Look {
+    pub(crate) path: PathBuf,
+    /// Larger for later looks.
+    pub(crate) number: u64,
+    /// The contents that are known: the one last looked at, and the one that works.
+    pub(super) latest: Option<Digest>,
+    pub(super) working: Option<Digest>,
+}
+
+/// What came of a look.
+pub(crate) enum Found {
+    /// The content last looked at.
+    Same,
+    /// The content of the newest generation that passed, after another.
+    Again(Digest),
+    /// New content that passed; it has no generation yet.
+    Works(Digest, Box<Plugin>),
+    /// New content that did not.
+    Rejected(Option<Digest>, Reason),
+}

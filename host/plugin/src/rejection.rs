@@ -1,0 +1,276 @@
+//! Why a plugin file is not used.
+
+use super::tier::Forbidden;
+use super::words::{self, printable, size, time};
+use super::{CallError, Digest};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use thiserror::Error as ThisError;
+use tunesmith_core::error::{Error, Kind};
+
+/// Bytes of foreign words, such as a compiler's, in a rejection. 2 KiB.
+pub(super) const WORDS: usize = 2 << 10;
+
+/// The most bytes of an import's name in a message.
+const NAME: usize = 256;
+
+/// The most bytes of a version in a message.
+pub(super) const VERSION: usize = 64;
+
+/// A file that is not used, or whose newest content is not.
+#[derive(Debug, Clone)]
+pub struct Rejection {
+    /// The file.
+    pub path: PathBuf,
+    /// SHA-256 of the content that was rejected, where it was read.
+    pub digest: Option<Digest>,
+    /// Why.
+    pub reason: Reason,
+    /// The generation of the same file that goes on working, where there is one.
+    pub still_serving: Option<u64>,
+}
+
+/// Why a file was rejected.
+#[derive(Debug, Clone, ThisError)]
+pub enum Reason {
+    /// It could not be read.
+    #[error("cannot be read: {0}")]
+    Unreadable(String),
+    /// It was written to while it was read.
+    #[error("changed while it was read")]
+    Changing,
+    /// Not a regular file.
+    #[error("is {0}, not a regular file")]
+    NotAFile(&'static str),
+    /// Too big.
+    #[error("has {}; the limit is {}", words::size(*.size), words::size(*.limit))]
+    TooBig {
+        /// Its size in bytes.
+        size: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// Not WebAssembly.
+    #[error("is not WebAssembly: {0}")]
+    NotWasm(&'static str),
+    /// A core module that does not say which component it would be.
+    #[error("is a core module without a component type")]
+    NoComponentType,
+    /// Malformed, truncated, or invalid.
+    #[error("is malformed: {0}")]
+    Malformed(String),
+    /// Beyond a structural limit.
+    #[error("{what}; the limit is {limit}")]
+    Structure {
+        /// What there is too much of: `has 300,000 functions`.
+        what: String,
+        /// The limit, in words.
+        limit: String,
+    },
+    /// It imports something that plugins do not have.
+    #[error("imports `{import}`: {why}")]
+    Import {
+        /// The import.
+        import: String,
+        /// Why it cannot have it.
+        why: String,
+        /// What the author can do.
+        fix: String,
+    },
+    /// An async component.
+    #[error("is an async component, and this host runs synchronous ones")]
+    Async,
+    /// The core module could not be made a component.
+    #[error("could not be encoded as a component: {0}")]
+    Encode(String),
+    /// The compiler refused it.
+    #[error("is not valid: {0}")]
+    Invalid(String),
+    /// Encoding and compiling took too much of something.
+    #[error("exceeded {0} while it was encoded and compiled")]
+    CompileBudget(CompileBudget),
+    /// The compiler's stack overflowed.
+    #[error("nests its types or functions too deeply to be encoded and compiled")]
+    CompileDepth,
+    /// The compile worker failed otherwise.
+    #[error("could not be compiled: {0}")]
+    CompileFailed(String),
+    /// It does not export `tunesmith:method/method`.
+    #[error("is not a method: it does not export `tunesmith:method/method@0.1.0`")]
+    NotAMethod,
+    /// It is built for another version of the contract.
+    #[error("is built for contract {built_for}, and this host speaks {speaks}")]
+    OtherContract {
+        /// The version that it is built for.
+        built_for: String,
+        /// The version of this host.
+        speaks: &'static str,
+    },
+    /// An export has another shape than the contract's.
+    #[error("does not fit the contract: {0}")]
+    Shape(String),
+    /// `describe` failed.
+    #[error("cannot describe itself: {0}")]
+    Describe(CallError),
+    /// What it says of itself is not acceptable.
+    #[error("describes itself wrongly: {0}")]
+    Descriptor(String),
+    /// An ability that it claims failed on a small job.
+    #[error("claims an ability that fails on a small job with its own defaults: {0}")]
+    Trial(CallError),
+    /// Its own golden cases failed.
+    #[error("does not do what its own cases say: {0}")]
+    Golden(String),
+    /// Another file has the id.
+    #[error("has the id `{id}`, which {} already has", .by.display())]
+    IdTaken {
+        /// The id.
+        id: String,
+        /// The file that keeps it.
+        by: PathBuf,
+    },
+    /// A built-in method has the id.
+    #[error("has the id `{id}` of a built-in method, and overriding those is not allowed")]
+    IdBuiltIn {
+        /// The id.
+        id: String,
+    },
+    /// More files than are looked at.
+    #[error("is one of more than {0} files in the directory; it was not looked at")]
+    TooManyFiles(usize),
+}
+
+impl From<Forbidden> for Reason {
+    fn from(forbidden: Forbidden) -> Self {
+        Self::Import { import: words::name(&forbidden.import, NAME), why: forbidden.why, fix: forbidden.fix }
+    }
+}
+
+/// A budget of the compile worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ThisError)]
+pub enum CompileBudget {
+    /// CPU time.
+    #[error("its budget of {} of CPU time", time(*.0))]
+    Cpu(Duration),
+    /// Memory.
+    #[error("its budget of {} of memory", size(*.0))]
+    Memory(u64),
+    /// Wall clock.
+    #[error("its budget of {} of time", time(*.0))]
+    Wall(Duration),
+    /// Compiled code.
+    #[error("its budget of {} of compiled code", size(*.0))]
+    Output(u64),
+}
+
+impl CompileBudget {
+    fn rule(self) -> &'static str {
+        match self {
+            Self::Cpu(_) => "compile-cpu",
+            Self::Memory(_) => "compile-memory",
+            Self::Wall(_) => "compile-wall",
+            Self::Output(_) => "compile-output",
+        }
+    }
+}
+
+impl Reason {
+    /// A short name of the limit or rule, for records and tests.
+    pub fn rule(&self) -> &'static str {
+        match self {
+            Self::Unreadable(_) => "unreadable",
+            Self::Changing => "changing",
+            Self::NotAFile(_) => "not-a-file",
+            Self::TooBig { .. } => "file-size",
+            Self::NotWasm(_) => "not-wasm",
+            Self::NoComponentType => "no-component-type",
+            Self::Malformed(_) => "malformed",
+            Self::Structure { .. } => "structure",
+            Self::Import { .. } => "import",
+            Self::Async => "async",
+            Self::Encode(_) => "encode",
+            Self::Invalid(_) => "invalid",
+            Self::CompileBudget(budget) => budget.rule(),
+            Self::CompileDepth => "compile-depth",
+            Self::CompileFailed(_) => "compile",
+            Self::NotAMethod => "not-a-method",
+            Self::OtherContract { .. } => "contract",
+            Self::Shape(_) => "shape",
+            Self::Describe(error) | Self::Trial(error) => error.stopped.rule(),
+            Self::Descriptor(_) => "descriptor",
+            Self::Golden(_) => "golden",
+            Self::IdTaken { .. } => "id-taken",
+            Self::IdBuiltIn { .. } => "id-built-in",
+            Self::TooManyFiles(_) => "too-many-files",
+        }
+    }
+
+    /// What to do about it, where that is not plain.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Import { fix, .. } => fix.clone(),
+            Self::NoComponentType => {
+                "build it with the SDK, or with wit-bindgen against tunesmith:method; a file that was cut \
+                 off looks the same"
+                    .into()
+            }
+            Self::NotWasm("compiled code") => "give the .wasm file that it was compiled from".into(),
+            Self::Async => "build it with synchronous exports; for JavaScript, with `--sync`".into(),
+            Self::OtherContract { speaks, .. } => {
+                format!("rebuild it against tunesmith:method@{speaks}, or use a matching tunesmith")
+            }
+            Self::NotAMethod => "export it: `export_plugin!(MyMethod: ollama)` of the SDK does".into(),
+            Self::CompileBudget(CompileBudget::Wall(_)) => {
+                "try again when the machine is less busy, or build it with optimisation".into()
+            }
+            Self::CompileBudget(_) | Self::CompileDepth | Self::Structure { .. } => {
+                "build it with optimisation; an ordinary plugin stays far below this".into()
+            }
+            Self::Describe(error) | Self::Trial(error) if !error.output.is_empty() => {
+                format!("the plugin printed:\n{}", error.output)
+            }
+            Self::Changing => "try again when whatever writes it is done".into(),
+            Self::Golden(_) => "run `tunesmith plugin test FILE`, which shows all of them".into(),
+            Self::IdTaken { .. } => "rename one of them, or remove one file".into(),
+            Self::IdBuiltIn { .. } => "give it another id, or allow overriding in the policy".into(),
+            _ => return None,
+        })
+    }
+}
+
+impl std::fmt::Display for Rejection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "plugin file {} {}", shown(&self.path), self.reason)?;
+        if let Some(generation) = self.still_serving {
+            write!(f, " (generation {generation} of it goes on working)")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Rejection {}
+
+impl From<Rejection> for Error {
+    fn from(rejection: Rejection) -> Self {
+        let kind = match rejection.reason {
+            Reason::IdBuiltIn { .. } => Kind::Refused,
+            _ => Kind::Plugin,
+        };
+        let error = Error::new(kind, rejection.to_string());
+        match rejection.reason.hint() {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    }
+}
+
+impl From<Box<Rejection>> for Error {
+    fn from(rejection: Box<Rejection>) -> Self {
+        (*rejection).into()
+    }
+}
+
+/// A path, safe to print.
+pub(super) fn shown(path: &Path) -> String {
+    printable(&path.to_string_lossy(), 4096).replace(['\n', '\t'], "\u{fffd}")
+}

@@ -1,0 +1,323 @@
+//! What can go wrong with the store, and what the user can do about it.
+
+use super::owner::STALE_AFTER_MS;
+use super::state::listed;
+use super::{JobId, Operation, State};
+use std::path::PathBuf;
+use tunesmith_core::error as user;
+
+/// An error of the store.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A later tunesmith made the store. It was not touched.
+    #[error("{}: the store has version {found}, and this tunesmith knows only up to {known}; it was left untouched", path.display())]
+    Newer {
+        /// The store's file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// The newest version that this program knows.
+        known: i64,
+    },
+    /// The file is not a store.
+    #[error("{}: not a tunesmith store: {why}; it was left untouched", path.display())]
+    NotAStore {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead.
+        why: String,
+    },
+    /// The file is a store, and its content is broken.
+    #[error("{}: the store is damaged: {detail}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What the database said.
+        detail: String,
+    },
+    /// The directory cannot be made or used.
+    #[error("{}: cannot use the directory for the store: {source}", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Others could replace the store.
+    #[error("{}: others may write to the store's directory (its mode is {mode:03o})", path.display())]
+    OpenToOthers {
+        /// The directory.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The store cannot be written.
+    #[error("{}: the store cannot be written: {detail}", path.display())]
+    ReadOnly {
+        /// The file.
+        path: PathBuf,
+        /// What the database said.
+        detail: String,
+    },
+    /// There is no room. Nothing was half-written.
+    #[error("{}: no space left for the store; nothing was half-written", path.display())]
+    Full {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Reading or writing the file failed.
+    #[error("{}: reading or writing the store failed: {detail}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the database said.
+        detail: String,
+    },
+    /// Another process kept the store locked for longer than is reasonable.
+    #[error("{}: another process has kept the store locked for {seconds} seconds", path.display())]
+    Busy {
+        /// The file.
+        path: PathBuf,
+        /// For how long this process waited.
+        seconds: u64,
+    },
+    /// No job has this id.
+    #[error("no job has the id {given:?}")]
+    NoSuchJob {
+        /// As typed.
+        given: String,
+    },
+    /// Several ids begin so.
+    #[error("{given:?} is the beginning of several job ids: {}{}", listed(candidates), if *more { ", …" } else { "" })]
+    Ambiguous {
+        /// As typed.
+        given: String,
+        /// The newest of them.
+        candidates: Vec<JobId>,
+        /// There are more.
+        more: bool,
+    },
+    /// Another process owns the job.
+    #[error("job {job} belongs to process {pid}, which was last heard of {} s ago", age_ms / 1000)]
+    Owned {
+        /// The job.
+        job: JobId,
+        /// Its owner.
+        pid: u32,
+        /// Milliseconds since the owner's last heartbeat.
+        age_ms: i64,
+    },
+    /// The writer's claim on the job was taken over or released.
+    #[error("this process no longer owns job {job}: nothing was written")]
+    ClaimLost {
+        /// The job.
+        job: JobId,
+    },
+    /// The state machine has no such move.
+    #[error("job {job} is {from} and cannot become {to}")]
+    IllegalMove {
+        /// The job.
+        job: JobId,
+        /// Its state.
+        from: State,
+        /// The state asked for.
+        to: State,
+    },
+    /// The state would claim what is not recorded.
+    #[error("job {job} cannot be {state}: {why}")]
+    Unfounded {
+        /// The job.
+        job: JobId,
+        /// The state asked for.
+        state: State,
+        /// What is missing.
+        why: &'static str,
+    },
+    /// The operation has no place in the job's state.
+    #[error("job {job} is {state}: there is nothing to {operation}")]
+    OutOfPlace {
+        /// The job.
+        job: JobId,
+        /// The operation.
+        operation: Operation,
+        /// The job's state.
+        state: State,
+    },
+    /// The same operation is already under way, perhaps sent.
+    #[error("job {job}: a {operation} of this attempt was perhaps sent already (run id {run_id})")]
+    StillOpen {
+        /// The job.
+        job: JobId,
+        /// The operation.
+        operation: Operation,
+        /// What to look for at the service.
+        run_id: String,
+    },
+    /// The intent is not an open one of this job.
+    #[error("job {job} has no open intent {intent}")]
+    NoSuchIntent {
+        /// The job.
+        job: JobId,
+        /// The intent's number.
+        intent: i64,
+    },
+    /// The job is over, or not in a state in which this can be asked.
+    #[error("job {job} is {state}: it cannot be asked to {asked}")]
+    CannotAsk {
+        /// The job.
+        job: JobId,
+        /// Its state.
+        state: State,
+        /// What was asked for.
+        asked: super::Ask,
+    },
+    /// The job is not over, so its record must stay.
+    #[error("job {job} is {state} and cannot be removed")]
+    NotRemovable {
+        /// The job.
+        job: JobId,
+        /// Its state.
+        state: State,
+    },
+    /// A value that the store does not take.
+    #[error("{what}: {why}")]
+    Invalid {
+        /// Which value.
+        what: &'static str,
+        /// Why not.
+        why: String,
+    },
+    /// A fault of the store's own.
+    #[error("the store failed: {detail}")]
+    Fault {
+        /// What happened.
+        detail: String,
+    },
+}
+
+impl Error {
+    /// What to do next.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Newer { .. } => "update tunesmith, or choose another data directory (--data-dir)".into(),
+            Self::NotAStore { .. } => {
+                "move the file away if it is not needed, or choose another data directory (--data-dir)".into()
+            }
+            Self::Damaged { path, .. } => format!(
+                "restore {0} from a backup, or move it away with its -wal and -shm files and start afresh; \
+                 jobs at the services go on without it",
+                path.display()
+            ),
+            Self::Directory { .. } => "create it, or choose another data directory (--data-dir)".into(),
+            Self::OpenToOthers { path, .. } => format!("chmod 700 {}", path.display()),
+            Self::ReadOnly { path, .. } => format!(
+                "check who owns {} and its directory, and that the disk is not mounted read-only",
+                path.display()
+            ),
+            Self::Full { .. } => "free some space and run the same command again: it carries on".into(),
+            Self::Io { .. } => "check the disk and the space on it; the system's log may say more".into(),
+            Self::Busy { .. } => "find the process that uses the store, and end it if it hangs".into(),
+            Self::NoSuchJob { .. } => "tunesmith jobs list shows all jobs".into(),
+            Self::Ambiguous { .. } => "type more of the id".into(),
+            Self::Owned { pid, .. } => format!(
+                "wait for process {pid}, or end it: its jobs are free as soon as it is gone, and {} s after \
+                 its last sign of life where that cannot be seen",
+                STALE_AFTER_MS / 1000
+            ),
+            Self::ClaimLost { job } => format!("tunesmith jobs show {job} says who owns it now"),
+            Self::IllegalMove { from, .. } if from.next().is_empty() => "it is over".into(),
+            Self::IllegalMove { from, .. } => format!("from {from} it can become {}", listed(from.next())),
+            Self::StillOpen { job, .. } => {
+                format!("tunesmith jobs resume {job} looks for it at the service and settles it")
+            }
+            Self::CannotAsk { job, state, .. } if state.is_final() && *state != State::Succeeded => {
+                format!("tunesmith jobs retry {job} tries it again")
+            }
+            Self::NotRemovable { job, .. } => format!("tunesmith jobs cancel {job} first"),
+            Self::Unfounded { .. }
+            | Self::OutOfPlace { .. }
+            | Self::NoSuchIntent { .. }
+            | Self::CannotAsk { .. }
+            | Self::Invalid { .. }
+            | Self::Fault { .. } => return None,
+        })
+    }
+
+    /// Which exit code it means.
+    pub fn kind(&self) -> user::Kind {
+        match self {
+            Self::NoSuchJob { .. }
+            | Self::Ambiguous { .. }
+            | Self::CannotAsk { .. }
+            | Self::NotRemovable { .. }
+            | Self::OutOfPlace { .. }
+            | Self::IllegalMove { .. }
+            | Self::Owned { .. } => user::Kind::Usage,
+            Self::Invalid { .. } => user::Kind::Invalid,
+            Self::OpenToOthers { .. } => user::Kind::Refused,
+            Self::Unfounded { .. } | Self::NoSuchIntent { .. } | Self::Fault { .. } => user::Kind::Internal,
+            _ => user::Kind::Failed,
+        }
+    }
+}
+
+impl From<Error> for user::Error {
+    fn from(error: Error) -> Self {
+        let plain = Self::new(error.kind(), error.to_string());
+        match error.hint() {
+            Some(hint) => plain.hint(hint),
+            None => plain,
+        }
+    }
+}
+
+/// Reading a column failed: the row is not what this program's schema says.
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Fault { detail: format!("a row is not as expected: {error}") }
+    }
+}
+
+/// The low byte of an SQLite result code says what happened; the rest, where.
+/// <https://www.sqlite.org/rescode.html>
+mod code {
+    pub const BUSY: i32 = 5;
+    pub const LOCKED: i32 = 6;
+    pub const READONLY: i32 = 8;
+    pub const IOERR: i32 = 10;
+    pub const CORRUPT: i32 = 11;
+    pub const FULL: i32 = 13;
+    pub const CANTOPEN: i32 = 14;
+    pub const NOTADB: i32 = 26;
+}
+
+/// The database's error in the store's terms.
+pub(super) fn translated(path: &std::path::Path, error: sqlx::Error) -> Error {
+    let path = path.to_path_buf();
+    let Some(database) = error.as_database_error() else {
+        return Error::Fault { detail: error.to_string() };
+    };
+    let detail = database.message().to_owned();
+    let primary = database.code().and_then(|code| code.parse::<i32>().ok()).unwrap_or(0) & 0xff;
+    match primary {
+        code::BUSY | code::LOCKED => Error::Busy { path, seconds: 0 },
+        code::READONLY | code::CANTOPEN => Error::ReadOnly { path, detail },
+        // SQLite cannot say that there was no room for its shared memory; the disk can.
+        code::IOERR if is_full(&path) => Error::Full { path },
+        code::IOERR => Error::Io { path, detail },
+        code::CORRUPT => Error::Damaged { path, detail },
+        code::FULL => Error::Full { path },
+        code::NOTADB => Error::NotAStore { path, why: "it is not an SQLite database".into() },
+        _ => Error::Fault { detail: error.to_string() },
+    }
+}
+
+/// Below this much free space a store cannot be opened: shared memory takes 32 KiB, and a
+/// change some pages of log.
+const NO_SPACE: u64 = 128 << 10;
+
+fn is_full(path: &std::path::Path) -> bool {
+    let directory = path.parent().unwrap_or(path);
+    rustix::fs::statvfs(directory).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < NO_SPACE)
+}

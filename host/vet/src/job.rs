@@ -1,0 +1,192 @@
+//! The job file: read under limits, screened, parsed; and the names in it.
+
+use super::confine::{self, Refusal};
+use super::screen;
+use super::{Judge, Rule};
+use serde_json::Value;
+use std::path::Path;
+use tunesmith_engine::bounded::{self, Fault};
+use tunesmith_engine::policy::Breach;
+use tunesmith_engine::spec::{FIELDS, MAX_JOB_BYTES, Overrides, Spec, SpecError};
+use tunesmith_provider::Provider;
+use tunesmith_provider::ollama::{ModelName, NameFault};
+use tunesmith_provider::openai::models;
+
+/// Fields that a job has in other programs, or that somebody hopes it has here, and
+/// that only the operator may set: in lower case, without `_` and `-`.
+const OF_THE_OPERATOR: [&str; 26] = [
+    "adapter",
+    "adapters",
+    "apikey",
+    "authorization",
+    "baseurl",
+    "cachedir",
+    "datadir",
+    "endpoint",
+    "files",
+    "from",
+    "headers",
+    "host",
+    "key",
+    "limits",
+    "modelfile",
+    "ollamahost",
+    "openaiapikey",
+    "openaibaseurl",
+    "organization",
+    "plugin",
+    "plugins",
+    "policy",
+    "project",
+    "proxy",
+    "token",
+    "url",
+];
+
+impl Judge<'_> {
+    /// Reads the job file; none where it is not a job.
+    pub(super) fn job(&mut self) -> Option<Spec> {
+        let path = self.request.job;
+        let shown = path.display().to_string();
+        let text = match text(path) {
+            Ok(text) => text,
+            Err(Unread::Link) => {
+                self.findings.add(Rule::JobLink, &shown, "the file is a link that leads out of its folder");
+                return None;
+            }
+            Err(Unread::Fault(fault)) => {
+                let error = SpecError::of_file(fault, &shown);
+                self.findings.add(Rule::JobUnreadable, &shown, &error.to_string());
+                return None;
+            }
+        };
+        if let Ok(value) = serde_json::from_str(&text) {
+            self.fields(&shown, &value);
+            self.texts_of_job(&shown, &value, &mut Vec::new());
+        }
+        match Spec::parse(&text, &shown, &Overrides::default()) {
+            Ok(spec) => Some(spec),
+            Err(error) => {
+                let fix = error.hint();
+                let (place, what) = match &error {
+                    SpecError::Field { place, field, reason, .. } => {
+                        (place.clone(), format!("{field}: {reason}"))
+                    }
+                    SpecError::Syntax { path, line, column, reason } => {
+                        (format!("{path}, line {line}, column {column}"), format!("is not JSON: {reason}"))
+                    }
+                    other => (shown, other.to_string()),
+                };
+                let fix = fix.as_deref().unwrap_or(Rule::JobInvalid.fix());
+                self.findings.add_with(Rule::JobInvalid, &place, &what, fix);
+                None
+            }
+        }
+    }
+
+    /// Fields that are the operator's to set.
+    fn fields(&mut self, shown: &str, job: &Value) {
+        for name in job.as_object().into_iter().flat_map(|object| object.keys()) {
+            let plain: String =
+                name.chars().filter(|c| !matches!(c, '_' | '-')).collect::<String>().to_ascii_lowercase();
+            if OF_THE_OPERATOR.contains(&plain.as_str()) && !FIELDS.contains(&name.as_str()) {
+                let what = format!("the job tries to set {name:?}, which is the operator's");
+                self.findings.add(Rule::JobOversteps, &format!("{shown}: {name}"), &what);
+            }
+        }
+    }
+
+    /// Screens every text of the job, names of fields included.
+    fn texts_of_job(&mut self, shown: &str, value: &Value, path: &mut Vec<String>) {
+        match value {
+            Value::String(text) => self.text_of_job(shown, text, path),
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    path.push(index.to_string());
+                    self.texts_of_job(shown, item, path);
+                    path.pop();
+                }
+            }
+            Value::Object(fields) => {
+                for (name, item) in fields {
+                    path.push(name.clone());
+                    self.text_of_job(shown, name, path);
+                    self.texts_of_job(shown, item, path);
+                    path.pop();
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    fn text_of_job(&mut self, shown: &str, text: &str, path: &[String]) {
+        let place = format!("{shown}: {}", path.join("."));
+        let found = screen::characters(text);
+        if let Some(odd) = found.bidi.or(found.tag).or(found.hidden) {
+            let what = format!("holds U+{:04X} at character {}", u32::from(odd.character), odd.at.column);
+            self.findings.add(Rule::JobHiddenCharacters, &place, &what);
+        }
+        if let Some((_, kind)) = screen::secret(text) {
+            self.findings.add(Rule::SecretText, &place, &format!("looks like {kind}"));
+        }
+    }
+
+    /// What a name could make a server fetch, and what the policy says of provider and
+    /// base model.
+    pub(super) fn names(&mut self, spec: &Spec) {
+        let place = format!("{}: baseModel", self.request.job.display());
+        let name = spec.base_model.as_str();
+        let fault = if name.contains("://") {
+            Some((Rule::BaseModelHost, format!("{name:?} is a URL")))
+        } else {
+            match spec.provider {
+                Provider::Ollama => ModelName::parse(name).err().map(|fault| {
+                    let rule = match fault {
+                        NameFault::Url(_) | NameFault::Host(_) => Rule::BaseModelHost,
+                        NameFault::ReservedTag { .. } => Rule::BaseModelCloud,
+                        _ => Rule::BaseModelName,
+                    };
+                    (rule, fault.to_string())
+                }),
+                Provider::OpenAi => {
+                    models::check_name(name).err().map(|fault| (Rule::BaseModelName, fault.to_string()))
+                }
+                Provider::Local => None,
+            }
+        };
+        if let Some((rule, what)) = fault {
+            self.findings.add(rule, &place, &what);
+        }
+        let policy = self.request.policy;
+        self.obey(&format!("{}: provider", self.request.job.display()), policy.provider(spec.provider));
+        self.obey(&place, policy.base_model(name));
+    }
+
+    /// Notes what breaks the policy.
+    pub(super) fn obey(&mut self, place: &str, checked: Result<(), Breach>) {
+        if let Err(breach) = checked {
+            let what = format!("{} ({})", breach.what, breach.place);
+            self.findings.add(Rule::of_policy(breach.rule), place, &what);
+        }
+    }
+}
+
+/// Why the text of the job file is not there.
+enum Unread {
+    Link,
+    Fault(Fault),
+}
+
+fn text(path: &Path) -> Result<String, Unread> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let Some(name) = path.file_name() else { return Err(Unread::Fault(Fault::NotAFile)) };
+    let file = confine::open(folder, Path::new(name)).map_err(|refusal| match refusal {
+        Refusal::Link => Unread::Link,
+        Refusal::Missing => Unread::Fault(Fault::Read(std::io::ErrorKind::NotFound.into())),
+        Refusal::Unreadable(error) => Unread::Fault(Fault::Read(error)),
+        Refusal::Directory | Refusal::Special(_) | Refusal::Absolute | Refusal::Traversal => {
+            Unread::Fault(Fault::NotAFile)
+        }
+    })?;
+    bounded::text_of(file, MAX_JOB_BYTES).map_err(Unread::Fault)
+}

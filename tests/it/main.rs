@@ -1,0 +1,47 @@
+//! End-to-end tests: the program as people run it, and the crates together.
+//!
+//! One binary, so that the host is linked once.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a failed test panics"
+)]
+
+mod common;
+#[path = "../../host/provider/src/http/mock.rs"]
+mod mock;
+mod support;
+
+mod compat;
+mod config;
+#[cfg(all(unix, debug_assertions))]
+mod crash;
+mod dataset;
+mod dataset_cases;
+mod dataset_properties;
+mod doctor;
+mod evaluate;
+#[cfg(target_os = "linux")]
+mod follow;
+mod fuzz_corpora;
+mod hostile;
+#[cfg(target_os = "linux")]
+mod interrupt;
+mod job_files;
+mod jobs;
+mod key;
+mod kit;
+mod plan;
+mod plugins;
+mod policy;
+mod readme;
+mod registry;
+mod reload;
+mod run;
+mod run_errors;
+mod sandbox;
+mod security;
+mod steer;
+mod transform;
