@@ -1,32 +1,23 @@
-//! The `tunesmith` command line: one command a file.
+//! The `tunesmith` command line: arguments in, one command run, an exit code out.
 
-mod chart;
-mod completions;
-mod config;
-mod dataset;
-mod doctor;
-mod emulate;
-mod evaluate;
-mod files;
-mod jobs;
-mod methods;
-mod models;
-mod moment;
+mod commands;
+mod detach;
+mod inputs;
+mod interrupt;
 pub mod operator;
-mod output;
-mod plan;
-mod plugin;
+mod record;
 mod registry;
-mod run;
 mod save;
-mod schema;
 mod services;
-mod style;
-mod table;
+mod view;
 mod watch;
 
+use commands::{
+    completions, config, dataset, doctor, emulate, evaluate, files, jobs, methods, models, plan, plugin, run,
+    schema,
+};
 use operator::{Operator, runtime};
-pub use output::Output;
+pub use view::output::Output;
 
 use clap::{ColorChoice, CommandFactory as _, Parser, Subcommand};
 use std::process::ExitCode;
@@ -130,7 +121,7 @@ pub fn main() -> ExitCode {
     };
     let mut output = Output::new(cli.color);
     let json = cli.command.wants_json();
-    match run(&cli, &mut output).and_then(|()| output.finish()) {
+    match dispatch(&cli, &mut output).and_then(|()| output.finish()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             output.error(&error, json);
@@ -139,7 +130,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(cli: &Cli, output: &mut Output) -> Result<(), Error> {
+fn dispatch(cli: &Cli, output: &mut Output) -> Result<(), Error> {
     let operator = |output: &mut Output| cli.operator.load(output);
     match &cli.command {
         Command::Run(args) => run::run(args, &cli.operator, &operator(output)?, output),

@@ -1,7 +1,7 @@
 //! What the operator decides, for every command: where things are kept, which services
 //! are asked and with which key, and what a plugin may use.
 
-use super::Output;
+use crate::Output;
 use crate::services::Services;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! The methods that a command works with: the built-in ones and those of the plugin
 //! directory.
 
-use super::{Operator, Output};
+use crate::{Operator, Output};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tunesmith_core::error::{Error, Kind};

@@ -1,0 +1,116 @@
+//! `tunesmith evaluate`: may this job, which nobody vouches for, be run?
+
+use crate::view::evaluate as text;
+
+use crate::inputs::{price_table, today};
+use crate::registry::{self, event_text};
+use crate::{Operator, Output};
+use serde_json::json;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tunesmith_core::error::{Error, Kind};
+use tunesmith_provider::Date;
+use tunesmith_vet::{Request, Verdict, evaluate};
+
+/// Judge a job, its dataset and its plugins before anyone runs them.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Runs plugin code only in the sandbox, contacts nothing, and writes nothing but its cache.\n\
+Exit codes: 0 allow, or warn without --strict · 3 cannot be judged · 4 deny, or warn with --strict"
+)]
+pub struct Args {
+    /// The job file
+    #[arg(required_unless_present = "rules")]
+    job: Option<PathBuf>,
+
+    /// Also judge this plugin file, and let the job use it; may be repeated
+    #[arg(long = "plugin", value_name = "FILE")]
+    plugins: Vec<PathBuf>,
+
+    /// The folder that datasets may lie in, in place of the job's own
+    #[arg(long, value_name = "DIR")]
+    dataset_root: Option<PathBuf>,
+
+    /// Fail on warnings too
+    #[arg(long)]
+    strict: bool,
+
+    /// Use this price table in place of the built-in one
+    #[arg(long, value_name = "FILE")]
+    prices: Option<PathBuf>,
+
+    /// List the rules: what is looked for, how serious it is, and what to do
+    #[arg(long, exclusive = true)]
+    rules: bool,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+
+    /// The day, which decides the notes on closing dates
+    #[arg(long, value_name = "YYYY-MM-DD", hide = true)]
+    today: Option<Date>,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Error> {
+    let Some(job) = args.job.as_deref().filter(|_| !args.rules) else {
+        output.text(&text::rules());
+        return Ok(());
+    };
+    let prices = price_table(args.prices.as_deref())?;
+    let worker = registry::program()?;
+    let progress = output.progress_handle();
+    let evaluation = evaluate(&Request {
+        job,
+        plugins: &args.plugins,
+        dataset_root: args.dataset_root.as_deref(),
+        datasets: operator.datasets(),
+        policy: &operator.config().policy,
+        prices: &prices,
+        today: args.today.map_or_else(today, Ok)?,
+        limits: operator.limits(),
+        cache: operator.cache(),
+        built_ins: registry::built_ins(),
+        worker,
+        on_event: Arc::new(move |event| progress.say(&event_text(event))),
+    })?;
+    if args.json {
+        output.json(&json!(evaluation));
+    } else {
+        output.text(&text::evaluation(&evaluation));
+    }
+    match evaluation.verdict {
+        Verdict::Allow => Ok(()),
+        Verdict::Warn if !args.strict => Ok(()),
+        Verdict::Warn | Verdict::Deny => Err(Error::silent(Kind::Refused)),
+        Verdict::Unjudged => Err(Error::silent(Kind::Invalid)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tunesmith_vet::Rule;
+
+    /// The rules as a table in Markdown: what docs/evaluate.md has.
+    fn table() -> String {
+        let row = |rule: &Rule| {
+            format!("| `{}` | {} | {} | {} |\n", rule.id(), rule.severity().as_str(), rule.what(), rule.fix())
+        };
+        let rows: String = Rule::ALL.iter().map(row).collect();
+        format!("| Rule | Severity | What | What to do |\n|---|---|---|---|\n{rows}")
+    }
+
+    #[test]
+    fn the_documentation_lists_every_rule() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/evaluate.md");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let start = text.find("| Rule |").expect("docs/evaluate.md has a table of rules");
+        let end = text[start..].find("\n\n").map_or(text.len(), |length| start + length + 1);
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(&path, format!("{}{}{}", &text[..start], table(), &text[end..])).unwrap();
+            return;
+        }
+        assert_eq!(&text[start..end], table(), "BLESS=1 writes the table anew");
+    }
+}

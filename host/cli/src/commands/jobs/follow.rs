@@ -1,0 +1,76 @@
+//! `tunesmith jobs follow`.
+
+use super::carry::{Hand, outcome_code, report};
+use crate::operator::{Operator, OperatorArgs};
+use crate::view::events::Display;
+use crate::view::output::Output;
+use tunesmith_core::error::{Error, Kind};
+use tunesmith_engine::execute::{self, Ended, Until};
+use tunesmith_store::{JobId, LONGEST_PAGE, State, Store};
+
+/// Options of `jobs follow`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Ends with the job: exit code 0 if it succeeded, 1 if it failed, was cancelled or was paused. \
+A job that goes on at the service without any process is taken over; Ctrl-C then asks what to do with it."
+)]
+pub struct Args {
+    /// The job's id, or the beginning of it
+    job: String,
+    /// Begin with at most this many of the events so far
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    tail: i64,
+    /// Print one JSON object a line, as `run --json` does
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, operator: &Operator, given: &OperatorArgs, output: &mut Output) -> Result<(), Error> {
+    let hand = Hand::take(operator, given, &args.job, args.json)?;
+    let id = hand.job.id.clone();
+    let display = Display::new(output, args.json);
+    let job = hand.runtime.block_on(async {
+        let after = last_event(&hand.store, &id).await?.saturating_sub(args.tail.max(0));
+        display.begin(&id, &hand.job.name);
+        let tell = display.on_progress();
+        let followed = execute::follow(&hand.store, &id, after, |progress| tell(&id, progress)).await;
+        display.done();
+        Ok::<_, Error>(followed?)
+    })?;
+    if job.state.is_final() || job.state == State::Paused {
+        let outcome = hand.runtime.block_on(execute::outcome(&hand.store, &job)).unwrap_or_default();
+        let state = job.state;
+        report(&Ended { job, outcome }, args.json, &display, output);
+        hand.runtime.block_on(hand.store.close());
+        return if state == State::Paused { Err(Error::silent(Kind::Failed)) } else { outcome_code(state) };
+    }
+    if job.remote_id.is_none() {
+        let message = format!("job {id} is {}, and no process attends to it", job.state);
+        return Err(Error::new(Kind::Failed, message).hint(format!("tunesmith jobs resume {id} carries on")));
+    }
+    if !args.json {
+        output.progress_handle().say("no process attends to this job, so this one carries it on");
+    }
+    hand.carry(Until::End, output, async |executor, id| match executor.resume(id, Until::End).await {
+        // Another process was quicker: this one watches.
+        Err(execute::Error::Store(tunesmith_store::Error::Owned { .. })) => {
+            let tell = display.on_progress();
+            let job = execute::follow(executor.store(), id, i64::MAX, |progress| tell(id, progress)).await?;
+            let outcome = execute::outcome(executor.store(), &job).await?;
+            Ok(Ended { job, outcome })
+        }
+        other => other,
+    })
+}
+
+/// The number of the latest event.
+async fn last_event(store: &Store, job: &JobId) -> Result<i64, Error> {
+    let (mut last, mut after) = (0, Some(0));
+    while let Some(seq) = after {
+        let page = store.events(job, seq, LONGEST_PAGE).await?;
+        last = page.items.last().map_or(last, |event| event.seq);
+        after = page.next;
+    }
+    Ok(last)
+}

@@ -1,0 +1,117 @@
+//! `tunesmith models`: what jobs made.
+
+use crate::view::moment::{age, now_ms};
+use crate::view::style::{FAINT, HEADING, WARNING};
+use crate::view::table::{Cell, Table};
+use crate::{Operator, Output, runtime};
+use serde_json::json;
+use tunesmith_core::error::Error;
+use tunesmith_core::text::visible;
+use tunesmith_provider::Provider;
+use tunesmith_store::{Model, ModelFilter, Page};
+
+/// List the models that jobs made.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// List the models that jobs made, newest first, and what each really is
+    List(ListArgs),
+}
+
+/// Options of `models list`.
+#[derive(Debug, clap::Args)]
+pub struct ListArgs {
+    /// Only models of this provider: ollama, openai or local
+    #[arg(long, value_name = "PROVIDER")]
+    provider: Option<Provider>,
+    /// Also those that were removed or whose name a later model took
+    #[arg(long)]
+    gone: bool,
+    /// Show at most this many
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    limit: u32,
+    /// Go on after the model of this number, as `next` says
+    #[arg(long, value_name = "NUMBER")]
+    after: Option<i64>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Command {
+    /// Whether `--json` was given.
+    pub fn json(&self) -> bool {
+        match self {
+            Self::List(args) => args.json,
+        }
+    }
+}
+
+/// Runs the command.
+pub fn run(command: &Command, operator: &Operator, output: &mut Output) -> Result<(), Error> {
+    match command {
+        Command::List(args) => list(args, operator, output),
+    }
+}
+
+fn list(args: &ListArgs, operator: &Operator, output: &mut Output) -> Result<(), Error> {
+    let filter = ModelFilter {
+        provider: args.provider.map(|provider| provider.to_string()),
+        gone: args.gone,
+        ..ModelFilter::default()
+    };
+    let page = runtime()?.block_on(async {
+        let Some(store) = operator.existing_store().await? else {
+            return Ok(Page { items: Vec::new(), next: None });
+        };
+        let page = store.models(&filter, args.after, args.limit).await?;
+        store.close().await;
+        Ok::<_, Error>(page)
+    })?;
+    if args.json {
+        output.json(&json!({ "models": page.items, "next": page.next }));
+        return Ok(());
+    }
+    if page.items.is_empty() {
+        output.text("no models yet: `tunesmith run JOB.json` makes one\n");
+        return Ok(());
+    }
+    let now = now_ms();
+    let mut table =
+        Table::new(&["NAME", "MADE", "PROVIDER", "METHOD", "BASE MODEL", "JOB", "ANSWERED", "AGE"])
+            .cut("BASE MODEL");
+    for model in &page.items {
+        let (made, style) = made(model);
+        let mut provider = model.provider.clone();
+        if model.emulated {
+            provider += " (emulated)";
+        }
+        table.row([
+            Cell::styled(visible(&model.name), HEADING),
+            Cell::styled(made, style),
+            provider.into(),
+            visible(&model.method).into_owned().into(),
+            visible(&model.base_model).into_owned().into(),
+            model.job.as_str().into(),
+            match model.verified_ms {
+                Some(_) => "yes".into(),
+                None => Cell::styled("not yet", WARNING),
+            },
+            Cell::styled(age(now, model.made_ms), FAINT),
+        ]);
+    }
+    let mut text = table.render(if output.is_terminal() { output.width() } else { usize::MAX });
+    if let Some(next) = page.next {
+        text += &format!("{FAINT}older ones: --after {next}{FAINT:#}\n");
+    }
+    output.text(&text);
+    Ok(())
+}
+
+fn made(model: &Model) -> (String, anstyle::Style) {
+    let made = visible(&model.made);
+    match (model.removed_ms, model.superseded_ms) {
+        (Some(_), _) => (format!("{made}, removed"), FAINT),
+        (None, Some(_)) => (format!("{made}, name taken since"), FAINT),
+        (None, None) => (made.into_owned(), anstyle::Style::new()),
+    }
+}

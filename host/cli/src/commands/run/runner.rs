@@ -1,0 +1,60 @@
+//! `tunesmith runner` (hidden): carries jobs on in the background, away from any
+//! terminal.
+
+use crate::Output;
+use crate::operator::{Operator, runtime};
+use std::sync::Arc;
+use tunesmith_core::error::{Error, Kind};
+use tunesmith_engine::execute::{EMULATOR_SERVICE, Until};
+
+/// Carry on recorded jobs; for tunesmith's own use.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The jobs; without any, all that nobody carries on
+    jobs: Vec<String>,
+
+    /// The jobs are on the built-in emulator
+    #[arg(long)]
+    emulate: bool,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Error> {
+    // Away from the terminal's Ctrl-C and from its closing. It fails where this process
+    // leads a group already, which a shell's job control arranges: then it is away.
+    let _ = rustix::process::setsid();
+    let services = operator.services(args.emulate)?;
+    let say = output.progress_handle();
+    runtime()?.block_on(async {
+        let store = operator.open_store().await?;
+        let said =
+            Arc::new(move |id: &tunesmith_store::JobId, progress: &tunesmith_engine::execute::Progress| {
+                if let Some(line) = crate::view::events::line(progress) {
+                    say.say(&format!("{id}  {line}"));
+                }
+            });
+        let executor = operator.executor(store, services, said);
+        let mut worst = None;
+        if args.jobs.is_empty() {
+            for recovered in executor.recover(Until::End).await? {
+                if let Err(error) = recovered.result {
+                    output.warning(&error.to_string());
+                    worst = Some(error.kind());
+                }
+            }
+        }
+        for given in &args.jobs {
+            let job = executor.store().job(given).await?;
+            if args.emulate != (job.service == EMULATOR_SERVICE) {
+                let message =
+                    format!("job {given} is {} the emulator", if args.emulate { "not on" } else { "on" });
+                return Err(Error::new(Kind::Usage, message));
+            }
+            if let Err(error) = executor.resume(&job.id, Until::End).await {
+                worst = Some(error.kind());
+                output.warning(&error.to_string());
+            }
+        }
+        worst.map_or(Ok(()), |kind| Err(Error::silent(kind)))
+    })
+}
