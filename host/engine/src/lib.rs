@@ -1,6 +1,5 @@
 //! Jobs: the job file, its settings, and the plan that comes of them.
 
-pub mod artifacts;
 pub mod bounded;
 pub mod config;
 pub mod execute;
@@ -14,6 +13,7 @@ pub mod spec;
 pub mod verify;
 
 pub use tunesmith_provider::accepts::nearest;
+pub use tunesmith_provider::artifacts;
 
 #[cfg(test)]
 #[path = "../../../tests/it/common/kept.rs"]

@@ -2,12 +2,15 @@
 //! is pure: no clock, file or network.
 
 pub mod accepts;
+pub mod artifacts;
 pub mod date;
+pub mod drive;
 pub mod failpoint;
 pub mod http;
 pub mod local;
 pub mod ollama;
 pub mod openai;
+pub mod plan;
 pub mod settings;
 pub mod violation;
 pub mod warning;

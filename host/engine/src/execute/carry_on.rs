@@ -1,13 +1,13 @@
 //! Going on with recorded jobs: resumed, tried again, asked for something, decided, and
 //! recovered after the death of their process.
 
-use super::work::Work;
-use super::{Ended, Error, Executor, Until, recorded};
+use super::{Ended, Error, Executor, Until};
 use futures_util::stream::{self, StreamExt as _};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tunesmith_core::error as user;
 use tunesmith_provider::Provider;
+use tunesmith_provider::drive;
 use tunesmith_provider::failpoint::{Point, around};
 use tunesmith_store::{Answer, Ask, Change, Claim, Job, JobId, Outcome, RequestId, State, UploadedFile};
 
@@ -180,11 +180,11 @@ impl Executor {
         };
         let change = match decision {
             Decision::Adopt { remote_id } => {
-                if recorded::provider(found)? != Provider::OpenAi {
+                if drive::provider(found)? != Provider::OpenAi {
                     let hint = format!("tunesmith jobs resume {job} looks for the model and settles it");
                     return Err(not_now(found, "on Ollama there is no remote job to adopt", hint));
                 }
-                super::openai::check_adoptable(self, found, remote_id).await?;
+                tunesmith_provider::openai::drive::check_adoptable(&self.shared, found, remote_id).await?;
                 Change::to(State::Submitted)
                     .because("adopted by the user's word")
                     .settle(intent.id, Outcome::Done { remote_id: Some(remote_id.clone()) })
@@ -247,13 +247,13 @@ impl Executor {
     /// [`Error::Setup`] if the file is at another service; the service cannot be reached
     /// or refuses.
     pub async fn remove_file(&self, file: &UploadedFile) -> Result<bool, Error> {
-        let ours = super::connect::service(&*self.0.connect, Provider::OpenAi).map_err(Error::Setup)?;
+        let ours = drive::service(&*self.shared.connect, Provider::OpenAi).map_err(Error::Setup)?;
         if ours != file.service {
             let message =
                 format!("file {} is at {}, and this command talks to {ours}", file.remote_id, file.service);
             return Err(Error::Setup(user::Error::new(user::Kind::Usage, message)));
         }
-        let client = self.0.connect.openai().map_err(Error::Setup)?;
+        let client = self.shared.connect.openai().map_err(Error::Setup)?;
         let was_there = around(Point::OpenAiDeleteFile, client.delete_file(&file.remote_id)).await?;
         self.store().file_removed(file.number).await?;
         Ok(was_there)
@@ -285,23 +285,4 @@ impl Executor {
 
 fn not_now(job: &Job, why: &'static str, hint: String) -> Error {
     Error::NotNow { job: job.id.clone(), state: job.state, why, hint }
-}
-
-impl Work {
-    /// Cancels a job that the service does not have: there is nothing to undo there.
-    pub(super) async fn cancelled_here(&mut self, why: &str) -> Result<Error, Error> {
-        let situation = self.situation().await?;
-        let detail = format!("cancelled: {why}");
-        let mut change = Change::to(State::Cancelled).because(why).release();
-        for intent in &situation.open {
-            change = change.settle(intent.id, Outcome::Absent { detail: detail.clone() });
-        }
-        self.apply(change).await?;
-        Ok(self.cancelled())
-    }
-
-    /// The error that reports a cancelled job.
-    pub(super) fn cancelled(&self) -> Error {
-        Error::Cancelled { job: self.job.id.clone(), reason: self.job.reason.clone() }
-    }
 }

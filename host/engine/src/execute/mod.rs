@@ -15,83 +15,39 @@
 //! - [`follow()`] and [`outcome()`] read from the store alone.
 
 mod carry_on;
-mod connect;
-mod error;
 mod follow;
-mod ollama;
-mod openai;
 mod outcome;
-mod patience;
-mod progress;
-mod recorded;
-mod work;
+mod submission;
 
 #[cfg(test)]
 mod tests;
 
 pub use carry_on::{Asked, Decision, Recovered};
-pub use connect::{Connect, EMULATOR_SERVICE};
-pub use error::Error;
 pub use follow::follow;
-pub use outcome::{FINE_TUNED, Outcome, PROMPT_BAKED, outcome};
-pub use patience::Patience;
-pub use progress::{OnProgress, Progress, Transfer};
-pub use recorded::Submission;
+pub use outcome::{Outcome, outcome};
+pub use submission::Submission;
+pub use tunesmith_provider::drive::{
+    Checked, Connect, EMULATOR_SERVICE, Error, FINE_TUNED, OnProgress, Options, PROMPT_BAKED, Patience,
+    Progress, Transfer, Until,
+};
 
-use recorded::Asked as AskedOf;
-use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::sync::watch;
 use tunesmith_provider::Provider;
+use tunesmith_provider::drive::{self, Asked as AskedOf, Shared, Work};
+use tunesmith_provider::{ollama, openai};
 use tunesmith_store::{Beating, Claim, Job, Store};
-use work::Work;
-
-/// How an executor works.
-#[derive(Clone)]
-pub struct Options {
-    /// How long it waits; `None` chooses by the service.
-    pub patience: Option<Patience>,
-    /// Where the files that jobs leave behind go, a folder for each job; `None` writes
-    /// none.
-    pub artifacts: Option<PathBuf>,
-    /// Who hears of progress.
-    pub on_progress: OnProgress,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { patience: None, artifacts: None, on_progress: Arc::new(|_, _| ()) }
-    }
-}
 
 /// Carries jobs out. Clones share everything.
 #[derive(Clone)]
-pub struct Executor(Arc<Inner>);
-
-struct Inner {
-    store: Store,
-    connect: Arc<dyn Connect>,
-    options: Options,
-    leaving: watch::Sender<bool>,
-    _beating: Beating,
+pub struct Executor {
+    shared: Arc<Shared>,
+    _beating: Arc<Beating>,
 }
 
 impl std::fmt::Debug for Executor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Executor").field("store", &self.0.store).finish_non_exhaustive()
+        f.debug_struct("Executor").field("store", &self.shared.store).finish_non_exhaustive()
     }
-}
-
-/// How far a job is carried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Until {
-    /// Until it is over.
-    End,
-    /// Until the service has it, and it needs nobody for a while: a detached job. On
-    /// Ollama, where nothing goes on without a client, until it is over.
-    Submitted,
-    /// Until what was asked of it is answered.
-    Answered,
 }
 
 /// Where a job stands when the executor is done with it.
@@ -101,21 +57,6 @@ pub struct Ended {
     pub job: Job,
     /// What it made, once it succeeded.
     pub outcome: Option<Outcome>,
-}
-
-/// What [`Executor::check`] found, for people.
-#[derive(Debug, Clone, Default)]
-pub struct Checked {
-    /// What the user should know before going on.
-    pub notes: Vec<String>,
-    /// The service, as the store will call it.
-    pub service: String,
-    /// It is an emulator: nothing is trained, and no model is real.
-    pub emulated: bool,
-    /// The base model is missing and will be pulled.
-    pub pulls: bool,
-    /// A model of the name exists and will be replaced.
-    pub replaces: bool,
 }
 
 /// A recorded job, with the claim on it.
@@ -130,31 +71,19 @@ impl Executor {
     /// An executor over a store and a run's services. It shows that this process lives
     /// for as long as it exists, so it must be made within a tokio runtime.
     pub fn new(store: Store, connect: Arc<dyn Connect>, options: Options) -> Self {
-        let beating = store.keep_beating();
-        let (leaving, _) = watch::channel(false);
-        Self(Arc::new(Inner { store, connect, options, leaving, _beating: beating }))
+        let beating = Arc::new(store.keep_beating());
+        Self { shared: Arc::new(Shared::new(store, connect, options)), _beating: beating }
     }
 
     /// The store.
     pub fn store(&self) -> &Store {
-        &self.0.store
+        &self.shared.store
     }
 
     /// Asks all jobs in hand to stop where they can be left: at OpenAI once the service
     /// has them, on Ollama at once.
     pub fn leave(&self) {
-        self.0.leaving.send_replace(true);
-    }
-
-    fn is_leaving(&self) -> bool {
-        *self.0.leaving.borrow()
-    }
-
-    /// Waits until [`Executor::leave`] is called.
-    async fn left(&self) {
-        let mut leaving = self.0.leaving.subscribe();
-        // The sender lives as long as this executor.
-        let _ = leaving.wait_for(|leaving| *leaving).await;
+        self.shared.leave();
     }
 
     /// Looks whether a job can be carried out, before anything is recorded or changed.
@@ -165,12 +94,12 @@ impl Executor {
     pub async fn check(&self, submission: &Submission) -> Result<Checked, Error> {
         let recorded = submission.recorded()?;
         let mut checked = match &recorded.asked {
-            AskedOf::Ollama(asked) => ollama::check(self, asked, &recorded.execution).await?,
-            AskedOf::OpenAi(asked) => openai::check(self, asked).await?,
+            AskedOf::Ollama(asked) => ollama::drive::check(&self.shared, asked, &recorded.execution).await?,
+            AskedOf::OpenAi(asked) => openai::drive::check(&self.shared, asked).await?,
             AskedOf::Local(_) => return Err(Error::NotRunnable(Provider::Local)),
         };
         let provider = submission.planned.plan.job.provider;
-        checked.service = connect::service(&*self.0.connect, provider).map_err(Error::Setup)?;
+        checked.service = drive::service(&*self.shared.connect, provider).map_err(Error::Setup)?;
         Ok(checked)
     }
 
@@ -180,7 +109,7 @@ impl Executor {
     /// The store cannot be written.
     pub async fn submit(&self, submission: &Submission, checked: &Checked) -> Result<Ticket, Error> {
         let new = submission.new_job(checked.service.clone(), checked.emulated)?;
-        let (job, claim) = self.0.store.create_owned(&new).await?;
+        let (job, claim) = self.shared.store.create_owned(&new).await?;
         Ok(Ticket { job, claim })
     }
 
@@ -190,7 +119,7 @@ impl Executor {
     /// The store cannot be written.
     pub async fn record(&self, submission: &Submission, checked: &Checked) -> Result<Job, Error> {
         let new = submission.new_job(checked.service.clone(), checked.emulated)?;
-        Ok(self.0.store.create(&new).await?)
+        Ok(self.shared.store.create(&new).await?)
     }
 
     /// Carries a recorded job out. What happens to it is in the store before this
@@ -204,16 +133,16 @@ impl Executor {
     }
 
     async fn carry(&self, job: Job, claim: Claim, until: Until) -> Result<Ended, Error> {
-        let mut work = Work::new(self.clone(), job, claim, until).await?;
+        let mut work = Work::new(Arc::clone(&self.shared), job, claim, until).await?;
         let result = match self.serves(&work.job) {
             Ok(()) => match &work.plan.asked {
                 AskedOf::Ollama(asked) => {
                     let asked = asked.clone();
-                    ollama::drive(&mut work, &asked).await
+                    ollama::drive::drive(&mut work, &asked).await
                 }
                 AskedOf::OpenAi(asked) => {
                     let asked = asked.clone();
-                    openai::drive(&mut work, &asked).await
+                    openai::drive::drive(&mut work, &asked).await
                 }
                 AskedOf::Local(_) => Err(Error::NotRunnable(Provider::Local)),
             },
@@ -223,19 +152,19 @@ impl Executor {
         let released = work.release().await;
         result?;
         released?;
-        self.ended(self.0.store.job(id.as_str()).await?).await
+        self.ended(self.shared.store.job(id.as_str()).await?).await
     }
 
     /// Where a job stands, with its outcome.
     async fn ended(&self, job: Job) -> Result<Ended, Error> {
-        let outcome = outcome::outcome(&self.0.store, &job).await?;
+        let outcome = outcome::outcome(&self.shared.store, &job).await?;
         Ok(Ended { job, outcome })
     }
 
     /// Whether this executor's services are the job's. Looking for a job at another
     /// service would find nothing, and send it again.
     fn serves(&self, job: &Job) -> Result<(), Error> {
-        let ours = connect::service(&*self.0.connect, recorded::provider(job)?).map_err(Error::Setup)?;
+        let ours = drive::service(&*self.shared.connect, drive::provider(job)?).map_err(Error::Setup)?;
         if ours == job.service {
             return Ok(());
         }

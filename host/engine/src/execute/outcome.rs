@@ -1,19 +1,10 @@
 //! What a job made, in honest words, from the store alone.
 
-use super::recorded::{Asked, Recorded};
 use super::{EMULATOR_SERVICE, Error};
 use serde::Serialize;
 use std::path::PathBuf;
+use tunesmith_provider::drive::{Asked, OUTCOME_NOTE, Recorded};
 use tunesmith_store::{Job, Model, ModelFilter, State, Store};
-
-/// A model with prompt and examples over the weights of its base.
-pub const PROMPT_BAKED: &str = "prompt-baked";
-
-/// A model whose weights were trained at the service.
-pub const FINE_TUNED: &str = "fine-tuned";
-
-/// A note that is part of the outcome carries this in its data.
-pub(super) const OUTCOME_NOTE: &str = "outcome";
 
 /// What came of a job that succeeded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -265,6 +265,20 @@ pub(crate) fn transform_error(message: String, path: &Path, error: TransformErro
 
 impl std::error::Error for PlanError {}
 
+impl From<tunesmith_provider::plan::PlanError> for PlanError {
+    fn from(error: tunesmith_provider::plan::PlanError) -> Self {
+        use tunesmith_provider::plan::PlanError as Theirs;
+        match error {
+            Theirs::BaseModel { name, reason } => Self::BaseModel { name, reason },
+            Theirs::NotPreference { method } => Self::NotPreference { method },
+            Theirs::Dataset(error) => Self::Dataset(error),
+            Theirs::Call(error) => Self::Call(error),
+            Theirs::Refused { method, refusal } => Self::Refused { method, refusal },
+            Theirs::Lie { method, sha256, violations } => Self::Lie { method, sha256, violations },
+        }
+    }
+}
+
 impl From<PlanError> for Error {
     fn from(error: PlanError) -> Self {
         let message = error.to_string();

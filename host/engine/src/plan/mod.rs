@@ -6,18 +6,16 @@
 //! on the day or on the machine is the [`Sidecar`].
 
 mod error;
-mod local;
 mod obey;
-mod ollama;
-mod openai;
 mod prepare;
 
 pub use error::PlanError;
-pub use local::LocalPlan;
 pub use obey::breaches;
-pub use ollama::{ModelfileArtifact, OllamaPlan};
-pub use openai::{OpenAiPlan, TrainingFile};
-pub use prepare::{BatchError, PreparedFile, TransformFacts, TransformRun, Uploads, batch};
+pub use prepare::{BatchError, TransformFacts, TransformRun, batch};
+pub use tunesmith_provider::local::plan::LocalPlan;
+pub use tunesmith_provider::ollama::plan::{ModelfileArtifact, OllamaPlan};
+pub use tunesmith_provider::openai::plan::{OpenAiPlan, TrainingFile};
+pub use tunesmith_provider::plan::{Config, PreparedFile, Uploads};
 
 use super::artifacts::Artifact;
 use super::settings;
@@ -28,11 +26,12 @@ use sha2::{Digest as _, Sha256};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use tunesmith_core::contract::{JobSetting, Level, MethodJob, Note, Value};
+use tunesmith_core::contract::{JobSetting, Level, Note, Value};
 use tunesmith_core::tokens::Tokenizer;
 use tunesmith_dataset::{Counting, Rules, Target, Verdict};
 use tunesmith_plugin_host::{Ability, Measured, Plugin, Receipt, Tier};
 use tunesmith_provider::openai::PriceTable;
+use tunesmith_provider::plan::Part;
 use tunesmith_provider::{Date, Provider, Warning, WarningCode};
 
 /// The form of a plan; a reader refuses one that it does not know.
@@ -123,19 +122,6 @@ pub struct DatasetFacts {
     pub tasks: usize,
     /// Its tokens.
     pub tokens: Counting,
-}
-
-/// What the provider would be asked.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "lowercase")]
-#[allow(clippy::large_enum_variant)] // There is one per plan.
-pub enum Config {
-    /// An Ollama server.
-    Ollama(OllamaPlan),
-    /// OpenAI or a compatible service.
-    OpenAi(OpenAiPlan),
-    /// The trainer on this machine.
-    Local(LocalPlan),
 }
 
 /// What depends on the day or on the machine.
@@ -276,7 +262,7 @@ pub fn dataset_rules(spec: &Spec) -> (Rules, Tokenizer) {
     match spec.provider {
         Provider::Ollama => (Rules::new(Target::Ollama, None), Tokenizer::Cautious),
         Provider::Local => (Rules::new(Target::Local, None), Tokenizer::Cautious),
-        Provider::OpenAi => openai::dataset_rules(&spec.base_model),
+        Provider::OpenAi => tunesmith_provider::openai::plan::dataset_rules(&spec.base_model),
     }
 }
 
@@ -299,9 +285,9 @@ pub fn plan(spec: &Spec, dataset_path: &Path, context: Context<'_>) -> Result<Pl
     // Before the dataset is read, which may take a while.
     match provider {
         Provider::Ollama => {
-            ollama::base(&spec.base_model)?;
+            tunesmith_provider::ollama::plan::base(&spec.base_model)?;
         }
-        Provider::OpenAi => openai::base(&spec.base_model)?,
+        Provider::OpenAi => tunesmith_provider::openai::plan::base(&spec.base_model)?,
         Provider::Local => {}
     }
     obey::file(context, dataset_path)?;
@@ -319,7 +305,7 @@ pub fn plan(spec: &Spec, dataset_path: &Path, context: Context<'_>) -> Result<Pl
     let validation = match (&spec.validation, context.validation, provider) {
         (None, ..) => None,
         (Some(_), Some(path), Provider::OpenAi) => {
-            Some(openai::validation(spec, path, context, transform.as_ref(), seed, &ready, &options)?)
+            Some(prepare::validation(spec, path, context, transform.as_ref(), seed, &ready, &options)?)
         }
         (Some(_), None, Provider::OpenAi) => return Err(PlanError::NoValidation),
         (Some(_), _, Provider::Ollama | Provider::Local) => None,
@@ -328,11 +314,22 @@ pub fn plan(spec: &Spec, dataset_path: &Path, context: Context<'_>) -> Result<Pl
     obey::dataset(context, dataset)?;
     let job = spec.method_job(settings, seed);
     let view = Arc::new(dataset.view(tokenizer, seed).map_err(PlanError::Dataset)?);
-    let part = Part { spec, job: &job, ready: &ready, validation: validation.as_ref(), view: &view, context };
+    let part = Part {
+        plugin,
+        name: &spec.name,
+        base_model: &spec.base_model,
+        transformed: spec.transform.is_some(),
+        job: &job,
+        ready: &ready,
+        validation: validation.as_ref(),
+        view: &view,
+        today: context.today,
+        prices: context.prices,
+    };
     let made = match provider {
-        Provider::Ollama => ollama::plan(part),
-        Provider::OpenAi => openai::plan(part),
-        Provider::Local => local::plan(part),
+        Provider::Ollama => tunesmith_provider::ollama::plan::plan(part),
+        Provider::OpenAi => tunesmith_provider::openai::plan::plan(part),
+        Provider::Local => tunesmith_provider::local::plan::plan(part),
     };
     // A file that changed meanwhile explains any other failure better than itself.
     view.failure().map_or(Ok(()), Err).map_err(PlanError::Dataset)?;
@@ -404,57 +401,9 @@ impl Planned {
     /// The files that the plan leaves behind: itself, what the provider is asked, and
     /// for Ollama the Modelfile.
     pub fn artifacts(&self) -> Vec<Artifact> {
-        let mut artifacts = match &self.plan.config {
-            Config::Ollama(config) => config.artifacts(),
-            Config::OpenAi(config) => config.artifacts(),
-            Config::Local(config) => config.artifacts(),
-        };
+        let mut artifacts = self.plan.config.artifacts();
         artifacts.push(Artifact { name: "plan.json".into(), content: format!("{}\n", self.bytes) });
         artifacts
-    }
-}
-
-/// What the part for a provider works with.
-#[derive(Clone, Copy)]
-struct Part<'a> {
-    spec: &'a Spec,
-    job: &'a MethodJob,
-    ready: &'a prepare::Ready,
-    validation: Option<&'a prepare::Ready>,
-    view: &'a Arc<tunesmith_dataset::View>,
-    context: &'a Context<'a>,
-}
-
-/// What the part for a provider makes.
-struct Made {
-    config: Config,
-    notes: Vec<Note>,
-    warnings: Vec<Warning>,
-    receipt: Receipt,
-    closing: Vec<String>,
-    uploads: Option<Uploads>,
-}
-
-impl Part<'_> {
-    /// The checked answer of the method, or why there is none.
-    fn answer<T>(
-        &self,
-        answer: Result<tunesmith_plugin_host::Answer<T>, tunesmith_plugin_host::CallError>,
-    ) -> Result<(T, Vec<Note>, Receipt), PlanError> {
-        let answer = answer.map_err(|error| PlanError::Call(Box::new(error)))?;
-        match answer.result {
-            Ok(value) => Ok((value, answer.notes, answer.receipt)),
-            Err(refusal) => Err(PlanError::Refused { method: self.context.plugin.id().to_owned(), refusal }),
-        }
-    }
-
-    /// The error for an answer that breaks the rules.
-    fn lie(&self, violations: tunesmith_provider::Violations) -> PlanError {
-        PlanError::Lie {
-            method: self.context.plugin.id().to_owned(),
-            sha256: self.context.plugin.digest().to_string(),
-            violations: Box::new(violations),
-        }
     }
 }
 

@@ -17,6 +17,7 @@ use tunesmith_dataset::{
     Severity, Transformation, Transformed, UntypedRows,
 };
 use tunesmith_plugin_host::{Ability, CallError, Plugin};
+use tunesmith_provider::plan::Ready;
 use tunesmith_provider::{Provider, Warning, WarningCode};
 
 /// Files that are kept, and for how long at least: a job that is being executed may be
@@ -65,38 +66,6 @@ pub struct TransformRun {
     pub batches: u64,
     /// The most linear memory of a call, in bytes.
     pub peak_memory: u64,
-}
-
-/// A file that is ready to be uploaded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PreparedFile {
-    /// Where it lies: the dataset itself, or a file in the cache.
-    pub path: PathBuf,
-    /// The name to upload it under, which carries its digest.
-    pub name: String,
-    /// SHA-256 of its bytes, in hexadecimal.
-    pub sha256: String,
-    /// Its bytes.
-    pub bytes: u64,
-}
-
-impl PreparedFile {
-    /// Opens it, once its digest shows that it is what was planned.
-    ///
-    /// # Errors
-    /// When it is gone or has changed; planning the job again makes it again.
-    pub fn open(&self) -> Result<File, DatasetError> {
-        tunesmith_dataset::open_exactly(&self.path, &self.sha256)
-    }
-}
-
-/// The files to upload for a plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Uploads {
-    /// For training.
-    pub training: PreparedFile,
-    /// For validation, where the job names a file for it.
-    pub validation: Option<PreparedFile>,
 }
 
 /// Why a batch was not transformed.
@@ -297,20 +266,6 @@ pub(super) fn warnings(spec: &Spec, ready: &Ready, source: &Source) -> Vec<Warni
     warnings
 }
 
-/// A file that a plan works on.
-pub(super) struct Ready {
-    /// The file, read: what methods see, what is counted, and what is uploaded.
-    pub dataset: Dataset,
-    /// Whether it is the one that was given.
-    pub as_given: bool,
-    /// The format that was given.
-    pub format: Format,
-    /// Digest and bytes on disk of the one that was given.
-    pub given: (String, u64),
-    /// What conversion left out, with how often.
-    pub lost: Vec<(String, u64)>,
-}
-
 /// What a conversion made, kept beside the file.
 #[derive(Serialize, Deserialize)]
 struct Conversions {
@@ -371,6 +326,29 @@ pub(super) fn uploadable(
     let dataset = open_kept(&folder, &kept.sha256, options)?;
     no_errors(&dataset, tolerated)?;
     Ok(Ready { dataset, as_given, format, given: original, lost: kept.made.lost })
+}
+
+/// Makes the validation file ready, as the training file was made, with which it must
+/// share no rows.
+pub(super) fn validation(
+    spec: &Spec,
+    path: &Path,
+    context: &Context<'_>,
+    transform: Option<&Transforming<'_>>,
+    seed: u32,
+    training: &Ready,
+    options: &Options,
+) -> Result<Ready, PlanError> {
+    let source = source(spec, path, context, transform, seed)?;
+    // How few rows are too few is said of training files alone.
+    let ready = uploadable(&source.path, context, options, &[Kind::FewRows])?;
+    if ready.dataset.recognised().format != training.dataset.recognised().format {
+        return Err(PlanError::OtherFormat { path: path.to_owned() });
+    }
+    let mut compared = training.dataset.clone();
+    compared.compare(ready.dataset.path(), options).map_err(PlanError::Dataset)?;
+    no_errors(&compared, &[])?;
+    Ok(ready)
 }
 
 /// Reads a kept file, which must be as it was made.

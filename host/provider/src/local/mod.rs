@@ -1,6 +1,7 @@
 //! Training recipes: techniques and their settings, and honest figures for them.
 
 pub mod estimate;
+pub mod plan;
 pub mod recipe;
 pub mod shapes;
 pub mod techniques;

@@ -2,9 +2,11 @@
 
 pub mod check;
 pub mod client;
+pub mod drive;
 pub mod modelfile;
 pub mod names;
 pub mod parameters;
+pub mod plan;
 pub mod printable;
 pub mod request;
 

@@ -3,9 +3,11 @@
 pub mod check;
 pub mod client;
 pub mod cost;
+pub mod drive;
 pub mod hyperparameters;
 pub mod models;
 pub mod money;
+pub mod plan;
 pub mod prices;
 pub mod request;
 

@@ -3,7 +3,6 @@
 mod ollama;
 mod openai;
 
-use super::work::sha256;
 use super::*;
 use crate::kept::{Folder, KEY};
 use serde_json::{Value, json};
@@ -11,6 +10,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 use tunesmith_core::error::Error as User;
 use tunesmith_emulator::{Action, Emulator, Fault, Options as EmulatorOptions, Pace};
+use tunesmith_provider::drive::sha256;
 use tunesmith_provider::http::Endpoint;
 use tunesmith_provider::ollama::client as ollama_client;
 use tunesmith_provider::openai::client as openai_client;

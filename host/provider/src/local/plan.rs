@@ -1,10 +1,10 @@
 //! Plans for training on this machine: a recipe, and what it would take.
 
-use super::{Config, Made, Part, PlanError};
 use crate::artifacts::Artifact;
+use crate::local::{self, Estimate, Load, NoEstimate, TrainingRecipe};
+use crate::plan::{Config, Made, Part, PlanError};
 use serde::Serialize;
 use tunesmith_core::contract::DatasetView;
-use tunesmith_provider::local::{self, Estimate, Load, NoEstimate, TrainingRecipe};
 
 /// How the weights would be trained, and what that takes.
 #[derive(Debug, Clone, Serialize)]
@@ -32,19 +32,23 @@ impl LocalPlan {
     }
 }
 
-pub(super) fn plan(part: Part<'_>) -> Result<Made, PlanError> {
-    let plugin = part.context.plugin;
+/// Plans a job.
+///
+/// # Errors
+/// The base model cannot be used, or the method did not give a valid answer.
+pub fn plan(part: Part<'_>) -> Result<Made, PlanError> {
+    let plugin = part.plugin;
     let view = std::sync::Arc::clone(part.view);
     let (config, notes, receipt) = part.answer(plugin.training(part.job, view))?;
     let recipe = local::check(&config, &part.job.settings).map_err(|violations| part.lie(violations))?;
     let load = Load::of(&recipe, part.view.overview().longest_row_tokens);
-    let (estimate, no_estimate) = match local::estimate(&recipe, &part.spec.base_model, load) {
+    let (estimate, no_estimate) = match local::estimate(&recipe, part.base_model, load) {
         Ok(estimate) => (Some(estimate), None),
         Err(reason @ NoEstimate::Shape(_)) => (None, Some(reason.to_string())),
         // The user or the method named a layer that the model does not have.
         Err(reason @ NoEstimate::Module { .. }) => {
             return Err(PlanError::BaseModel {
-                name: part.spec.base_model.clone(),
+                name: part.base_model.to_owned(),
                 reason: reason.to_string(),
             });
         }

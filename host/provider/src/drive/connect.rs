@@ -1,7 +1,7 @@
 //! Where a run's clients come from, and by what name the store knows a service.
 
+use crate::{Provider, ollama, openai};
 use tunesmith_core::error::Error;
-use tunesmith_provider::{Provider, ollama, openai};
 
 /// What the store calls the service of a job on the in-process emulator, whose ports
 /// change from run to run while its state stays beside the store.
@@ -27,7 +27,10 @@ pub trait Connect: Send + Sync {
 }
 
 /// What the store calls a service.
-pub(super) fn service(connect: &dyn Connect, provider: Provider) -> Result<String, Error> {
+///
+/// # Errors
+/// Its client cannot be set up.
+pub fn service(connect: &dyn Connect, provider: Provider) -> Result<String, Error> {
     if connect.is_emulated() {
         return Ok(EMULATOR_SERVICE.to_owned());
     }

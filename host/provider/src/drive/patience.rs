@@ -50,17 +50,17 @@ impl Patience {
     }
 
     /// The wait after one of `before`.
-    pub(super) fn next_poll(&self, before: Duration) -> Duration {
+    pub(crate) fn next_poll(&self, before: Duration) -> Duration {
         before.mul_f64(1.25).min(self.longest_poll).max(self.poll)
     }
 }
 
 /// A create whose replies keep getting lost is sent this often in one go; beyond that the
 /// user decides.
-pub(super) const MOST_CREATES: u32 = 3;
+pub(crate) const MOST_CREATES: u32 = 3;
 
 /// Looks at least, before a create counts as not there, however long ago it was sent.
-pub(super) const LEAST_LOOKS: u32 = 3;
+pub(crate) const LEAST_LOOKS: u32 = 3;
 
 /// How often a job's owner looks for requests from other shells. One indexed query.
-pub(super) const ASKED_EVERY: Duration = Duration::from_millis(300);
+pub(crate) const ASKED_EVERY: Duration = Duration::from_millis(300);

@@ -1,9 +1,9 @@
 //! Cancelling, pausing and resuming the remote job, as others ask for it.
 
 use super::{Driver, is_passing};
-use crate::execute::Error;
-use tunesmith_provider::failpoint::{Point, around};
-use tunesmith_provider::openai::client::{Control, Controlled, JobStatus};
+use crate::drive::Error;
+use crate::failpoint::{Point, around};
+use crate::openai::client::{Control, Controlled, JobStatus};
 use tunesmith_store::{Answer, Ask, Change, Intent, Level, Operation, Outcome, Request, State};
 
 impl Driver<'_> {

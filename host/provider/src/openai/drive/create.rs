@@ -1,14 +1,14 @@
 //! Creating the remote job: once, and looked for whenever it is unclear.
 
 use super::{Driver, Next, is_about_access, is_passing};
-use crate::execute::patience::{LEAST_LOOKS, MOST_CREATES};
-use crate::execute::work::sha256;
-use crate::execute::{Error, Until};
+use crate::drive::sha256;
+use crate::drive::{Error, Until};
+use crate::drive::{LEAST_LOOKS, MOST_CREATES};
+use crate::failpoint::{Point, around};
+use crate::openai::client::{ApiError, Created, Job};
+use crate::openai::request::RUN_ID_KEY;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
-use tunesmith_provider::failpoint::{Point, around};
-use tunesmith_provider::openai::client::{ApiError, Created, Job};
-use tunesmith_provider::openai::request::RUN_ID_KEY;
 use tunesmith_store::{Change, Intent, Level, Operation, Outcome, State};
 
 /// What looking for a create found out.
@@ -66,7 +66,7 @@ impl Driver<'_> {
     fn request(&self, files: &[(String, String)]) -> Result<Value, Error> {
         let mut request = self.asked.request.clone();
         let execution = &self.work.plan.execution;
-        let of = |wanted: &Option<crate::execute::recorded::FileToUpload>| {
+        let of = |wanted: &Option<crate::drive::FileToUpload>| {
             let wanted = wanted.as_ref()?;
             files.iter().find(|(sha256, _)| *sha256 == wanted.sha256).map(|(_, id)| id.clone())
         };

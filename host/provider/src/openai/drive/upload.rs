@@ -1,15 +1,13 @@
 //! Bringing the training file to the service, once for each content.
 
 use super::{Driver, Next, is_about_access};
-use crate::execute::recorded::FileToUpload;
-use crate::execute::{Error, Progress, Transfer};
+use crate::drive::FileToUpload;
+use crate::drive::{Error, Progress, Transfer};
+use crate::failpoint::{Point, around};
+use crate::openai::client::{ApiError, Ensured, File, How, TrainingFile, UploadSession, UploadWatch};
 use serde_json::json;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
-use tunesmith_provider::failpoint::{Point, around};
-use tunesmith_provider::openai::client::{
-    ApiError, Ensured, File, How, TrainingFile, UploadSession, UploadWatch,
-};
 use tunesmith_store::{Change, FileContent, Intent, Level, NewUpload, Operation, Outcome, State, Store};
 
 /// What uploaded files are for.

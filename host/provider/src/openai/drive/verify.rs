@@ -2,9 +2,9 @@
 
 use super::{Driver, Next, is_about_access};
 use crate::artifacts::Artifact;
-use crate::execute::Error;
-use tunesmith_provider::failpoint::{Point, around};
-use tunesmith_provider::openai::client::{ErrorKind, ResultFile};
+use crate::drive::Error;
+use crate::failpoint::{Point, around};
+use crate::openai::client::{ErrorKind, ResultFile};
 use tunesmith_store::{Batch, Change, Level, MetricPoint, State};
 
 /// Why nothing can be paused or resumed any more.
@@ -29,7 +29,7 @@ impl Driver<'_> {
         self.work.phase("asking the model", Some(model.clone()));
         let probed = {
             let work = &*self.work;
-            let waiting = |error: &tunesmith_provider::openai::client::ApiError| work.waiting(error);
+            let waiting = |error: &crate::openai::client::ApiError| work.waiting(error);
             let patience = work.patience.probe;
             tokio::select! {
                 probed = around(Point::OpenAiProbe, self.client.probe(&model, patience, waiting)) => Some(probed),

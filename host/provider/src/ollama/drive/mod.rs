@@ -6,15 +6,13 @@ mod create;
 mod remove;
 mod verify;
 
-pub(super) use check::check;
+pub use check::check;
 
-use super::recorded::AskedOfOllama;
-use super::work::Work;
-use super::{Error, Progress, Transfer};
+use crate::drive::{AskedOfOllama, Error, Progress, Transfer, Until, Work};
+use crate::failpoint::{Point, around};
+use crate::ollama::client::{ApiError, Base, Client, ErrorKind, PullProgress};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
-use tunesmith_provider::failpoint::{Point, around};
-use tunesmith_provider::ollama::client::{ApiError, Base, Client, ErrorKind, PullProgress};
 use tunesmith_store::{Change, Intent, Operation, Outcome, State};
 
 /// Between two reports of bytes: what an eye follows.
@@ -57,12 +55,12 @@ struct Driver<'w> {
 }
 
 /// Carries the job on from wherever it stands.
-pub(super) async fn drive(work: &mut Work, asked: &AskedOfOllama) -> Result<(), Error> {
-    let client = work.executor.0.connect.ollama().map_err(Error::Setup)?;
+pub async fn drive(work: &mut Work, asked: &AskedOfOllama) -> Result<(), Error> {
+    let client = work.shared.connect.ollama().map_err(Error::Setup)?;
     let mut driver = Driver { work, asked, client };
     loop {
         driver.work.refuse_others(NO_PAUSE).await?;
-        if driver.work.until() == super::Until::Answered && driver.work.cancel_asked().await?.is_none() {
+        if driver.work.until() == Until::Answered && driver.work.cancel_asked().await?.is_none() {
             return Ok(());
         }
         let next = match driver.work.job.state {
@@ -132,7 +130,7 @@ impl Driver<'_> {
                     asked?;
                     None
                 }
-                () = work.executor.left() => return Ok(Next::Stop),
+                () = work.shared.left() => return Ok(Next::Stop),
             }
         };
         let settled = |outcome| Change::stay().settle(intent.id, outcome);

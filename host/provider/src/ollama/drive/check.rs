@@ -1,21 +1,17 @@
 //! Looking before anything is recorded: server, base model, context, and the name.
 
-use crate::execute::recorded::{AskedOfOllama, Execution};
-use crate::execute::{Checked, Error, Executor};
-use tunesmith_provider::ollama::client::{Base, ErrorKind};
+use crate::drive::{AskedOfOllama, Execution};
+use crate::drive::{Checked, Error, Shared};
+use crate::ollama::client::{Base, ErrorKind};
 
 /// Looks whether the job can be carried out.
-pub(in crate::execute) async fn check(
-    executor: &Executor,
-    asked: &AskedOfOllama,
-    execution: &Execution,
-) -> Result<Checked, Error> {
-    let client = executor.0.connect.ollama().map_err(Error::Setup)?;
+pub async fn check(shared: &Shared, asked: &AskedOfOllama, execution: &Execution) -> Result<Checked, Error> {
+    let client = shared.connect.ollama().map_err(Error::Setup)?;
     let server = client.connect().await?;
     client.check_create().await?;
     let request = &asked.request;
     let mut checked = Checked {
-        emulated: executor.0.connect.is_emulated() || server.emulated || client.is_emulated(),
+        emulated: shared.connect.is_emulated() || server.emulated || client.is_emulated(),
         ..Checked::default()
     };
     match client.base(&request.from).await {

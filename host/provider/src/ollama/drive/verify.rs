@@ -1,9 +1,9 @@
 //! The end: one token from the new model, and the proof that the base is untouched.
 
 use super::{Before, Driver, Next, is_about_access, is_passing};
-use crate::execute::{Error, PROMPT_BAKED};
-use tunesmith_provider::failpoint::{Point, around};
-use tunesmith_provider::ollama::client::ApiError;
+use crate::drive::{Error, PROMPT_BAKED};
+use crate::failpoint::{Point, around};
+use crate::ollama::client::ApiError;
 use tunesmith_store::{Change, Level, NewModel, Operation, State};
 
 impl Driver<'_> {
@@ -24,7 +24,7 @@ impl Driver<'_> {
                     asked?;
                     None
                 }
-                () = work.executor.left() => return Ok(Next::Stop),
+                () = work.shared.left() => return Ok(Next::Stop),
             }
         };
         let probe = match probed {

@@ -2,13 +2,13 @@
 
 use super::check::context;
 use super::{Before, Driver, Next, is_about_access, is_passing};
-use crate::execute::patience::{LEAST_LOOKS, MOST_CREATES};
-use crate::execute::work::sha256;
-use crate::execute::{Checked, Error, PROMPT_BAKED};
+use crate::drive::sha256;
+use crate::drive::{Checked, Error, PROMPT_BAKED};
+use crate::drive::{LEAST_LOOKS, MOST_CREATES};
+use crate::failpoint::{Point, around};
+use crate::ollama::client::{Base, Created, Made, Step, Tag};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
-use tunesmith_provider::failpoint::{Point, around};
-use tunesmith_provider::ollama::client::{Base, Created, Made, Step, Tag};
 use tunesmith_store::{Change, Intent, Level, NewModel, Operation, Outcome, State};
 
 /// A server that lost its client stops, but an older one may go on: a model that is not
@@ -27,7 +27,7 @@ enum Found {
 /// How a create ended.
 enum Sent {
     /// With an answer.
-    Answered(Result<Created, tunesmith_provider::ollama::client::ApiError>),
+    Answered(Result<Created, crate::ollama::client::ApiError>),
     /// The user wants it cancelled.
     Cancelled,
     /// The user wants to leave.
@@ -115,7 +115,7 @@ impl Driver<'_> {
         tokio::select! {
             created = around(Point::OllamaCreate, self.client.create(request, on)) => Ok(Sent::Answered(created)),
             asked = work.asked_to_cancel(super::NO_PAUSE) => asked.map(|()| Sent::Cancelled),
-            () = work.executor.left() => Ok(Sent::Left),
+            () = work.shared.left() => Ok(Sent::Left),
         }
     }
 
@@ -201,7 +201,7 @@ impl Driver<'_> {
         }
     }
 
-    async fn lost(&mut self, error: tunesmith_provider::ollama::client::ApiError) -> Result<Error, Error> {
+    async fn lost(&mut self, error: crate::ollama::client::ApiError) -> Result<Error, Error> {
         if self.work.job.state != State::Unknown {
             let why = format!("the server could not be asked: {error}");
             self.work.apply(Change::to(State::Unknown).because(why)).await?;

@@ -2,10 +2,10 @@
 //! all the same is removed. One that was there before stays.
 
 use super::{Before, Driver, Next, is_passing};
-use crate::execute::Error;
+use crate::drive::Error;
+use crate::failpoint::{Point, around};
+use crate::ollama::client::Made;
 use tokio::time::sleep;
-use tunesmith_provider::failpoint::{Point, around};
-use tunesmith_provider::ollama::client::Made;
 use tunesmith_store::{Change, Intent, Operation, Outcome, State};
 
 /// Looks after a create was stopped: the server notices at its next line.

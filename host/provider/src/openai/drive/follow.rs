@@ -1,12 +1,13 @@
 //! Following the remote job: its status, events, figures and checkpoints, each once.
 
 use super::{Driver, Next, is_passing};
-use crate::execute::{Error, FINE_TUNED, Progress, Until};
+use crate::drive::{Error, FINE_TUNED, Progress, Until};
+use crate::openai::client::{ApiError, Checkpoint, Event, Job, JobStatus};
 use serde_json::json;
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::{Instant, sleep};
-use tunesmith_provider::openai::client::{ApiError, Checkpoint, Event, Job, JobStatus};
 use tunesmith_store::{Batch, Change, LONGEST_PAGE, Level, MetricPoint, NewEvent, NewModel, State};
 
 /// What was seen of a job so far.
@@ -53,10 +54,10 @@ impl Driver<'_> {
             if self.work.until() == Until::Submitted || self.is_answered().await? {
                 return Ok(Next::Stop);
             }
-            let executor = self.work.executor.clone();
+            let shared = Arc::clone(&self.work.shared);
             tokio::select! {
                 () = sleep(pause) => {}
-                () = executor.left() => {}
+                () = shared.left() => {}
                 asked = self.work.asked() => asked?,
             }
             pause = self.work.patience.next_poll(pause);
@@ -167,7 +168,7 @@ impl Driver<'_> {
 
 /// A service may take a moment to know the job that it has just made.
 fn is_missing(error: &ApiError) -> bool {
-    error.kind == tunesmith_provider::openai::client::ErrorKind::NotFound
+    error.kind == crate::openai::client::ErrorKind::NotFound
 }
 
 /// Why a job failed, in the service's words.
@@ -191,7 +192,7 @@ fn level(event: &Event) -> Level {
 }
 
 fn milliseconds(seconds: Option<i64>) -> i64 {
-    seconds.map_or_else(crate::execute::work::now_ms, |seconds| seconds.saturating_mul(1000))
+    seconds.map_or_else(crate::drive::now_ms, |seconds| seconds.saturating_mul(1000))
 }
 
 /// What a look brought, as the store takes it.
@@ -254,7 +255,7 @@ fn eta(job: &Job, step: u64, total: u64, seen: &mut Seen) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tunesmith_provider::openai::client::Metrics;
+    use crate::openai::client::Metrics;
 
     fn event(id: &str, kind: &str, step: Option<u64>) -> Event {
         Event {

@@ -1,8 +1,8 @@
 //! Why a job did not get done, and what to do about it.
 
 use crate::artifacts::WriteError;
+use crate::{Date, Provider, ollama, openai};
 use tunesmith_core::error::{Error as User, Kind};
-use tunesmith_provider::{Date, Provider, ollama, openai};
 use tunesmith_store::{JobId, State};
 
 /// What the executor reports.

@@ -1,15 +1,12 @@
 //! Plans for OpenAI and compatible services: a tuning job over an uploaded file.
 
-use super::prepare::{self, PreparedFile, Ready, Transforming, Uploads};
-use super::{Config, Context, Made, Part, PlanError};
 use crate::artifacts::Artifact;
-use crate::spec::Spec;
+use crate::openai::{self, AtRun, CostEstimate, JobRequest, Objective, Tally, Tuning, models};
+use crate::plan::{Config, Made, Part, PlanError, PreparedFile, Ready, Uploads};
+use crate::{Warning, WarningCode};
 use serde::Serialize;
-use std::path::Path;
 use tunesmith_core::tokens::Tokenizer;
-use tunesmith_dataset::{Kind, Options, Rules, Target};
-use tunesmith_provider::openai::{self, AtRun, CostEstimate, JobRequest, Objective, Tally, Tuning, models};
-use tunesmith_provider::{Warning, WarningCode};
+use tunesmith_dataset::{Rules, Target};
 
 /// What the service would be asked, and what that amounts to and costs.
 #[derive(Debug, Clone, Serialize)]
@@ -80,43 +77,24 @@ impl OpenAiPlan {
 }
 
 /// What the dataset is checked against, and by which tokenizer it is counted.
-pub(super) fn dataset_rules(model: &str) -> (Rules, Tokenizer) {
+pub fn dataset_rules(model: &str) -> (Rules, Tokenizer) {
     let limit = models::lookup(model).map(|known| known.most_example_tokens);
     (Rules::new(Target::OpenAi, limit), models::tokenizer(model).tokenizer)
 }
 
 /// Fails where no model can have this name.
-pub(super) fn base(model: &str) -> Result<(), PlanError> {
+pub fn base(model: &str) -> Result<(), PlanError> {
     models::check_name(model)
         .map_err(|fault| PlanError::BaseModel { name: model.to_owned(), reason: fault.to_string() })
 }
 
-/// Makes the validation file ready, as the training file was made, with which it must
-/// share no rows.
-pub(super) fn validation(
-    spec: &Spec,
-    path: &Path,
-    context: &Context<'_>,
-    transform: Option<&Transforming<'_>>,
-    seed: u32,
-    training: &Ready,
-    options: &Options,
-) -> Result<Ready, PlanError> {
-    let source = prepare::source(spec, path, context, transform, seed)?;
-    // How few rows are too few is said of training files alone.
-    let ready = prepare::uploadable(&source.path, context, options, &[Kind::FewRows])?;
-    if ready.dataset.recognised().format != training.dataset.recognised().format {
-        return Err(PlanError::OtherFormat { path: path.to_owned() });
-    }
-    let mut compared = training.dataset.clone();
-    compared.compare(ready.dataset.path(), options).map_err(PlanError::Dataset)?;
-    prepare::no_errors(&compared, &[])?;
-    Ok(ready)
-}
-
-pub(super) fn plan(part: Part<'_>) -> Result<Made, PlanError> {
-    let plugin = part.context.plugin;
-    let model = &part.spec.base_model;
+/// Plans a job.
+///
+/// # Errors
+/// The base model cannot be used, or the method did not give a valid answer.
+pub fn plan(part: Part<'_>) -> Result<Made, PlanError> {
+    let plugin = part.plugin;
+    let model = part.base_model;
     let dataset = &part.ready.dataset;
     let view = std::sync::Arc::clone(part.view);
     let (mut config, notes, receipt) = part.answer(plugin.openai(part.job, view))?;
@@ -132,7 +110,7 @@ pub(super) fn plan(part: Part<'_>) -> Result<Made, PlanError> {
     let limit = models::lookup(model).map(|known| known.most_example_tokens);
     let billed = dataset.billed(tokenizer, limit).map_err(PlanError::Dataset)?;
     let tally = Tally { examples: dataset.rows(), tokens: billed.tokens, truncated: billed.truncated, limit };
-    let mut cost = openai::estimate(model, tally, tuning.hyperparameters.n_epochs, part.context.prices);
+    let mut cost = openai::estimate(model, tally, tuning.hyperparameters.n_epochs, part.prices);
     let counting = dataset.count(tokenizer).map_err(PlanError::Dataset)?;
     if !counting.exact {
         let percent = (counting.error * 100.0).max(0.1);
@@ -144,11 +122,11 @@ pub(super) fn plan(part: Part<'_>) -> Result<Made, PlanError> {
     if models::lookup(model).is_none() {
         warnings.push(Warning::new(WarningCode::ModelNotKnown, models::not_known(model)));
     }
-    let today = part.context.today;
+    let today = part.today;
     let closing = models::closing_notes(model, today).into_iter().map(|note| note.text).collect();
     let outcome = tuning.becomes(plugin.id());
-    let mut request = JobRequest::new(model.clone(), &tuning);
-    let transformed = part.spec.transform.is_some();
+    let mut request = JobRequest::new(model.to_owned(), &tuning);
+    let transformed = part.transformed;
     let training_file = TrainingFile::of(part.ready, "train", transformed);
     let validation = part.validation.map(|ready| {
         request.validation_file = Some(AtRun::Unknown);

@@ -6,14 +6,12 @@ mod follow;
 mod upload;
 mod verify;
 
-use super::recorded::AskedOfOpenAi;
-use super::work::Work;
-use super::{Checked, Error, Executor, Until};
+use crate::Date;
+use crate::drive::{AskedOfOpenAi, Checked, Error, Shared, Until, Work};
+use crate::openai::client::{ApiError, Client, ErrorKind};
+use crate::openai::models;
+use crate::openai::request::RUN_ID_KEY;
 use std::time::{SystemTime, UNIX_EPOCH};
-use tunesmith_provider::Date;
-use tunesmith_provider::openai::client::{ApiError, Client, ErrorKind};
-use tunesmith_provider::openai::models;
-use tunesmith_provider::openai::request::RUN_ID_KEY;
 use tunesmith_store::{Ask, Change, Job, State};
 
 /// Why nothing can be paused or resumed yet.
@@ -28,8 +26,8 @@ enum Next {
 }
 
 /// Looks before anything is recorded: the key, the base model and how long it lives.
-pub(super) async fn check(executor: &Executor, asked: &AskedOfOpenAi) -> Result<Checked, Error> {
-    let client = executor.0.connect.openai().map_err(Error::Setup)?;
+pub async fn check(shared: &Shared, asked: &AskedOfOpenAi) -> Result<Checked, Error> {
+    let client = shared.connect.openai().map_err(Error::Setup)?;
     let model = asked.request.get("model").and_then(serde_json::Value::as_str).unwrap_or_default();
     let mut checked = Checked::default();
     match client.model(model).await {
@@ -60,7 +58,7 @@ pub(super) async fn check(executor: &Executor, asked: &AskedOfOpenAi) -> Result<
         Err(error) if error.kind == ErrorKind::UnknownModel => return Err(gone(&client, model, error)),
         Err(error) => return Err(error.into()),
     }
-    checked.emulated = executor.0.connect.is_emulated() || client.is_emulated();
+    checked.emulated = shared.connect.is_emulated() || client.is_emulated();
     Ok(checked)
 }
 
@@ -77,8 +75,8 @@ fn gone(client: &Client, model: &str, error: ApiError) -> Error {
 }
 
 /// Whether a remote job can be adopted by the user's word.
-pub(super) async fn check_adoptable(executor: &Executor, job: &Job, remote_id: &str) -> Result<(), Error> {
-    let client = executor.0.connect.openai().map_err(Error::Setup)?;
+pub async fn check_adoptable(shared: &Shared, job: &Job, remote_id: &str) -> Result<(), Error> {
+    let client = shared.connect.openai().map_err(Error::Setup)?;
     let remote = client.job(remote_id).await?;
     match remote.metadata.get(RUN_ID_KEY) {
         Some(run) if *run != job.run_id => Err(Error::NotNow {
@@ -98,7 +96,7 @@ fn day(text: &str) -> Option<Date> {
 
 fn today() -> Date {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Date::from_unix_seconds(since.as_secs()).unwrap_or(tunesmith_provider::openai::models::AS_OF)
+    Date::from_unix_seconds(since.as_secs()).unwrap_or(crate::openai::models::AS_OF)
 }
 
 /// A job in hand at the service.
@@ -109,8 +107,8 @@ struct Driver<'w> {
 }
 
 /// Carries the job on from wherever it stands.
-pub(super) async fn drive(work: &mut Work, asked: &AskedOfOpenAi) -> Result<(), Error> {
-    let client = work.executor.0.connect.openai().map_err(Error::Setup)?;
+pub async fn drive(work: &mut Work, asked: &AskedOfOpenAi) -> Result<(), Error> {
+    let client = work.shared.connect.openai().map_err(Error::Setup)?;
     let mut driver = Driver { work, asked, client };
     loop {
         let next = match driver.work.job.state {

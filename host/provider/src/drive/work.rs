@@ -1,73 +1,78 @@
 //! A job in hand: the claim on it, every write in its name, and what others ask of it.
 
-use super::outcome::OUTCOME_NOTE;
 use super::patience::ASKED_EVERY;
 use super::progress::Progress;
 use super::recorded::Recorded;
-use super::{Error, Executor, Patience, Until};
+use super::{Error, OUTCOME_NOTE, Patience, Shared, Until};
 use crate::artifacts::{self, Artifact};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::time::{Instant, sleep};
 use tunesmith_store::{
-    Answer, Ask, Batch, Change, Claim, Intent, Job, Level, NewArtifact, NewEvent, Operation, Request,
-    Situation, Store,
+    Answer, Ask, Batch, Change, Claim, Intent, Job, Level, NewArtifact, NewEvent, Operation, Outcome,
+    Request, Situation, State, Store,
 };
 
 /// A job that this process carries on.
-pub(super) struct Work {
-    pub(super) executor: Executor,
-    pub(super) job: Job,
-    pub(super) plan: Recorded,
-    pub(super) patience: Patience,
+pub struct Work {
+    pub(crate) shared: Arc<Shared>,
+    /// The job.
+    pub job: Job,
+    /// What is stored of its plan.
+    pub plan: Recorded,
+    pub(crate) patience: Patience,
     claim: Claim,
     until: Until,
 }
 
 impl Work {
-    pub(super) async fn new(executor: Executor, job: Job, claim: Claim, until: Until) -> Result<Self, Error> {
-        let plan = match Recorded::load(&executor.0.store, &job.id).await {
+    /// Takes a job in hand, with its plan.
+    ///
+    /// # Errors
+    /// Its plan cannot be read; the claim is then given back.
+    pub async fn new(shared: Arc<Shared>, job: Job, claim: Claim, until: Until) -> Result<Self, Error> {
+        let plan = match Recorded::load(&shared.store, &job.id).await {
             Ok(plan) => plan,
             Err(error) => {
-                let _ = executor.0.store.release(claim).await;
+                let _ = shared.store.release(claim).await;
                 return Err(error);
             }
         };
-        let patience = executor
-            .0
+        let patience = shared
             .options
             .patience
             .unwrap_or_else(|| if job.emulated { Patience::emulator() } else { Patience::default() });
-        Ok(Self { executor, job, plan, patience, claim, until })
+        Ok(Self { shared, job, plan, patience, claim, until })
     }
 
-    pub(super) fn store(&self) -> &Store {
-        &self.executor.0.store
+    pub(crate) fn store(&self) -> &Store {
+        &self.shared.store
     }
 
     /// How far to go: less far once the user wants to leave.
-    pub(super) fn until(&self) -> Until {
-        if self.executor.is_leaving() && self.until == Until::End { Until::Submitted } else { self.until }
+    pub(crate) fn until(&self) -> Until {
+        if self.shared.is_leaving() && self.until == Until::End { Until::Submitted } else { self.until }
     }
 
     /// Tells of progress.
-    pub(super) fn say(&self, progress: Progress) {
-        (self.executor.0.options.on_progress)(&self.job.id, &progress);
+    pub(crate) fn say(&self, progress: Progress) {
+        (self.shared.options.on_progress)(&self.job.id, &progress);
     }
 
     /// Tells what is being done.
-    pub(super) fn phase(&self, phase: &str, detail: Option<String>) {
+    pub(crate) fn phase(&self, phase: &str, detail: Option<String>) {
         self.say(Progress::Phase { phase: phase.to_owned(), detail });
     }
 
     /// Tells of a failure that may pass.
-    pub(super) fn waiting(&self, why: &dyn std::fmt::Display) {
+    pub(crate) fn waiting(&self, why: &dyn std::fmt::Display) {
         self.say(Progress::Waiting { text: why.to_string() });
     }
 
     /// Applies a change; the intent that it recorded, if it did.
-    pub(super) async fn apply(&mut self, change: Change) -> Result<Option<Intent>, Error> {
+    pub(crate) async fn apply(&mut self, change: Change) -> Result<Option<Intent>, Error> {
         let from = self.job.state;
         let applied = self.store().apply(&self.claim, change).await?;
         self.job = applied.job;
@@ -79,7 +84,7 @@ impl Work {
     }
 
     /// Applies a change that records an intent.
-    pub(super) async fn intend(
+    pub(crate) async fn intend(
         &mut self,
         change: Change,
         operation: Operation,
@@ -92,7 +97,7 @@ impl Work {
     /// Asks the service again while it fails in ways that pass, for as long as contact may
     /// be lost: only where the job is to be carried to its end, and nobody wants to
     /// cancel it or to leave.
-    pub(super) async fn patiently<T, E: std::fmt::Display, F: Future<Output = Result<T, E>>>(
+    pub(crate) async fn patiently<T, E: std::fmt::Display, F: Future<Output = Result<T, E>>>(
         &self,
         passes: impl Fn(&E) -> bool,
         ask: impl Fn() -> F,
@@ -115,35 +120,35 @@ impl Work {
     }
 
     /// Everything that is known of how far the job came.
-    pub(super) async fn situation(&mut self) -> Result<Situation, Error> {
+    pub(crate) async fn situation(&mut self) -> Result<Situation, Error> {
         let situation = self.store().situation(&self.job.id).await?;
         self.job = situation.job.clone();
         Ok(situation)
     }
 
     /// Whether the claim still holds; asked right before an effect.
-    pub(super) async fn confirm(&self) -> Result<(), Error> {
+    pub(crate) async fn confirm(&self) -> Result<(), Error> {
         Ok(self.store().confirm(&self.claim).await?)
     }
 
     /// Appends what a look brought.
-    pub(super) async fn append(&self, batch: &Batch) -> Result<(), Error> {
+    pub(crate) async fn append(&self, batch: &Batch) -> Result<(), Error> {
         self.store().append(&self.claim, batch).await?;
         Ok(())
     }
 
     /// Keeps how far an intent has come.
-    pub(super) async fn note_intent(&self, intent: &Intent, note: &Value) -> Result<(), Error> {
+    pub(crate) async fn note_intent(&self, intent: &Intent, note: &Value) -> Result<(), Error> {
         Ok(self.store().note(&self.claim, intent.id, note).await?)
     }
 
     /// Records an event of tunesmith's own.
-    pub(super) async fn note(&self, level: Level, text: &str) -> Result<(), Error> {
+    pub(crate) async fn note(&self, level: Level, text: &str) -> Result<(), Error> {
         self.write_note(level, text, None).await
     }
 
     /// Records what belongs to the outcome.
-    pub(super) async fn note_outcome(&self, text: &str) -> Result<(), Error> {
+    pub(crate) async fn note_outcome(&self, text: &str) -> Result<(), Error> {
         self.write_note(Level::Info, text, Some(json!({ OUTCOME_NOTE: self.job.attempt }))).await
     }
 
@@ -157,8 +162,8 @@ impl Work {
 
     /// Writes files for the user and records them. A run without a place for artifacts
     /// writes none.
-    pub(super) async fn keep(&self, files: Vec<Artifact>) -> Result<(), Error> {
-        let Some(base) = &self.executor.0.options.artifacts else { return Ok(()) };
+    pub(crate) async fn keep(&self, files: Vec<Artifact>) -> Result<(), Error> {
+        let Some(base) = &self.shared.options.artifacts else { return Ok(()) };
         let folder = base.join(self.job.id.as_str());
         let records = files.iter().map(|file| NewArtifact {
             name: file.name.clone(),
@@ -173,17 +178,17 @@ impl Work {
     }
 
     /// What is asked of the job and not answered, oldest first.
-    pub(super) async fn requests(&self) -> Result<Vec<Request>, Error> {
+    pub(crate) async fn requests(&self) -> Result<Vec<Request>, Error> {
         Ok(self.store().requests(&self.job.id).await?)
     }
 
     /// The open request to cancel, if there is one.
-    pub(super) async fn cancel_asked(&self) -> Result<Option<Request>, Error> {
+    pub(crate) async fn cancel_asked(&self) -> Result<Option<Request>, Error> {
         Ok(self.requests().await?.into_iter().find(|request| request.ask == Ask::Cancel))
     }
 
     /// Waits until something is asked of the job.
-    pub(super) async fn asked(&self) -> Result<(), Error> {
+    pub(crate) async fn asked(&self) -> Result<(), Error> {
         while self.requests().await?.is_empty() {
             sleep(ASKED_EVERY).await;
         }
@@ -192,7 +197,7 @@ impl Work {
 
     /// Waits until the job is asked to be cancelled, and refuses everything else
     /// meanwhile.
-    pub(super) async fn asked_to_cancel(&self, why_not: &str) -> Result<(), Error> {
+    pub(crate) async fn asked_to_cancel(&self, why_not: &str) -> Result<(), Error> {
         loop {
             self.refuse_others(why_not).await?;
             if self.cancel_asked().await?.is_some() {
@@ -203,7 +208,7 @@ impl Work {
     }
 
     /// Refuses what has no place here: everything that is asked but a cancel.
-    pub(super) async fn refuse_others(&self, why: &str) -> Result<(), Error> {
+    pub(crate) async fn refuse_others(&self, why: &str) -> Result<(), Error> {
         for request in self.requests().await?.into_iter().filter(|request| request.ask != Ask::Cancel) {
             let change = Change::stay().answer(request.id, Answer::Refused(why.to_owned()));
             self.store().apply(&self.claim, change).await?;
@@ -212,7 +217,7 @@ impl Work {
     }
 
     /// Records that the job failed, and gives the error to report.
-    pub(super) async fn fail(&mut self, change: Change, source: Error) -> Error {
+    pub(crate) async fn fail(&mut self, change: Change, source: Error) -> Error {
         let reason = source.to_string();
         match self.apply(change.because(reason.clone()).release()).await {
             Ok(_) => Error::Failed { job: self.job.id.clone(), reason, source: Some(Box::new(source)) },
@@ -221,7 +226,7 @@ impl Work {
     }
 
     /// The error for a job that is left as it stands.
-    pub(super) fn left(&self, source: Error) -> Error {
+    pub(crate) fn left(&self, source: Error) -> Error {
         match source {
             already @ (Error::Left { .. } | Error::Store(_)) => already,
             source => {
@@ -230,12 +235,29 @@ impl Work {
         }
     }
 
+    /// Cancels a job that the service does not have: there is nothing to undo there.
+    pub(crate) async fn cancelled_here(&mut self, why: &str) -> Result<Error, Error> {
+        let situation = self.situation().await?;
+        let detail = format!("cancelled: {why}");
+        let mut change = Change::to(State::Cancelled).because(why).release();
+        for intent in &situation.open {
+            change = change.settle(intent.id, Outcome::Absent { detail: detail.clone() });
+        }
+        self.apply(change).await?;
+        Ok(self.cancelled())
+    }
+
+    /// The error that reports a cancelled job.
+    pub(crate) fn cancelled(&self) -> Error {
+        Error::Cancelled { job: self.job.id.clone(), reason: self.job.reason.clone() }
+    }
+
     /// Gives the job back, unless its last change did.
-    pub(super) async fn release(self) -> Result<(), Error> {
+    pub async fn release(self) -> Result<(), Error> {
         if self.job.owner.is_none() {
             return Ok(());
         }
-        match self.executor.0.store.release(self.claim).await {
+        match self.shared.store.release(self.claim).await {
             // Someone took it over: they have it now.
             Ok(()) | Err(tunesmith_store::Error::ClaimLost { .. }) => Ok(()),
             Err(error) => Err(error.into()),
@@ -244,12 +266,12 @@ impl Work {
 }
 
 /// The time, for events of tunesmith's own.
-pub(super) fn now_ms() -> i64 {
+pub(crate) fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// SHA-256 in hexadecimal.
-pub(super) fn sha256(bytes: &[u8]) -> String {
+pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,11 +1,11 @@
 //! Plans for Ollama: a model with a system prompt, examples and parameters baked in.
 
-use super::{Config, Made, Part, PlanError};
 use crate::artifacts::Artifact;
+use crate::ollama::modelfile::{Heading, Withheld};
+use crate::ollama::{self, Baked, CreateRequest, ModelName, modelfile, names};
+use crate::plan::{Config, Made, Part, PlanError};
+use crate::{Warning, WarningCode};
 use serde::Serialize;
-use tunesmith_provider::ollama::modelfile::{Heading, Withheld};
-use tunesmith_provider::ollama::{self, Baked, CreateRequest, ModelName, modelfile, names};
-use tunesmith_provider::{Warning, WarningCode};
 
 /// What an Ollama server would be asked, and what that amounts to.
 #[derive(Debug, Clone, Serialize)]
@@ -50,31 +50,32 @@ impl OllamaPlan {
 }
 
 /// The base model, where its name is one that the host accepts.
-pub(super) fn base(name: &str) -> Result<ModelName, PlanError> {
+pub fn base(name: &str) -> Result<ModelName, PlanError> {
     ModelName::parse(name)
         .map_err(|fault| PlanError::BaseModel { name: name.to_owned(), reason: fault.to_string() })
 }
 
-pub(super) fn plan(part: Part<'_>) -> Result<Made, PlanError> {
-    let plugin = part.context.plugin;
-    let base = base(&part.spec.base_model)?;
+/// Plans a job.
+///
+/// # Errors
+/// The base model cannot be used, or the method did not give a valid answer.
+pub fn plan(part: Part<'_>) -> Result<Made, PlanError> {
+    let plugin = part.plugin;
+    let base = base(part.base_model)?;
     let view = std::sync::Arc::clone(part.view);
     let (config, notes, receipt) = part.answer(plugin.ollama(part.job, view))?;
     let row = |id: u32| part.ready.dataset.example(id).ok().flatten();
     let baked =
         ollama::check(&config, &part.job.settings, &row).map_err(|violations| part.lie(violations))?;
-    let name = names::destination(&part.spec.name, plugin.id(), &base);
+    let name = names::destination(part.name, plugin.id(), &base);
     let request = CreateRequest::new(name, base, &baked).map_err(|fault| PlanError::BaseModel {
-        name: part.spec.base_model.clone(),
+        name: part.base_model.to_owned(),
         reason: fault.to_string(),
     })?;
     let mut warnings = baked.warnings.clone();
-    let mut artifact = ModelfileArtifact {
-        name: names::modelfile_name(&part.spec.name, plugin.id()),
-        text: None,
-        withheld: None,
-    };
-    let heading = Heading { job: &part.spec.name, method: plugin.id(), file_name: &artifact.name };
+    let mut artifact =
+        ModelfileArtifact { name: names::modelfile_name(part.name, plugin.id()), text: None, withheld: None };
+    let heading = Heading { job: part.name, method: plugin.id(), file_name: &artifact.name };
     match modelfile::render_checked(&request, &baked, heading) {
         Ok(text) => artifact.text = Some(text),
         Err(reason) => {

@@ -1,0 +1,185 @@
+//! Plans: what a provider is given to plan from, and what it makes of it.
+
+use crate::artifacts::Artifact;
+use crate::local::plan::LocalPlan;
+use crate::ollama::plan::OllamaPlan;
+use crate::openai::PriceTable;
+use crate::openai::plan::OpenAiPlan;
+use crate::{Date, Violations, Warning};
+use serde::Serialize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tunesmith_core::contract::{MethodJob, Note, Refusal};
+use tunesmith_dataset::{Dataset, DatasetError, Format, View};
+use tunesmith_plugin_host::{Answer, CallError, Plugin, Receipt};
+
+/// What the provider would be asked.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(clippy::large_enum_variant)] // There is one per plan.
+pub enum Config {
+    /// An Ollama server.
+    Ollama(OllamaPlan),
+    /// OpenAI or a compatible service.
+    OpenAi(OpenAiPlan),
+    /// The trainer on this machine.
+    Local(LocalPlan),
+}
+
+impl Config {
+    /// The files that the plan leaves behind, besides itself.
+    pub fn artifacts(&self) -> Vec<Artifact> {
+        match self {
+            Self::Ollama(config) => config.artifacts(),
+            Self::OpenAi(config) => config.artifacts(),
+            Self::Local(config) => config.artifacts(),
+        }
+    }
+}
+
+/// A file that is ready to be uploaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreparedFile {
+    /// Where it lies: the dataset itself, or a file in the cache.
+    pub path: PathBuf,
+    /// The name to upload it under, which carries its digest.
+    pub name: String,
+    /// SHA-256 of its bytes, in hexadecimal.
+    pub sha256: String,
+    /// Its bytes.
+    pub bytes: u64,
+}
+
+impl PreparedFile {
+    /// Opens it, once its digest shows that it is what was planned.
+    ///
+    /// # Errors
+    /// When it is gone or has changed; planning the job again makes it again.
+    pub fn open(&self) -> Result<std::fs::File, DatasetError> {
+        tunesmith_dataset::open_exactly(&self.path, &self.sha256)
+    }
+}
+
+/// The files to upload for a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Uploads {
+    /// For training.
+    pub training: PreparedFile,
+    /// For validation, where the job names a file for it.
+    pub validation: Option<PreparedFile>,
+}
+
+/// A file that a plan works on.
+pub struct Ready {
+    /// The file, read: what methods see, what is counted, and what is uploaded.
+    pub dataset: Dataset,
+    /// Whether it is the one that was given.
+    pub as_given: bool,
+    /// The format that was given.
+    pub format: Format,
+    /// Digest and bytes on disk of the one that was given.
+    pub given: (String, u64),
+    /// What conversion left out, with how often.
+    pub lost: Vec<(String, u64)>,
+}
+
+/// What the part for a provider works with.
+#[derive(Clone, Copy)]
+pub struct Part<'a> {
+    /// The method's plugin.
+    pub plugin: &'a Plugin,
+    /// The job's name.
+    pub name: &'a str,
+    /// The base model.
+    pub base_model: &'a str,
+    /// Whether a transform made the dataset.
+    pub transformed: bool,
+    /// The job, as methods see it.
+    pub job: &'a MethodJob,
+    /// The dataset.
+    pub ready: &'a Ready,
+    /// The validation file.
+    pub validation: Option<&'a Ready>,
+    /// The dataset, as methods see it.
+    pub view: &'a Arc<View>,
+    /// The day of planning.
+    pub today: Date,
+    /// What training costs.
+    pub prices: &'a PriceTable,
+}
+
+/// What the part for a provider makes.
+pub struct Made {
+    /// What the provider would be asked.
+    pub config: Config,
+    /// What the method told the user.
+    pub notes: Vec<Note>,
+    /// What the user should know before going on.
+    pub warnings: Vec<Warning>,
+    /// What the plugin call cost.
+    pub receipt: Receipt,
+    /// What is about to close, as of the day of planning.
+    pub closing: Vec<String>,
+    /// The files to upload.
+    pub uploads: Option<Uploads>,
+}
+
+/// Why a provider has no plan for a job.
+#[derive(Debug)]
+pub enum PlanError {
+    /// The base model's name cannot be used.
+    BaseModel {
+        /// The name.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// The method wants preference pairs, which the dataset has not.
+    NotPreference {
+        /// The method.
+        method: String,
+    },
+    /// The dataset cannot be read.
+    Dataset(DatasetError),
+    /// The plugin was stopped.
+    Call(Box<CallError>),
+    /// The method does not want the job.
+    Refused {
+        /// The method.
+        method: String,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// What the plugin returned breaks the rules.
+    Lie {
+        /// The method.
+        method: String,
+        /// The SHA-256 of its file.
+        sha256: String,
+        /// The rules.
+        violations: Box<Violations>,
+    },
+}
+
+impl Part<'_> {
+    /// The checked answer of the method, or why there is none.
+    pub(crate) fn answer<T>(
+        &self,
+        answer: Result<Answer<T>, CallError>,
+    ) -> Result<(T, Vec<Note>, Receipt), PlanError> {
+        let answer = answer.map_err(|error| PlanError::Call(Box::new(error)))?;
+        match answer.result {
+            Ok(value) => Ok((value, answer.notes, answer.receipt)),
+            Err(refusal) => Err(PlanError::Refused { method: self.plugin.id().to_owned(), refusal }),
+        }
+    }
+
+    /// The error for an answer that breaks the rules.
+    pub(crate) fn lie(&self, violations: Violations) -> PlanError {
+        PlanError::Lie {
+            method: self.plugin.id().to_owned(),
+            sha256: self.plugin.digest().to_string(),
+            violations: Box::new(violations),
+        }
+    }
+}
