@@ -3,9 +3,12 @@
 
 pub mod contract;
 pub mod error;
+pub mod provider_id;
 pub mod secret;
 pub mod text;
 pub mod tokens;
+
+pub use provider_id::{ProviderId, UnknownProvider};
 
 /// The header of every reply of tunesmith's own emulator, so that nothing which it made
 /// is taken for real.

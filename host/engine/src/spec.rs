@@ -4,10 +4,10 @@ use super::bounded::{self, Fault};
 use super::place::{Object, Place};
 use serde_json::value::RawValue;
 use std::path::{Path, PathBuf};
+use tunesmith_core::ProviderId;
 use tunesmith_core::contract::MethodJob;
 use tunesmith_core::text::visible;
 pub use tunesmith_dataset::UntypedRows;
-use tunesmith_provider::Provider;
 
 /// A job file holds a page of settings. A larger one is a mistake (often a dataset
 /// given in its place), and reading it would only waste memory.
@@ -74,7 +74,7 @@ pub struct Spec {
     /// The base model, as the provider names it.
     pub base_model: String,
     /// The provider.
-    pub provider: Provider,
+    pub provider: ProviderId,
     /// The method's id.
     pub method: String,
     /// Where the method was named, for messages.
@@ -198,7 +198,7 @@ fn beside(path: &Path) -> Option<String> {
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
     /// `--provider`.
-    pub provider: Option<Provider>,
+    pub provider: Option<ProviderId>,
     /// `--set name=value`, in order.
     pub settings: Vec<(String, serde_json::Value)>,
 }
@@ -459,7 +459,7 @@ impl<'a> Reader<'a> {
         Ok(TransformSpec { method, place, settings })
     }
 
-    fn provider(&self, value: &RawValue) -> Result<Provider, SpecError> {
+    fn provider(&self, value: &RawValue) -> Result<ProviderId, SpecError> {
         let name = self.plain_text(value, "provider", MAX_NAME_CHARS)?;
         name.parse().map_err(|_| {
             let names = ["ollama", "openai", "local"];

@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::str::FromStr;
+use tunesmith_core::ProviderId;
 use tunesmith_plugin_host::{Ability, Plugin};
-use tunesmith_provider::Provider;
 
 /// A function that the host calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -53,11 +53,11 @@ impl Function {
 
     /// The provider whose jobs it answers. A transform serves them all; the rules of
     /// its rows are those of the one that is least strict.
-    pub fn provider(self) -> Provider {
+    pub fn provider(self) -> ProviderId {
         match self {
-            Self::OpenAi => Provider::OpenAi,
-            Self::Training => Provider::Local,
-            Self::Describe | Self::Ollama | Self::Transform => Provider::Ollama,
+            Self::OpenAi => ProviderId::OpenAi,
+            Self::Training => ProviderId::Local,
+            Self::Describe | Self::Ollama | Self::Transform => ProviderId::Ollama,
         }
     }
 

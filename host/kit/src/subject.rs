@@ -2,10 +2,10 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use tunesmith_core::ProviderId;
 use tunesmith_core::contract::{DatasetView, Example, Overview, Row, Selection, Task};
 use tunesmith_core::tokens::Tokenizer;
 use tunesmith_dataset::{Dataset, DatasetError, Finding, Rules, Severity, Target};
-use tunesmith_provider::Provider;
 use tunesmith_provider::openai::models;
 
 /// A dataset that a call can be made about.
@@ -87,11 +87,16 @@ impl RowsFile {
     ///
     /// # Errors
     /// When it cannot be read or has errors.
-    pub fn open(path: &Path, provider: Provider, base_model: &str, seed: u32) -> Result<Self, SubjectError> {
+    pub fn open(
+        path: &Path,
+        provider: ProviderId,
+        base_model: &str,
+        seed: u32,
+    ) -> Result<Self, SubjectError> {
         let (rules, tokenizer) = match provider {
-            Provider::Ollama => (Rules::new(Target::Ollama, None), Tokenizer::Cautious),
-            Provider::Local => (Rules::new(Target::Local, None), Tokenizer::Cautious),
-            Provider::OpenAi => {
+            ProviderId::Ollama => (Rules::new(Target::Ollama, None), Tokenizer::Cautious),
+            ProviderId::Local => (Rules::new(Target::Local, None), Tokenizer::Cautious),
+            ProviderId::OpenAi => {
                 let limit = models::lookup(base_model).map(|known| known.most_example_tokens);
                 (Rules::new(Target::OpenAi, limit), models::tokenizer(base_model).tokenizer)
             }

@@ -7,8 +7,8 @@
 //! TUNESMITH_FAILPOINT=ollama.create:before@2 tunesmith run …   dies before the second create
 //! ```
 
-use crate::Provider;
 use std::future::Future;
+use tunesmith_core::ProviderId;
 
 /// The variable that arms a failpoint, in a build with debug assertions.
 pub const VARIABLE: &str = "TUNESMITH_FAILPOINT";
@@ -30,8 +30,8 @@ macro_rules! points {
             }
 
             /// Whose service it changes.
-            pub const fn provider(self) -> Provider {
-                match self { $(Self::$point => Provider::$provider,)* }
+            pub const fn provider(self) -> ProviderId {
+                match self { $(Self::$point => ProviderId::$provider,)* }
             }
 
             /// The routes by which it changes something there, as the emulator names

@@ -2,11 +2,12 @@
 //! which the warnings of a plan and the README's table come from.
 
 use super::accepts::Accepts;
+use super::ollama;
 use super::openai::hyperparameters::{MOST_BATCH_SIZE, MOST_EPOCHS, MOST_LEARNING_RATE_MULTIPLIER};
 use super::violation::{List, Violation};
 use super::warning::{Warning, WarningCode};
-use super::{Provider, ollama};
 use serde::Serialize;
+use tunesmith_core::ProviderId;
 use tunesmith_core::contract::{JobSetting, Origin, SettingDoc, Value};
 
 /// What a provider does with a common setting.
@@ -107,11 +108,11 @@ pub static COMMON: [Common; 7] = [
 
 impl Common {
     /// What the provider does with it.
-    pub fn on(&self, provider: Provider) -> Use {
+    pub fn on(&self, provider: ProviderId) -> Use {
         match provider {
-            Provider::Ollama => self.ollama,
-            Provider::OpenAi => self.openai,
-            Provider::Local => self.local,
+            ProviderId::Ollama => self.ollama,
+            ProviderId::OpenAi => self.openai,
+            ProviderId::Local => self.local,
         }
     }
 
@@ -132,7 +133,7 @@ pub fn common(name: &str) -> Option<&'static Common> {
 }
 
 /// Warnings for the given settings that the provider ignores, in the table's order.
-pub fn warnings(provider: Provider, settings: &[JobSetting]) -> Vec<Warning> {
+pub fn warnings(provider: ProviderId, settings: &[JobSetting]) -> Vec<Warning> {
     COMMON
         .iter()
         .filter(|setting| given(settings, setting.name).is_some())
@@ -219,15 +220,15 @@ mod tests {
         let said = |provider| -> Vec<String> {
             warnings(provider, &settings).iter().map(ToString::to_string).collect()
         };
-        assert_eq!(said(Provider::Ollama), ["n_epochs is ignored on Ollama: Ollama trains nothing"]);
+        assert_eq!(said(ProviderId::Ollama), ["n_epochs is ignored on Ollama: Ollama trains nothing"]);
         assert_eq!(
-            said(Provider::OpenAi),
+            said(ProviderId::OpenAi),
             [
                 "temperature is ignored on OpenAI: it is chosen when the tuned model is asked, not when it is trained"
             ]
         );
         assert_eq!(
-            said(Provider::Local),
+            said(ProviderId::Local),
             [
                 "temperature is ignored on the local trainer: it is chosen when the tuned model is asked, not when it is trained"
             ]

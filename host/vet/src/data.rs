@@ -6,11 +6,11 @@ use super::screen;
 use super::{Judge, Rule};
 use std::fs::File;
 use std::path::{Component, Path, PathBuf};
+use tunesmith_core::ProviderId;
 use tunesmith_core::text::grouped;
 use tunesmith_dataset::{Dataset, DatasetError, Options, Severity};
 use tunesmith_engine::plan;
 use tunesmith_engine::spec::{DatasetRef, Spec};
-use tunesmith_provider::Provider;
 
 /// A dataset of more bytes is not read unless the policy allows it. 256 MiB: a second
 /// or two, and more rows than anyone tunes a model with by hand.
@@ -194,7 +194,7 @@ impl Judge<'_> {
     /// Screens the rows that would be uploaded or trained on; says how many. What goes
     /// into a model on Ollama is in its config, which is screened whole.
     fn screen_rows(&mut self, spec: &Spec, shown: &str, dataset: &Dataset) -> u64 {
-        if spec.provider == Provider::Ollama {
+        if spec.provider == ProviderId::Ollama {
             return 0;
         }
         let mut bytes = 0;

@@ -5,10 +5,10 @@ use super::screen;
 use super::{Judge, Rule};
 use serde_json::Value;
 use std::path::Path;
+use tunesmith_core::ProviderId;
 use tunesmith_engine::bounded::{self, Fault};
 use tunesmith_engine::policy::Breach;
 use tunesmith_engine::spec::{FIELDS, MAX_JOB_BYTES, Overrides, Spec, SpecError};
-use tunesmith_provider::Provider;
 use tunesmith_provider::ollama::{ModelName, NameFault};
 use tunesmith_provider::openai::models;
 
@@ -140,7 +140,7 @@ impl Judge<'_> {
             Some((Rule::BaseModelHost, format!("{name:?} is a URL")))
         } else {
             match spec.provider {
-                Provider::Ollama => ModelName::parse(name).err().map(|fault| {
+                ProviderId::Ollama => ModelName::parse(name).err().map(|fault| {
                     let rule = match fault {
                         NameFault::Url(_) | NameFault::Host(_) => Rule::BaseModelHost,
                         NameFault::ReservedTag { .. } => Rule::BaseModelCloud,
@@ -148,10 +148,10 @@ impl Judge<'_> {
                     };
                     (rule, fault.to_string())
                 }),
-                Provider::OpenAi => {
+                ProviderId::OpenAi => {
                     models::check_name(name).err().map(|fault| (Rule::BaseModelName, fault.to_string()))
                 }
-                Provider::Local => None,
+                ProviderId::Local => None,
             }
         };
         if let Some((rule, what)) = fault {

@@ -4,10 +4,10 @@
 use super::finding::{Finding, Verdict};
 use serde::Serialize;
 use std::path::Path;
+use tunesmith_core::ProviderId;
 use tunesmith_core::text::excerpt;
 use tunesmith_engine::plan::{Config, Planned, TransformFacts, TransformRun};
 use tunesmith_plugin_host::{Ability, Measured, Plugin, Receipt, Rejection, Tier};
-use tunesmith_provider::Provider;
 
 /// The form of an evaluation; it changes when a field goes or changes its meaning.
 const FORMAT: u32 = 1;
@@ -97,7 +97,7 @@ pub struct PlanFacts {
     /// The job's name.
     pub name: String,
     /// The provider.
-    pub provider: Provider,
+    pub provider: ProviderId,
     /// The base model.
     pub base_model: String,
     /// The method.

@@ -5,10 +5,10 @@ use crate::view::style::{FAINT, HEADING, WARNING};
 use crate::{Operator, Output, registry};
 use serde_json::json;
 use std::fmt::Write;
+use tunesmith_core::ProviderId;
 use tunesmith_core::error::Error;
 use tunesmith_core::text::visible;
 use tunesmith_plugin_host::{Plugin, Source};
-use tunesmith_provider::Provider;
 use tunesmith_provider::settings::{COMMON, Use};
 
 /// What to show.
@@ -134,7 +134,7 @@ fn show(args: &ShowArgs, operator: &Operator, output: &mut Output) -> Result<(),
     for common in &COMMON {
         let _ = writeln!(text, "  {:24}  {}", common.name, range(&common.accepts.kind()));
         let _ = writeln!(text, "  {:24}  {FAINT}{}{FAINT:#}", "", common.doc);
-        for provider in Provider::ALL {
+        for provider in ProviderId::ALL {
             if let Use::Mapped(to) = common.on(provider) {
                 let _ = writeln!(text, "  {:24}  {FAINT}{provider}: {to}{FAINT:#}", "");
             }
@@ -157,7 +157,7 @@ fn source(plugin: &Plugin) -> String {
 
 /// The providers that a method supports.
 fn providers(plugin: &Plugin) -> Vec<String> {
-    Provider::ALL
+    ProviderId::ALL
         .into_iter()
         .filter(|provider| plugin.can(tunesmith_engine::plan::ability(*provider)))
         .map(|provider| provider.to_string())

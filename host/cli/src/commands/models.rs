@@ -5,9 +5,9 @@ use crate::view::style::{FAINT, HEADING, WARNING};
 use crate::view::table::{Cell, Table};
 use crate::{Operator, Output, runtime};
 use serde_json::json;
+use tunesmith_core::ProviderId;
 use tunesmith_core::error::Error;
 use tunesmith_core::text::visible;
-use tunesmith_provider::Provider;
 use tunesmith_store::{Model, ModelFilter, Page};
 
 /// List the models that jobs made.
@@ -22,7 +22,7 @@ pub enum Command {
 pub struct ListArgs {
     /// Only models of this provider: ollama, openai or local
     #[arg(long, value_name = "PROVIDER")]
-    provider: Option<Provider>,
+    provider: Option<ProviderId>,
     /// Also those that were removed or whose name a later model took
     #[arg(long)]
     gone: bool,

@@ -4,17 +4,17 @@ use crate::view::style::{FAINT, HEADING, WARNING, grouped};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use tunesmith_core::ProviderId;
 use tunesmith_core::text::visible;
 use tunesmith_engine::execute::{Checked, Submission};
 use tunesmith_engine::plan::{Config, Plan};
-use tunesmith_provider::Provider;
 
 /// What is shown of a plan, without the plan.
 #[derive(Debug, Clone)]
 pub(crate) struct Brief {
     pub(crate) file: PathBuf,
     pub(crate) name: String,
-    pub(crate) provider: Provider,
+    pub(crate) provider: ProviderId,
     pub(crate) digest: String,
     /// The name of the model that it makes, where that is decided here.
     pub(crate) model: Option<String>,

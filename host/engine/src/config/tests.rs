@@ -2,7 +2,7 @@ use super::keys::find;
 use super::*;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use tunesmith_provider::Provider;
+use tunesmith_core::ProviderId;
 
 struct Home {
     dir: tempfile::TempDir,
@@ -304,7 +304,7 @@ fn a_rule_of_the_policy_remembers_its_line_and_none_is_lost() {
     assert_eq!(none.policy, Policy::default());
     let from_variable = home.load(&[("TUNESMITH_POLICY_PROVIDERS", "openai, local")], &[]).unwrap();
     let rule = from_variable.policy.providers.unwrap();
-    assert_eq!(rule.allows, [Provider::OpenAi, Provider::Local]);
+    assert_eq!(rule.allows, [ProviderId::OpenAi, ProviderId::Local]);
     assert_eq!(rule.place, "$TUNESMITH_POLICY_PROVIDERS");
 }
 

@@ -5,10 +5,10 @@ use super::keys::{Item, Key, Kind};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use toml::de::DeValue;
+use tunesmith_core::ProviderId;
 use tunesmith_core::secret::looks_like_key;
 use tunesmith_core::text::quoted;
 use tunesmith_plugin_host::{Digest, Tier};
-use tunesmith_provider::Provider;
 
 /// A value of a key.
 #[derive(Debug, Clone, PartialEq)]
@@ -189,7 +189,7 @@ impl Value {
 impl Item {
     fn takes(self, text: &str) -> bool {
         match self {
-            Self::Provider => text.parse::<Provider>().is_ok(),
+            Self::Provider => text.parse::<ProviderId>().is_ok(),
             Self::Tier => text.parse::<Tier>().is_ok(),
             Self::Digest => digest(text).is_some(),
             Self::Pattern => {

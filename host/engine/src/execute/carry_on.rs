@@ -5,8 +5,8 @@ use super::{Ended, Error, Executor, Until};
 use futures_util::stream::{self, StreamExt as _};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
+use tunesmith_core::ProviderId;
 use tunesmith_core::error as user;
-use tunesmith_provider::Provider;
 use tunesmith_provider::drive;
 use tunesmith_provider::failpoint::{Point, around};
 use tunesmith_store::{Answer, Ask, Change, Claim, Job, JobId, Outcome, RequestId, State, UploadedFile};
@@ -180,7 +180,7 @@ impl Executor {
         };
         let change = match decision {
             Decision::Adopt { remote_id } => {
-                if drive::provider(found)? != Provider::OpenAi {
+                if drive::provider(found)? != ProviderId::OpenAi {
                     let hint = format!("tunesmith jobs resume {job} looks for the model and settles it");
                     return Err(not_now(found, "on Ollama there is no remote job to adopt", hint));
                 }
@@ -247,7 +247,7 @@ impl Executor {
     /// [`Error::Setup`] if the file is at another service; the service cannot be reached
     /// or refuses.
     pub async fn remove_file(&self, file: &UploadedFile) -> Result<bool, Error> {
-        let ours = drive::service(&*self.shared.connect, Provider::OpenAi).map_err(Error::Setup)?;
+        let ours = drive::service(&*self.shared.connect, ProviderId::OpenAi).map_err(Error::Setup)?;
         if ours != file.service {
             let message =
                 format!("file {} is at {}, and this command talks to {ours}", file.remote_id, file.service);

@@ -32,7 +32,7 @@ pub use tunesmith_provider::drive::{
 };
 
 use std::sync::Arc;
-use tunesmith_provider::Provider;
+use tunesmith_core::ProviderId;
 use tunesmith_provider::drive::{self, Asked as AskedOf, Shared, Work};
 use tunesmith_provider::{ollama, openai};
 use tunesmith_store::{Beating, Claim, Job, Store};
@@ -96,7 +96,7 @@ impl Executor {
         let mut checked = match &recorded.asked {
             AskedOf::Ollama(asked) => ollama::drive::check(&self.shared, asked, &recorded.execution).await?,
             AskedOf::OpenAi(asked) => openai::drive::check(&self.shared, asked).await?,
-            AskedOf::Local(_) => return Err(Error::NotRunnable(Provider::Local)),
+            AskedOf::Local(_) => return Err(Error::NotRunnable(ProviderId::Local)),
         };
         let provider = submission.planned.plan.job.provider;
         checked.service = drive::service(&*self.shared.connect, provider).map_err(Error::Setup)?;
@@ -144,7 +144,7 @@ impl Executor {
                     let asked = asked.clone();
                     openai::drive::drive(&mut work, &asked).await
                 }
-                AskedOf::Local(_) => Err(Error::NotRunnable(Provider::Local)),
+                AskedOf::Local(_) => Err(Error::NotRunnable(ProviderId::Local)),
             },
             Err(error) => Err(error),
         };

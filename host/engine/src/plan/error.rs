@@ -5,12 +5,13 @@ use crate::policy::Breach;
 use crate::settings::SettingError;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use tunesmith_core::ProviderId;
 use tunesmith_core::contract::Refusal;
 use tunesmith_core::error::{Error, Kind};
 use tunesmith_core::text::{excerpt, quoted, visible};
 use tunesmith_dataset::{ConvertError, DatasetError, Format, Severity, TransformError, Verdict};
 use tunesmith_plugin_host::CallError;
-use tunesmith_provider::{Provider, Violations};
+use tunesmith_provider::Violations;
 
 /// A refusal is a sentence or two; a plugin that says more is cut.
 const LONGEST_REFUSAL: usize = 600;
@@ -27,7 +28,7 @@ pub enum PlanError {
         /// The method.
         method: String,
         /// The provider.
-        provider: Provider,
+        provider: ProviderId,
     },
     /// The plugin that the job names as its transform was not given.
     NoTransform {

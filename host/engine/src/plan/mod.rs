@@ -26,13 +26,14 @@ use sha2::{Digest as _, Sha256};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use tunesmith_core::ProviderId;
 use tunesmith_core::contract::{JobSetting, Level, Note, Value};
 use tunesmith_core::tokens::Tokenizer;
 use tunesmith_dataset::{Counting, Rules, Target, Verdict};
 use tunesmith_plugin_host::{Ability, Measured, Plugin, Receipt, Tier};
 use tunesmith_provider::openai::PriceTable;
 use tunesmith_provider::plan::Part;
-use tunesmith_provider::{Date, Provider, Warning, WarningCode};
+use tunesmith_provider::{Date, Warning, WarningCode};
 
 /// The form of a plan; a reader refuses one that it does not know.
 pub const FORMAT: u32 = 1;
@@ -81,7 +82,7 @@ pub struct JobFacts {
     /// The base model.
     pub base_model: String,
     /// The provider.
-    pub provider: Provider,
+    pub provider: ProviderId,
 }
 
 /// The method, in a plan.
@@ -249,20 +250,20 @@ impl<'a> Context<'a> {
 }
 
 /// The ability that a provider needs of a method.
-pub fn ability(provider: Provider) -> Ability {
+pub fn ability(provider: ProviderId) -> Ability {
     match provider {
-        Provider::Ollama => Ability::Ollama,
-        Provider::OpenAi => Ability::OpenAi,
-        Provider::Local => Ability::Training,
+        ProviderId::Ollama => Ability::Ollama,
+        ProviderId::OpenAi => Ability::OpenAi,
+        ProviderId::Local => Ability::Training,
     }
 }
 
 /// What a dataset is checked against, and by which tokenizer it is counted.
 pub fn dataset_rules(spec: &Spec) -> (Rules, Tokenizer) {
     match spec.provider {
-        Provider::Ollama => (Rules::new(Target::Ollama, None), Tokenizer::Cautious),
-        Provider::Local => (Rules::new(Target::Local, None), Tokenizer::Cautious),
-        Provider::OpenAi => tunesmith_provider::openai::plan::dataset_rules(&spec.base_model),
+        ProviderId::Ollama => (Rules::new(Target::Ollama, None), Tokenizer::Cautious),
+        ProviderId::Local => (Rules::new(Target::Local, None), Tokenizer::Cautious),
+        ProviderId::OpenAi => tunesmith_provider::openai::plan::dataset_rules(&spec.base_model),
     }
 }
 
@@ -284,11 +285,11 @@ pub fn plan(spec: &Spec, dataset_path: &Path, context: Context<'_>) -> Result<Pl
     let transform = prepare::transforming(spec, context)?;
     // Before the dataset is read, which may take a while.
     match provider {
-        Provider::Ollama => {
+        ProviderId::Ollama => {
             tunesmith_provider::ollama::plan::base(&spec.base_model)?;
         }
-        Provider::OpenAi => tunesmith_provider::openai::plan::base(&spec.base_model)?,
-        Provider::Local => {}
+        ProviderId::OpenAi => tunesmith_provider::openai::plan::base(&spec.base_model)?,
+        ProviderId::Local => {}
     }
     obey::file(context, dataset_path)?;
     if let Some(path) = context.validation {
@@ -299,16 +300,16 @@ pub fn plan(spec: &Spec, dataset_path: &Path, context: Context<'_>) -> Result<Pl
     let (rules, tokenizer) = dataset_rules(spec);
     let options = tunesmith_dataset::Options { tokenizer, ..context.options(rules) };
     let ready = match provider {
-        Provider::OpenAi => prepare::uploadable(&source.path, context, &options, &[])?,
-        Provider::Ollama | Provider::Local => prepare::ready(&source.path, &options)?,
+        ProviderId::OpenAi => prepare::uploadable(&source.path, context, &options, &[])?,
+        ProviderId::Ollama | ProviderId::Local => prepare::ready(&source.path, &options)?,
     };
     let validation = match (&spec.validation, context.validation, provider) {
         (None, ..) => None,
-        (Some(_), Some(path), Provider::OpenAi) => {
+        (Some(_), Some(path), ProviderId::OpenAi) => {
             Some(prepare::validation(spec, path, context, transform.as_ref(), seed, &ready, &options)?)
         }
-        (Some(_), None, Provider::OpenAi) => return Err(PlanError::NoValidation),
-        (Some(_), _, Provider::Ollama | Provider::Local) => None,
+        (Some(_), None, ProviderId::OpenAi) => return Err(PlanError::NoValidation),
+        (Some(_), _, ProviderId::Ollama | ProviderId::Local) => None,
     };
     let dataset = &ready.dataset;
     obey::dataset(context, dataset)?;
@@ -327,9 +328,9 @@ pub fn plan(spec: &Spec, dataset_path: &Path, context: Context<'_>) -> Result<Pl
         prices: context.prices,
     };
     let made = match provider {
-        Provider::Ollama => tunesmith_provider::ollama::plan::plan(part),
-        Provider::OpenAi => tunesmith_provider::openai::plan::plan(part),
-        Provider::Local => tunesmith_provider::local::plan::plan(part),
+        ProviderId::Ollama => tunesmith_provider::ollama::plan::plan(part),
+        ProviderId::OpenAi => tunesmith_provider::openai::plan::plan(part),
+        ProviderId::Local => tunesmith_provider::local::plan::plan(part),
     };
     // A file that changed meanwhile explains any other failure better than itself.
     view.failure().map_or(Ok(()), Err).map_err(PlanError::Dataset)?;

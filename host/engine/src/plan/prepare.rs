@@ -11,6 +11,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
+use tunesmith_core::ProviderId;
 use tunesmith_core::contract::{Conversations, JobSetting, MethodJob, Note, Refusal};
 use tunesmith_dataset::{
     self, Batch, Container, Conversion, Dataset, DatasetError, Destination, Format, Kind, Options, Rules,
@@ -18,7 +19,7 @@ use tunesmith_dataset::{
 };
 use tunesmith_plugin_host::{Ability, CallError, Plugin};
 use tunesmith_provider::plan::Ready;
-use tunesmith_provider::{Provider, Warning, WarningCode};
+use tunesmith_provider::{Warning, WarningCode};
 
 /// Files that are kept, and for how long at least: a job that is being executed may be
 /// about to upload one. The oldest beyond them go when another is made.
@@ -251,16 +252,16 @@ pub(super) fn warnings(spec: &Spec, ready: &Ready, source: &Source) -> Vec<Warni
     for (what, count) in &ready.lost {
         warn(format!("conversion for OpenAI left out {what} ({count} times)"));
     }
-    if ready.format.is_preference() && spec.provider != Provider::OpenAi {
+    if ready.format.is_preference() && spec.provider != ProviderId::OpenAi {
         warn(format!(
             "the rows are preference pairs, of which {} gets the preferred answers alone",
             match spec.provider {
-                Provider::Ollama => "Ollama",
-                Provider::OpenAi | Provider::Local => "training here",
+                ProviderId::Ollama => "Ollama",
+                ProviderId::OpenAi | ProviderId::Local => "training here",
             }
         ));
     }
-    if spec.validation.is_some() && spec.provider != Provider::OpenAi {
+    if spec.validation.is_some() && spec.provider != ProviderId::OpenAi {
         warn(format!("validation is not used by {}", spec.provider));
     }
     warnings

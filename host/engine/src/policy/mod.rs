@@ -11,9 +11,9 @@ pub use pattern::Pattern;
 
 use serde::Serialize;
 use std::fmt;
+use tunesmith_core::ProviderId;
 use tunesmith_core::text::{grouped, quoted};
 use tunesmith_plugin_host::{Digest, Plugin, Source, Tier};
-use tunesmith_provider::Provider;
 use tunesmith_provider::openai::{Cost, Money};
 
 /// Declares the rules: their names, keys and meanings, once.
@@ -86,7 +86,7 @@ pub struct Rule<T> {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Policy {
     /// Providers that may be used.
-    pub providers: Option<Rule<Vec<Provider>>>,
+    pub providers: Option<Rule<Vec<ProviderId>>>,
     /// Base models that may be used: one of the patterns fits.
     pub base_models: Option<Rule<Vec<Pattern>>>,
     /// Tiers that a plugin file may have.
@@ -173,7 +173,7 @@ impl Policy {
     ///
     /// # Errors
     /// It is not one of the allowed ones.
-    pub fn provider(&self, provider: Provider) -> Checked {
+    pub fn provider(&self, provider: ProviderId) -> Checked {
         check(
             Name::Providers,
             self.providers.as_ref(),
@@ -337,7 +337,7 @@ mod tests {
     #[test]
     fn without_rules_everything_is_allowed() {
         let policy = Policy::default();
-        assert_eq!(policy.provider(Provider::OpenAi), Ok(()));
+        assert_eq!(policy.provider(ProviderId::OpenAi), Ok(()));
         assert_eq!(policy.base_model("anything"), Ok(()));
         assert_eq!(policy.plugin_file("x", Tier::Std, Digest::of(b"x")), Ok(()));
         assert_eq!(policy.dataset_bytes(u64::MAX), Ok(()));
@@ -352,7 +352,7 @@ mod tests {
     fn what_breaks_a_rule_is_named_with_its_place() {
         let dollars = |dollars| Money::from_dollars(dollars).unwrap();
         let policy = Policy {
-            providers: rule(vec![Provider::Ollama]),
+            providers: rule(vec![ProviderId::Ollama]),
             base_models: rule(vec![Pattern::new("llama3*"), Pattern::new("qwen*")]),
             tiers: rule(vec![Tier::Pure]),
             plugin_digests: rule(vec![Digest::of(b"known")]),
@@ -365,7 +365,7 @@ mod tests {
         };
         let range = Cost::Range { least: dollars(1.0), likely: dollars(3.0), most: dollars(25.0) };
         let breaches = [
-            policy.provider(Provider::OpenAi),
+            policy.provider(ProviderId::OpenAi),
             policy.base_model("gpt-4.1\u{202e}"),
             policy.plugin_file("x", Tier::Std, Digest::of(b"known")),
             policy.plugin_file("x", Tier::Pure, Digest::of(b"other")),
@@ -381,7 +381,7 @@ mod tests {
         let said: Vec<String> = breaches.into_iter().map(|breach| breach.unwrap_err().to_string()).collect();
         insta::assert_snapshot!(said.join("\n"));
 
-        assert_eq!(policy.provider(Provider::Ollama), Ok(()));
+        assert_eq!(policy.provider(ProviderId::Ollama), Ok(()));
         assert_eq!(policy.base_model("qwen2.5:7b"), Ok(()));
         assert_eq!(policy.plugin_file("x", Tier::Pure, Digest::of(b"known")), Ok(()));
         assert_eq!(policy.dataset_bytes(1_000), Ok(()));
@@ -394,7 +394,7 @@ mod tests {
     #[test]
     fn an_empty_list_allows_nothing() {
         let policy = Policy { providers: rule(vec![]), ..Policy::default() };
-        let breach = policy.provider(Provider::Local).unwrap_err();
+        let breach = policy.provider(ProviderId::Local).unwrap_err();
         assert_eq!(
             breach.to_string(),
             "provider local is not allowed; none is (policy.providers at config.toml:7)"

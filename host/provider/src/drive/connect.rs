@@ -1,6 +1,7 @@
 //! Where a run's clients come from, and by what name the store knows a service.
 
-use crate::{Provider, ollama, openai};
+use crate::{ollama, openai};
+use tunesmith_core::ProviderId;
 use tunesmith_core::error::Error;
 
 /// What the store calls the service of a job on the in-process emulator, whose ports
@@ -30,12 +31,12 @@ pub trait Connect: Send + Sync {
 ///
 /// # Errors
 /// Its client cannot be set up.
-pub fn service(connect: &dyn Connect, provider: Provider) -> Result<String, Error> {
+pub fn service(connect: &dyn Connect, provider: ProviderId) -> Result<String, Error> {
     if connect.is_emulated() {
         return Ok(EMULATOR_SERVICE.to_owned());
     }
     Ok(match provider {
-        Provider::OpenAi => connect.openai()?.endpoint().to_string(),
+        ProviderId::OpenAi => connect.openai()?.endpoint().to_string(),
         _ => connect.ollama()?.endpoint().to_string(),
     })
 }

@@ -1,7 +1,8 @@
 //! Why a job did not get done, and what to do about it.
 
 use crate::artifacts::WriteError;
-use crate::{Date, Provider, ollama, openai};
+use crate::{Date, ollama, openai};
+use tunesmith_core::ProviderId;
 use tunesmith_core::error::{Error as User, Kind};
 use tunesmith_store::{JobId, State};
 
@@ -26,7 +27,7 @@ pub enum Error {
     Artifact(#[from] WriteError),
     /// The provider has no one to carry a job out.
     #[error("jobs for {} cannot be run by this version: `tunesmith plan` shows their recipe", .0.title())]
-    NotRunnable(Provider),
+    NotRunnable(ProviderId),
     /// The plan in the store cannot be read.
     #[error("the stored plan of job {job} cannot be used: {why}")]
     BadPlan {

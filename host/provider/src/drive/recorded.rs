@@ -173,8 +173,8 @@ impl Recorded {
 }
 
 /// The provider of a stored job.
-pub fn provider(job: &Job) -> Result<crate::Provider, Error> {
-    job.provider.parse().map_err(|error: crate::UnknownProvider| Error::BadPlan {
+pub fn provider(job: &Job) -> Result<tunesmith_core::ProviderId, Error> {
+    job.provider.parse().map_err(|error: tunesmith_core::UnknownProvider| Error::BadPlan {
         job: job.id.to_string(),
         why: error.to_string(),
     })

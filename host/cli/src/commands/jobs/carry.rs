@@ -9,10 +9,10 @@ use crate::{detach, interrupt};
 use serde_json::json;
 use std::sync::{Arc, Mutex};
 use tokio::runtime::Runtime;
+use tunesmith_core::ProviderId;
 use tunesmith_core::error::{Error, Kind};
 use tunesmith_core::text::visible;
 use tunesmith_engine::execute::{self, EMULATOR_SERVICE, Ended, Executor, Until};
-use tunesmith_provider::Provider;
 use tunesmith_store::{Job, JobId, State, Store};
 
 /// A job in hand.
@@ -59,7 +59,7 @@ impl<'a> Hand<'a> {
             output.progress_handle().say("emulated: nothing is trained, and no model is real");
         }
         let id = self.job.id.clone();
-        let is_ollama = self.job.provider == Provider::Ollama.as_str();
+        let is_ollama = self.job.provider == ProviderId::Ollama.as_str();
         if is_ollama && until == Until::Submitted {
             // Nothing goes on at Ollama without a client: it is begun, left at once, and a
             // runner in the background goes on with it.

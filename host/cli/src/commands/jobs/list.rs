@@ -5,9 +5,9 @@ use crate::view::style::{FAINT, HINT, state};
 use crate::view::table::{Cell, Table};
 use crate::{Operator, Output, runtime};
 use serde_json::json;
+use tunesmith_core::ProviderId;
 use tunesmith_core::error::Error;
 use tunesmith_core::text::visible;
-use tunesmith_provider::Provider;
 use tunesmith_store::{Job, JobFilter, Page, State};
 
 /// Options of `jobs list`.
@@ -18,7 +18,7 @@ pub struct Args {
     states: Vec<State>,
     /// Only jobs of this provider: ollama, openai or local
     #[arg(long, value_name = "PROVIDER")]
-    provider: Option<Provider>,
+    provider: Option<ProviderId>,
     /// Only jobs whose name contains this
     #[arg(long, value_name = "TEXT")]
     name: Option<String>,

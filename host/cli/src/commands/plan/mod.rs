@@ -8,14 +8,15 @@ use crate::watch::Paths;
 use crate::{Operator, Output, registry};
 use serde_json::json;
 use std::path::{Path, PathBuf};
+use tunesmith_core::ProviderId;
 use tunesmith_core::error::{Error, Kind};
 use tunesmith_engine::plan::{self, Context, Planned};
 use tunesmith_engine::spec::{Overrides, Spec};
 use tunesmith_engine::verify::{self, Verified};
 use tunesmith_engine::{artifacts, lock};
 use tunesmith_plugin_host::Registry;
+use tunesmith_provider::Date;
 use tunesmith_provider::openai::PriceTable;
-use tunesmith_provider::{Date, Provider};
 
 /// Show what a job would do: config, warnings, cost; touches nothing.
 #[derive(Debug, clap::Args)]
@@ -25,7 +26,7 @@ pub struct Args {
 
     /// Plan for this provider in place of the job's: ollama, openai or local
     #[arg(long, value_name = "PROVIDER")]
-    provider: Option<Provider>,
+    provider: Option<ProviderId>,
 
     /// Change a setting for this run; may be repeated
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]

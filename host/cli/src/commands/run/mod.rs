@@ -16,10 +16,11 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tunesmith_core::ProviderId;
 use tunesmith_core::error::{Error, Kind};
 use tunesmith_engine::execute::{Checked, Ended, Executor, Recovered, Until};
 use tunesmith_plugin_host::Snapshot;
-use tunesmith_provider::{Date, Provider};
+use tunesmith_provider::Date;
 use tunesmith_store::{Job, JobId, State};
 
 /// Jobs that are carried out at a time unless `--parallel` says otherwise. A job mostly
@@ -89,7 +90,7 @@ pub struct Args {
 
     /// Run on this provider in place of the job's: ollama or openai
     #[arg(long, value_name = "PROVIDER")]
-    provider: Option<Provider>,
+    provider: Option<ProviderId>,
 
     /// Change a setting for this run; may be repeated
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = crate::inputs::setting)]
@@ -264,7 +265,7 @@ impl Command<'_> {
     /// Asks on a terminal; without one, what costs money needs `--yes`.
     async fn confirm(&self, items: &[Item], output: &mut Output) -> Result<(), Error> {
         let costs =
-            items.iter().any(|item| item.brief.provider == Provider::OpenAi && !item.checked.emulated);
+            items.iter().any(|item| item.brief.provider == ProviderId::OpenAi && !item.checked.emulated);
         if self.args.yes || items.iter().all(|item| item.checked.emulated) {
             return Ok(());
         }
@@ -322,7 +323,7 @@ impl Command<'_> {
             let message = format!("{} was changed since it was shown", item.brief.file.display());
             return Err(Error::new(Kind::Invalid, message).hint("nothing was done with it: run it again"));
         }
-        let detached = self.args.detach && item.brief.provider == Provider::Ollama;
+        let detached = self.args.detach && item.brief.provider == ProviderId::Ollama;
         if detached {
             let job = self.executor.record(&prepared.submission, &item.checked).await?;
             *id = Some(job.id.clone());
@@ -343,7 +344,7 @@ impl Command<'_> {
             return Ok(Came::Ended(Box::new(ended)));
         }
         // The user left: on Ollama somebody must stay.
-        if item.brief.provider == Provider::Ollama {
+        if item.brief.provider == ProviderId::Ollama {
             return detach::hand_over(self.operator, self.given, &self.executor, &ended.job)
                 .await
                 .map(|job| Came::Detached(Box::new(job)));
