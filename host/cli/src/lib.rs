@@ -97,7 +97,7 @@ impl Command {
             Self::Dataset(command) => command.json(),
             Self::Evaluate(args) => args.json,
             Self::Schema(_) => false,
-            Self::Emulate(_) => false,
+            Self::Emulate(args) => args.json,
             Self::Jobs(command) => command.json(),
             Self::Files(command) => command.json(),
             Self::Models(command) => command.json(),
