@@ -5,7 +5,6 @@
 //! Whoever needs it first starts it, all processes share it, and it ends with its last
 //! user (`docs/adr/0008-emulator-process.md`).
 
-use crate::emulate;
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
@@ -197,7 +196,7 @@ impl Emulated {
 /// Starts the emulator; none where another process was quicker.
 fn start(state: &Path) -> Result<Option<Running>, Error> {
     let mut command = Command::new(std::env::current_exe().map_err(|error| cannot_start(&error))?);
-    command.args(["emulate", emulate::ON_DEMAND, "--json", "--state"]).arg(state);
+    command.args(["emulate", "--on-demand", "--json", "--state"]).arg(state);
     // It has no need of the operator's keys, of this folder, or of Ctrl-C in this terminal.
     command.env_clear().current_dir(state).process_group(0);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());

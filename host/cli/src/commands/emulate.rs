@@ -10,9 +10,6 @@ use tunesmith_emulator::{ANY_MODEL, Behaviour, DEFAULT_SPEED, Emulator, Fault, K
 /// The environment variable that holds the key which the OpenAI stand-in asks for.
 pub const KEY_VARIABLE: &str = "TUNESMITH_EMULATOR_KEY";
 
-/// The flag by which `run --emulate` starts an emulator that ends with its last user.
-pub const ON_DEMAND: &str = "--on-demand";
-
 /// The longest key file; a larger one is the wrong file.
 const MAX_KEY: u64 = 4_096;
 
@@ -63,7 +60,7 @@ pub struct Args {
     #[arg(long)]
     until_stdin_closes: bool,
 
-    /// Stop with the last user of `--emulate`, and let any model be pulled
+    /// Stop with the last user, and let any model be pulled: how `--emulate` starts it
     #[arg(long, hide = true)]
     on_demand: bool,
 

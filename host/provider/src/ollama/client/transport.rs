@@ -3,7 +3,7 @@
 use super::Client;
 use super::error::{ApiError, ErrorKind, Operation};
 use crate::http::lenient::Fields;
-use crate::http::{Fault, Sent};
+use crate::http::{self, Fault, Sent};
 use bytes::Bytes;
 use reqwest::{Method, RequestBuilder, Response, Url};
 use serde_json::Value;
@@ -44,7 +44,7 @@ impl Client {
         operation: Operation,
         request: RequestBuilder,
     ) -> Result<Response, ApiError> {
-        self.in_time(operation, request.send()).await
+        self.in_time(operation, http::send(&self.0.endpoint, request)).await
     }
 
     /// Takes an answer that began; a refusal becomes an error.
