@@ -2,21 +2,20 @@
 
 use crate::common;
 use crate::common::kept;
-use common::{said, tunesmith};
+use crate::common::sandbox::Sandbox;
+use common::said;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-struct Home {
-    held: kept::Folder,
-}
+struct Home(Sandbox);
 
 impl Home {
     fn new() -> Self {
-        Self { held: kept::Folder::new() }
+        Self(Sandbox::home())
     }
 
     fn file(&self) -> PathBuf {
-        self.held.path().join(".config/tunesmith/config.toml")
+        self.0.path(".config/tunesmith/config.toml")
     }
 
     fn write(&self, text: &str) {
@@ -25,8 +24,8 @@ impl Home {
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let mut command = tunesmith();
-        command.env("HOME", self.held.path()).env_remove("TUNESMITH_CACHE_DIR").args(args);
+        let mut command = self.0.command(args);
+        command.env_remove("TUNESMITH_CACHE_DIR");
         command
     }
 
@@ -47,7 +46,7 @@ impl Home {
     }
 
     fn neutral(&self, text: &str) -> String {
-        let text = text.replace(self.held.path().to_str().unwrap(), "HOME");
+        let text = text.replace(self.0.root().to_str().unwrap(), "HOME");
         // Columns are as wide as this machine's paths.
         let text = regex_lite::Regex::new(r"(\S) {2,}").unwrap().replace_all(&text, "$1  ").into_owned();
         text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
@@ -55,7 +54,7 @@ impl Home {
 }
 
 #[test]
-fn show_tells_every_value_and_where_it_comes_from_and_never_a_key() {
+fn show_prints_values_with_origin_but_no_key() {
     let home = Home::new();
     insta::assert_snapshot!("config-show-defaults", home.text(&["config", "show"]));
     home.write("[openai]\nbase_url = 'https://tuning.example/v1'\n[limits]\nmemory = '32 MiB'\n");
@@ -73,7 +72,7 @@ fn show_tells_every_value_and_where_it_comes_from_and_never_a_key() {
 }
 
 #[test]
-fn a_key_that_cannot_be_used_is_said_and_looking_at_the_configuration_still_works() {
+fn show_works_with_an_unusable_key() {
     let home = Home::new();
     home.write("[openai]\nkey_file = 'openai.key'\n");
     let key = home.file().with_file_name("openai.key");
@@ -86,7 +85,7 @@ fn a_key_that_cannot_be_used_is_said_and_looking_at_the_configuration_still_work
 }
 
 #[test]
-fn init_writes_every_key_commented_out_and_never_over_a_file() {
+fn init_never_overwrites_a_file() {
     let home = Home::new();
     assert_eq!(home.text(&["config", "path"]), "HOME/.config/tunesmith/config.toml\n");
     assert_eq!(home.text(&["config", "init"]), "wrote HOME/.config/tunesmith/config.toml\n");
@@ -98,13 +97,13 @@ fn init_writes_every_key_commented_out_and_never_over_a_file() {
     assert_eq!(std::fs::read_to_string(home.file()).unwrap(), "[ollama]\nhost = 'mine:1'\n");
     home.text(&["config", "init", "--force"]);
     assert_eq!(std::fs::read_to_string(home.file()).unwrap(), written);
-    let other = home.held.path().join("other.toml");
+    let other = home.0.root().join("other.toml");
     let other = other.to_str().unwrap();
     assert_eq!(home.text(&["config", "init", "--config", other]), "wrote HOME/other.toml\n");
 }
 
 #[test]
-fn every_problem_is_told_with_line_and_fix_by_any_command() {
+fn every_problem_has_a_line_and_fix() {
     let home = Home::new();
     home.write("[openai]\nbase_ulr = 'https://x'\nconnect_timeout = 0\n[limts]\nmemory = 1\n");
     let said = home.failure(&["jobs", "list"]);
@@ -119,7 +118,7 @@ fn every_problem_is_told_with_line_and_fix_by_any_command() {
 }
 
 #[test]
-fn the_plugin_directory_of_the_user_is_used_where_it_exists() {
+fn user_plugin_directory_is_used_if_present() {
     let home = Home::new();
     let list = |args: &[&str]| -> serde_json::Value {
         let mut command = home.command(&["methods", "list", "--json"]);
@@ -128,12 +127,12 @@ fn the_plugin_directory_of_the_user_is_used_where_it_exists() {
         serde_json::from_slice(&kept::output(&mut command).stdout).unwrap()
     };
     assert_eq!(list(&[])["rejected"], serde_json::json!([]));
-    let plugins = home.held.path().join(".local/share/tunesmith/plugins");
+    let plugins = home.0.root().join(".local/share/tunesmith/plugins");
     std::fs::create_dir_all(&plugins).unwrap();
     std::fs::write(plugins.join("broken.wasm"), "no component").unwrap();
     let rejected = list(&[]);
     assert_eq!(rejected["rejected"].as_array().unwrap().len(), 1, "{rejected}");
-    let other = home.held.path().join("other");
+    let other = home.0.root().join("other");
     std::fs::create_dir(&other).unwrap();
     assert_eq!(list(&["--plugins", other.to_str().unwrap()])["rejected"], serde_json::json!([]));
     // One that is configured and missing is a fault, not an empty one.
@@ -146,9 +145,9 @@ fn the_plugin_directory_of_the_user_is_used_where_it_exists() {
 }
 
 #[test]
-fn a_dataset_id_is_looked_up_in_the_datasets_directory() {
+fn dataset_ids_name_files_in_datasets_directory() {
     let home = Home::new();
-    let job = home.held.path().join("job.json");
+    let job = home.0.root().join("job.json");
     let text = std::fs::read_to_string(common::root().join("examples/jobs/lora-ollama.json")).unwrap();
     let mut spec: serde_json::Value = serde_json::from_str(&text).unwrap();
     let dataset = spec.as_object_mut().unwrap().remove("dataset").unwrap();
@@ -158,7 +157,7 @@ fn a_dataset_id_is_looked_up_in_the_datasets_directory() {
     let shared_cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache");
     let missing = home.command(&["plan", job]).env("TUNESMITH_CACHE_DIR", &shared_cache).output().unwrap();
     insta::assert_snapshot!(home.neutral(&said(missing.stderr)));
-    let datasets = home.held.path().join(".local/share/tunesmith/datasets");
+    let datasets = home.0.root().join(".local/share/tunesmith/datasets");
     std::fs::create_dir_all(&datasets).unwrap();
     let source = common::root().join("examples/jobs").join(dataset.as_str().unwrap());
     std::fs::copy(source, datasets.join("support.jsonl")).unwrap();

@@ -195,7 +195,7 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 /// A store with jobs for the emulator.
-struct Place<'s> {
+struct Ledger<'s> {
     service: &'s Service,
     root: Folder,
     part: Option<u64>,
@@ -203,7 +203,7 @@ struct Place<'s> {
 
 static NAMES: AtomicU32 = AtomicU32::new(0);
 
-impl<'s> Place<'s> {
+impl<'s> Ledger<'s> {
     fn new(service: &'s Service) -> Self {
         Self { service, root: Folder::new(), part: None }
     }
@@ -386,54 +386,54 @@ fn child() {
 /// Dies at a point in the life of a job, and checks that the job's next process brings
 /// it to where it belongs, with one remote job or model.
 fn dies_and_goes_on(service: &Service, point: Point, side: Side) {
-    let mut place = Place::new(service);
+    let mut ledger = Ledger::new(service);
     match point {
         Point::OllamaPull => {
             service.ask("DELETE /api/delete", &json!({"model": "llama3.2"}));
-            let (id, model) = place.ollama_job("llama3.2", true);
-            place.dies("end", &id, point, side);
-            made(&place, &id, &model);
+            let (id, model) = ledger.ollama_job("llama3.2", true);
+            ledger.dies("end", &id, point, side);
+            made(&ledger, &id, &model);
         }
         Point::OllamaCreate | Point::OllamaProbe => {
-            let (id, model) = place.ollama_job("mistral", false);
-            place.dies("end", &id, point, side);
-            made(&place, &id, &model);
+            let (id, model) = ledger.ollama_job("mistral", false);
+            ledger.dies("end", &id, point, side);
+            made(&ledger, &id, &model);
         }
         Point::OllamaDelete => {
-            let (id, model) = place.ollama_job("mistral", false);
-            place.dies("end", &id, Point::OllamaProbe, Side::Before);
-            assert_eq!(place.job(&id).state, State::Verifying);
-            place.ask(&id, Ask::Cancel);
-            place.dies("end", &id, point, side);
-            place.works("end", &id);
-            assert_eq!(place.job(&id).state, State::Cancelled);
+            let (id, model) = ledger.ollama_job("mistral", false);
+            ledger.dies("end", &id, Point::OllamaProbe, Side::Before);
+            assert_eq!(ledger.job(&id).state, State::Verifying);
+            ledger.ask(&id, Ask::Cancel);
+            ledger.dies("end", &id, point, side);
+            ledger.works("end", &id);
+            assert_eq!(ledger.job(&id).state, State::Cancelled);
             assert!(!service.models().contains(&model), "{model} is still there");
         }
         Point::OpenAiUploadPart | Point::OpenAiUpload | Point::OpenAiCreate | Point::OpenAiProbe => {
-            place.part = (point == Point::OpenAiUploadPart).then_some(400);
-            let id = place.openai_job();
-            place.dies("end", &id, point, side);
-            tuned(&place, &id);
+            ledger.part = (point == Point::OpenAiUploadPart).then_some(400);
+            let id = ledger.openai_job();
+            ledger.dies("end", &id, point, side);
+            tuned(&ledger, &id);
         }
         Point::OpenAiUploadCancel => {
-            place.part = Some(400);
-            let id = place.openai_job();
+            ledger.part = Some(400);
+            let id = ledger.openai_job();
             // An upload is under way when the job is cancelled.
-            place.dies("end", &id, Point::OpenAiUploadPart, Side::After);
-            place.ask(&id, Ask::Cancel);
-            place.dies("end", &id, point, side);
-            place.works("end", &id);
-            let job = place.job(&id);
+            ledger.dies("end", &id, Point::OpenAiUploadPart, Side::After);
+            ledger.ask(&id, Ask::Cancel);
+            ledger.dies("end", &id, point, side);
+            ledger.works("end", &id);
+            let job = ledger.job(&id);
             assert_eq!((job.state, service.jobs_of(&job).len()), (State::Cancelled, 0));
         }
         Point::OpenAiCancel | Point::OpenAiPause | Point::OpenAiResume => {
             service.steps_take(10_000.0);
-            let id = place.openai_job();
-            place.works("submit", &id);
+            let id = ledger.openai_job();
+            ledger.works("submit", &id);
             service.steps_take(4.0);
             let until_running = || {
                 for _ in 0..600 {
-                    if service.jobs_of(&place.job(&id))[0]["status"] == "running" {
+                    if service.jobs_of(&ledger.job(&id))[0]["status"] == "running" {
                         return;
                     }
                     std::thread::sleep(Duration::from_millis(20));
@@ -441,59 +441,59 @@ fn dies_and_goes_on(service: &Service, point: Point, side: Side) {
                 panic!("it never ran");
             };
             until_running();
-            place.works("submit", &id);
+            ledger.works("submit", &id);
             let (ask, there, here) = match point {
                 Point::OpenAiCancel => (Ask::Cancel, "cancelled", State::Cancelled),
                 _ => (Ask::Pause, "paused", State::Paused),
             };
-            place.ask(&id, ask);
+            ledger.ask(&id, ask);
             if point == Point::OpenAiResume {
-                place.works("answer", &id);
-                assert_eq!(place.job(&id).state, State::Paused);
-                place.dies("resume", &id, point, side);
-                place.works("resume", &id);
-                let job = place.job(&id);
+                ledger.works("answer", &id);
+                assert_eq!(ledger.job(&id).state, State::Paused);
+                ledger.dies("resume", &id, point, side);
+                ledger.works("resume", &id);
+                let job = ledger.job(&id);
                 assert!(matches!(job.state, State::Submitted | State::Running), "{}", job.state);
                 assert_ne!(service.jobs_of(&job)[0]["status"], "paused");
             } else {
-                place.dies("answer", &id, point, side);
-                place.works("answer", &id);
-                let job = place.job(&id);
+                ledger.dies("answer", &id, point, side);
+                ledger.works("answer", &id);
+                let job = ledger.job(&id);
                 assert_eq!((job.state, &service.jobs_of(&job)[0]["status"]), (here, &json!(there)));
             }
-            assert_eq!(service.jobs_of(&place.job(&id)).len(), 1);
+            assert_eq!(service.jobs_of(&ledger.job(&id)).len(), 1);
         }
         Point::OpenAiDeleteFile => {
-            let id = place.openai_job();
-            place.works("submit", &id);
-            place.dies("delete-file", &id, point, side);
-            place.works("delete-file", &id);
-            let left = place.with(async |store| store.files(None, None, 10).await.unwrap().items.len());
+            let id = ledger.openai_job();
+            ledger.works("submit", &id);
+            ledger.dies("delete-file", &id, point, side);
+            ledger.works("delete-file", &id);
+            let left = ledger.with(async |store| store.files(None, None, 10).await.unwrap().items.len());
             assert_eq!(left, 0);
         }
     }
 }
 
 /// The job ends in its one model, which answered.
-fn made(place: &Place<'_>, id: &str, model: &str) {
-    place.works("end", id);
-    assert_eq!(place.job(id).state, State::Succeeded);
-    let there = place.service.models().into_iter().filter(|name| name == model).count();
+fn made(ledger: &Ledger<'_>, id: &str, model: &str) {
+    ledger.works("end", id);
+    assert_eq!(ledger.job(id).state, State::Succeeded);
+    let there = ledger.service.models().into_iter().filter(|name| name == model).count();
     assert_eq!(there, 1, "{model}");
 }
 
 /// The job ends in its one remote job's model, which answered.
-fn tuned(place: &Place<'_>, id: &str) {
-    place.works("end", id);
-    let job = place.job(id);
-    let remote = place.service.jobs_of(&job);
+fn tuned(ledger: &Ledger<'_>, id: &str) {
+    ledger.works("end", id);
+    let job = ledger.job(id);
+    let remote = ledger.service.jobs_of(&job);
     assert_eq!((job.state, remote.len()), (State::Succeeded, 1), "{remote:?}");
     assert_eq!(job.remote_id.as_deref(), remote[0]["id"].as_str());
     assert!(job.synced <= 16, "{} synced transactions with a crash between", job.synced);
 }
 
 #[test]
-fn a_kill_on_either_side_of_any_effect_loses_nothing_and_doubles_nothing() {
+fn kill_around_any_effect_loses_or_doubles_nothing() {
     let service = Service::start();
     for point in Point::ALL {
         for side in Side::ALL {
@@ -510,27 +510,36 @@ fn a_kill_on_either_side_of_any_effect_loses_nothing_and_doubles_nothing() {
 }
 
 #[test]
-fn with_the_reply_to_create_dropped_there_is_one_job() {
+fn dropped_create_reply_makes_one_job() {
     let service = Service::start();
-    let place = Place::new(&service);
-    let id = place.openai_job();
+    let ledger = Ledger::new(&service);
+    let id = ledger.openai_job();
     service.fault("POST /v1/fine_tuning/jobs", json!({"kind": "drop-after"}));
-    tuned(&place, &id);
+    tuned(&ledger, &id);
     service.clear();
-    let (id, model) = place.ollama_job("mistral", false);
+    let (id, model) = ledger.ollama_job("mistral", false);
     service.fault("POST /api/create", json!({"kind": "drop-after"}));
-    made(&place, &id, &model);
+    made(&ledger, &id, &model);
+}
+
+/// Random numbers that `TUNESMITH_TEST_SEED` repeats; a test that fails shows the seed.
+fn random() -> fastrand::Rng {
+    let seed = std::env::var("TUNESMITH_TEST_SEED")
+        .map_or_else(|_| fastrand::u64(..), |seed| seed.parse().expect("TUNESMITH_TEST_SEED is a number"));
+    eprintln!("TUNESMITH_TEST_SEED={seed}");
+    fastrand::Rng::with_seed(seed)
 }
 
 #[test]
-fn fifty_kills_at_random_moments_lose_nothing_and_double_nothing() {
+fn fifty_random_kills_lose_or_double_nothing() {
+    let mut random = random();
     let service = Service::start();
-    let place = Place::new(&service);
+    let ledger = Ledger::new(&service);
     // How long a whole job takes here decides when to kill.
     let whole = {
-        let id = place.openai_job();
+        let id = ledger.openai_job();
         let begun = std::time::Instant::now();
-        place.works("end", &id);
+        ledger.works("end", &id);
         begun.elapsed()
     };
     let mut kills = 0;
@@ -541,35 +550,35 @@ fn fifty_kills_at_random_moments_lose_nothing_and_double_nothing() {
         let at = match going.len() {
             0..4 => {
                 let job = if jobs.len().is_multiple_of(2) {
-                    (place.openai_job(), None)
+                    (ledger.openai_job(), None)
                 } else {
-                    let (id, model) = place.ollama_job("mistral", false);
+                    let (id, model) = ledger.ollama_job("mistral", false);
                     (id, Some(model))
                 };
                 jobs.push(job);
                 going.push(jobs.len() - 1);
                 jobs.len() - 1
             }
-            many => going[fastrand::usize(..many)],
+            many => going[random.usize(..many)],
         };
-        let mut child = place.child("end", &jobs[at].0, None).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = ledger.child("end", &jobs[at].0, None).stderr(Stdio::null()).spawn().unwrap();
         // Jobs on Ollama are quicker, so many kills come early.
-        let most = if fastrand::bool() { whole } else { whole / 6 };
-        std::thread::sleep(most.mul_f64(fastrand::f64()));
+        let most = if random.bool() { whole } else { whole / 6 };
+        std::thread::sleep(most.mul_f64(random.f64()));
         if child.try_wait().unwrap().is_none() {
             child.kill().unwrap();
             kills += 1;
         }
         let status = child.wait().unwrap();
-        if status.success() || place.job(&jobs[at].0).state.is_final() {
+        if status.success() || ledger.job(&jobs[at].0).state.is_final() {
             going.retain(|known| *known != at);
         }
     }
     for (id, model) in &jobs {
-        if !place.job(id).state.is_final() {
-            place.works("end", id);
+        if !ledger.job(id).state.is_final() {
+            ledger.works("end", id);
         }
-        let job = place.job(id);
+        let job = ledger.job(id);
         assert_eq!(job.state, State::Succeeded, "{id}: {:?}", job.reason);
         match model {
             Some(model) => assert!(service.models().contains(model), "{model} is lost"),

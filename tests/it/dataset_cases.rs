@@ -122,7 +122,6 @@ fn each_case_is_judged_as_expected() {
         let mut settings = insta::Settings::clone_current();
         settings.set_snapshot_path(&case.folder);
         settings.set_prepend_module_to_snapshot(false);
-        settings.set_omit_expression(true);
         let compare = || settings.bind(|| insta::assert_snapshot!("expected", text));
         let compared = std::panic::catch_unwind(std::panic::AssertUnwindSafe(compare));
         if compared.is_err() {

@@ -12,30 +12,28 @@ use std::process::Command;
 use tunesmith_emulator::{Emulator, Key, Options};
 use tunesmith_store::{Job, State};
 
-struct Home {
-    held: Folder,
-}
+struct Home(Sandbox);
 
 impl Home {
     fn new() -> Self {
-        Self { held: Folder::new() }
+        Self(Sandbox::home())
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.held.path().join(name)
+        self.0.path(name)
     }
 
     /// The program in this home, without any toolchain in sight.
     fn command(&self, args: &[&str]) -> Command {
-        let mut command = tunesmith();
-        command.env("HOME", self.held.path()).env("PATH", self.path("no-programs")).arg("doctor").args(args);
+        let mut command = self.0.command(&["doctor"]);
+        command.env("PATH", self.path("no-programs")).args(args);
         command
     }
 
     fn said(&self, command: &mut Command, jobs: &[&Job]) -> String {
         let output = kept::output(command);
         let mut text = String::from_utf8(output.stdout).unwrap();
-        text = text.replace(self.held.path().to_str().unwrap(), "HOME");
+        text = text.replace(self.0.root().to_str().unwrap(), "HOME");
         text = text.replace(env!("CARGO_TARGET_TMPDIR"), "TARGET");
         for (at, job) in jobs.iter().enumerate() {
             text = text.replace(job.id.as_str(), &format!("<job{at}>"));
@@ -62,14 +60,14 @@ impl Home {
 }
 
 #[test]
-fn a_new_machine_is_in_order_and_looking_makes_nothing() {
+fn new_machine_passes_and_nothing_is_created() {
     let home = Home::new();
     insta::assert_snapshot!(home.said(&mut home.command(&["--offline"]), &[]));
-    assert_eq!(std::fs::read_dir(home.held.path()).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(home.0.root()).unwrap().count(), 0);
 }
 
 #[test]
-fn services_that_answer_are_told_with_what_they_are() {
+fn answering_services_are_identified() {
     let home = Home::new();
     let mut options = Options::new(home.path("emulator"));
     options.openai_key = Some(Key::new(KEY));
@@ -101,7 +99,7 @@ fn lines_of(text: &str, area: &str) -> String {
 }
 
 #[test]
-fn what_is_safe_to_mend_is_mended_when_asked_to_and_only_then() {
+fn fix_repairs_only_when_asked() {
     let home = Home::new();
     let (key, data) = (home.path("openai.key"), home.path("data"));
     std::fs::write(&key, KEY).unwrap();
@@ -132,7 +130,7 @@ fn what_is_safe_to_mend_is_mended_when_asked_to_and_only_then() {
 }
 
 #[test]
-fn jobs_that_nobody_attends_to_are_named_with_the_command_that_carries_on() {
+fn jobs_without_owner_come_with_resume_command() {
     let home = Home::new();
     let data = home.path("data");
     let jobs = wait(async {
@@ -151,7 +149,7 @@ fn jobs_that_nobody_attends_to_are_named_with_the_command_that_carries_on() {
 }
 
 #[test]
-fn broken_configuration_and_rejected_plugins_are_told() {
+fn broken_configuration_and_plugins_are_reported() {
     let home = Home::new();
     let plugins = home.path("plugins");
     std::fs::create_dir(&plugins).unwrap();

@@ -2,7 +2,8 @@
 //! in another, and Ctrl-C at the wrong moment.
 
 use crate::common;
-use common::{root, tunesmith, unshared};
+use common::sandbox::Sandbox;
+use common::{root, skip, unshared};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader};
@@ -11,28 +12,25 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
 use tunesmith_hostile::{cases, describes, rust};
 
 /// How long a test waits for what has to come.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A user's folder: a job, a dataset, plugins, and a store of its own.
-struct Place {
-    folder: TempDir,
-}
+/// A sandbox with a job, a dataset and plugins.
+struct Workspace(Sandbox);
 
-impl Place {
+impl Workspace {
     fn new(method: &str) -> Self {
-        let place = Self { folder: tempfile::tempdir().unwrap() };
-        std::fs::create_dir(place.plugins()).unwrap();
-        std::fs::copy(root().join("examples/datasets/support.jsonl"), place.path("rows.jsonl")).unwrap();
-        place.job(method, 2);
-        place
+        let workspace = Self(Sandbox::new());
+        std::fs::create_dir(workspace.plugins()).unwrap();
+        std::fs::copy(root().join("examples/datasets/support.jsonl"), workspace.path("rows.jsonl")).unwrap();
+        workspace.job(method, 2);
+        workspace
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.0.path(name)
     }
 
     fn plugins(&self) -> PathBuf {
@@ -56,8 +54,8 @@ impl Place {
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let mut command = tunesmith();
-        command.args(args).arg("--plugins").arg(self.plugins()).arg("--data-dir").arg(self.path("data"));
+        let mut command = self.0.command(args);
+        command.arg("--plugins").arg(self.plugins());
         command
     }
 
@@ -205,63 +203,64 @@ fn put_bomb(directory: &Path) -> PathBuf {
 }
 
 #[test]
-fn what_a_saved_job_dataset_or_plugin_changes_in_the_plan_is_shown() {
-    let place = Place::new("describes");
-    place.plugin("v=1");
-    let watching = place.watch();
+fn watch_shows_what_a_save_changes() {
+    let workspace = Workspace::new("describes");
+    workspace.plugin("v=1");
+    let watching = workspace.watch();
     let first = watching.event("planned");
     assert_eq!(first["differences"], Value::Null);
     assert_eq!(first["plan"]["method"]["version"], "0.1.1");
 
-    place.job("describes", 9);
+    workspace.job("describes", 9);
     let second = watching.event("planned");
     let differences = second["differences"].as_array().unwrap();
     assert!(differences.iter().any(|found| found["after"] == 0.9), "{differences:?}");
     assert_ne!(second["digest"], first["digest"]);
 
-    place.plugin("v=2");
+    workspace.plugin("v=2");
     let third = watching.event("planned");
     let text = third["differences"].to_string();
     assert!(text.contains("method.version") && text.contains("0.1.2"), "{text}");
 
-    let mut rows = std::fs::read_to_string(place.path("rows.jsonl")).unwrap();
+    let mut rows = std::fs::read_to_string(workspace.path("rows.jsonl")).unwrap();
     rows += rows.lines().next().unwrap().to_owned().as_str();
-    std::fs::write(place.path("rows.jsonl"), rows).unwrap();
+    std::fs::write(workspace.path("rows.jsonl"), rows).unwrap();
     let text = watching.event("planned")["differences"].to_string();
     assert!(text.contains("dataset.sha256"), "{text}");
 
     // What is wrong is said, and the next change gives it another chance.
-    place.job("describse", 9);
+    workspace.job("describse", 9);
     assert!(watching.event("error")["message"].as_str().unwrap().contains("describse"));
-    place.plugin("bad-id");
+    workspace.plugin("bad-id");
     assert_eq!(watching.change("rejected")["rule"], "descriptor");
-    place.job("describes", 9);
+    workspace.job("describes", 9);
     assert_eq!(watching.event("planned")["plan"]["method"]["version"], "0.1.2");
 }
 
-/// In a user namespace that allows no watches at all; where none can be made, there is
-/// nothing to test with.
+/// In a user namespace that allows no watches at all.
 #[test]
-fn where_the_system_does_not_tell_of_changes_the_directory_is_looked_at() {
-    let place = Place::new("describes");
-    place.plugin("v=1");
-    let mut plan = place.command(&["plan", "--watch", "--json"]);
-    plan.arg(place.path("job.json"));
+fn directory_is_polled_without_inotify() {
+    let workspace = Workspace::new("describes");
+    workspace.plugin("v=1");
+    let mut plan = workspace.command(&["plan", "--watch", "--json"]);
+    plan.arg(workspace.path("job.json"));
     let no_watches = "echo 0 > /proc/sys/user/max_inotify_instances";
-    let mut command = unshared("-r", no_watches, &place.plugins(), &plan);
-    let Ok(mut child) = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn() else { return };
+    let mut command = unshared("-r", no_watches, &workspace.plugins(), &plan);
+    let Ok(mut child) = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn() else {
+        return skip("`unshare -r`");
+    };
     let lines = lines(child.stdout.take().unwrap());
     let mut watching = Watching { child, lines };
     let Ok(first) = watching.lines.recv_timeout(PATIENCE) else {
         assert_ne!(wait(&mut watching.child).code(), Some(0));
-        return;
+        return skip("`unshare -r` and a limit on inotify in it");
     };
     assert_eq!(first["event"], "planned");
     let polling = watching.change("polling");
     assert!(polling["message"].as_str().unwrap().contains("looked at from time to time"), "{polling}");
-    place.plugin("v=2");
+    workspace.plugin("v=2");
     assert_eq!(watching.change("reloaded")["version"], "0.1.2");
-    std::fs::remove_file(place.plugins().join("method.wasm")).unwrap();
+    std::fs::remove_file(workspace.plugins().join("method.wasm")).unwrap();
     watching.change("removed");
 }
 
@@ -269,17 +268,17 @@ fn where_the_system_does_not_tell_of_changes_the_directory_is_looked_at() {
 /// comes, and more than fit into a pipe, so that the program plans no faster than this
 /// test reads.
 #[test]
-fn a_run_of_many_jobs_takes_up_what_is_saved_while_it_plans() {
+fn run_reloads_plugins_saved_while_planning() {
     const JOBS: usize = 200;
-    let place = Place::new("describes");
-    place.plugin("v=1");
-    let mut command = place.command(&["run", "--emulate", "--json"]);
+    let workspace = Workspace::new("describes");
+    workspace.plugin("v=1");
+    let mut command = workspace.command(&["run", "--emulate", "--json"]);
     for number in 0..JOBS {
         let job = serde_json::json!({
             "name": format!("Support {number}"), "dataset": "rows.jsonl", "baseModel": "llama2",
             "provider": "ollama", "hyperparameters": { "method": "describes" },
         });
-        let path = place.path(&format!("{number:03}.json"));
+        let path = workspace.path(&format!("{number:03}.json"));
         std::fs::write(&path, job.to_string()).unwrap();
         command.arg(path);
     }
@@ -295,7 +294,7 @@ fn a_run_of_many_jobs_takes_up_what_is_saved_while_it_plans() {
             _ => {}
         }
         if methods.len() == 1 {
-            place.plugin("v=2");
+            workspace.plugin("v=2");
         }
         if !reloaded {
             std::thread::sleep(Duration::from_millis(100));
@@ -310,14 +309,14 @@ fn a_run_of_many_jobs_takes_up_what_is_saved_while_it_plans() {
 }
 
 #[test]
-fn another_shell_shows_what_a_watching_process_serves_and_rejected() {
-    let place = Place::new("describes");
-    place.plugin("v=1");
-    let mut watching = place.watch();
+fn another_shell_lists_served_and_rejected_plugins() {
+    let workspace = Workspace::new("describes");
+    workspace.plugin("v=1");
+    let mut watching = workspace.watch();
     watching.event("planned");
-    place.plugin("v=2");
+    workspace.plugin("v=2");
     let reloaded = watching.change("reloaded");
-    place.plugin("bad-id");
+    workspace.plugin("bad-id");
     watching.change("rejected");
     let pid = watching.child.id();
 
@@ -328,7 +327,7 @@ fn another_shell_shows_what_a_watching_process_serves_and_rejected() {
     // The present content of the file is no plugin; the process goes on with the one before.
     let end = Instant::now() + PATIENCE;
     let listed = loop {
-        let listed = place.json(&["plugin", "list"]);
+        let listed = workspace.json(&["plugin", "list"]);
         if listed["following"].as_array().is_some_and(|following| !following.is_empty()) {
             break listed;
         }
@@ -342,11 +341,11 @@ fn another_shell_shows_what_a_watching_process_serves_and_rejected() {
     assert_eq!(listed["rejected"][0]["file"], "method.wasm");
     assert!(listed["rejected"][0]["reason"].as_str().unwrap().contains("../../lora"), "{listed}");
 
-    place.plugin("v=3");
+    workspace.plugin("v=3");
     let reloaded = watching.change("reloaded");
     let end = Instant::now() + PATIENCE;
     let row = loop {
-        let row = of(&place.json(&["plugin", "list"])).unwrap();
+        let row = of(&workspace.json(&["plugin", "list"])).unwrap();
         if row["serving"][0]["generation"] == reloaded["generation"] {
             break row;
         }
@@ -358,22 +357,22 @@ fn another_shell_shows_what_a_watching_process_serves_and_rejected() {
     assert!(row["lastRejection"]["reason"].as_str().unwrap().contains("method.wasm"), "{row}");
 
     // For people, and without the process.
-    let output = place.command(&["plugin", "list"]).output().unwrap();
+    let output = workspace.command(&["plugin", "list"]).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains(&format!("{} in process {pid}", reloaded["generation"])), "{text}");
     interrupt(&watching.child);
     assert_eq!(wait(&mut watching.child).code(), Some(130));
-    let row = of(&place.json(&["plugin", "list"])).unwrap();
+    let row = of(&workspace.json(&["plugin", "list"])).unwrap();
     assert_eq!(row["serving"], Value::Array(vec![]));
 }
 
 #[test]
-fn ctrl_c_during_a_compile_ends_the_worker_and_leaves_nothing_behind() {
-    let place = Place::new("lora");
-    put_bomb(&place.plugins());
-    let cache = place.path("cache");
+fn ctrl_c_during_compile_ends_the_worker() {
+    let workspace = Workspace::new("lora");
+    put_bomb(&workspace.plugins());
+    let cache = workspace.path("cache");
     let list = || {
-        let mut command = place.command(&["methods", "list"]);
+        let mut command = workspace.command(&["methods", "list"]);
         command.env("TUNESMITH_CACHE_DIR", &cache).process_group(0);
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     };
@@ -402,11 +401,11 @@ fn ctrl_c_during_a_compile_ends_the_worker_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn ctrl_c_ends_a_watch_that_compiles_without_blaming_the_file() {
-    let place = Place::new("lora");
-    let mut watching = place.watch();
+fn ctrl_c_during_watch_rejects_no_file() {
+    let workspace = Workspace::new("lora");
+    let mut watching = workspace.watch();
     watching.event("planned");
-    put_bomb(&place.plugins());
+    put_bomb(&workspace.plugins());
     let worker = until_compiling(&mut watching.child);
     interrupt(&watching.child);
     assert_eq!(wait(&mut watching.child).code(), Some(130));

@@ -26,7 +26,7 @@ fn replay(target: &str, entry: &dyn Fn(&[u8])) {
 }
 
 #[test]
-fn every_input_that_was_kept_is_read_without_a_panic() {
+fn stored_inputs_are_read_without_a_panic() {
     let worker = Path::new(env!("CARGO_BIN_EXE_tunesmith"));
     replay("dataset", &dataset::named);
     replay("job", &entries::job);

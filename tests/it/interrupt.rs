@@ -1,18 +1,16 @@
 //! Ctrl-C in a terminal while a job runs: what is asked, and what each answer does.
 //!
-//! The terminal is that of `script`, which is on every Linux; where it is not, there is
-//! nothing to test with.
+//! The terminal is that of `script`, which is on nearly every Linux.
 
 use crate::common;
 use crate::common::kept;
-use common::tunesmith;
-use kept::{Folder, KEY};
+use common::sandbox::Sandbox;
 use serde_json::Value;
 use std::io::{Read as _, Write as _};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use tunesmith_emulator::{Emulator, Key, Options};
+use tunesmith_emulator::Emulator;
 
 /// What the tests wait for takes a second; a busy machine may need more.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -22,7 +20,7 @@ struct Terminal {
     child: Child,
     keys: ChildStdin,
     screen: Arc<Mutex<String>>,
-    held: Folder,
+    sandbox: Sandbox,
     emulator: Emulator,
     job: String,
 }
@@ -31,15 +29,15 @@ impl Terminal {
     /// A terminal in which the job has been submitted; none without `script`.
     fn start() -> Option<Self> {
         if Command::new("script").arg("--version").output().is_err() {
+            common::skip("`script`");
             return None;
         }
-        let held = Folder::new();
-        let mut options = Options::new(held.path().join("emulator"));
-        options.openai_key = Some(Key::new(KEY));
-        options.behaviour.openai.max_running_seconds = 100_000.0;
-        options.behaviour.openai.step_seconds = 1_000.0;
-        let emulator = Emulator::start(options).unwrap();
-        let run = within(&held, &emulator, &["run", "examples/jobs/lora-openai.json", "--yes"]);
+        let mut sandbox = Sandbox::new();
+        let emulator = sandbox.emulator(|options| {
+            options.behaviour.openai.max_running_seconds = 100_000.0;
+            options.behaviour.openai.step_seconds = 1_000.0;
+        });
+        let run = sandbox.command(&["run", "examples/jobs/lora-openai.json", "--yes"]);
         let words: Vec<String> = std::iter::once(run.get_program())
             .chain(run.get_args())
             .map(|word| format!("'{}'", word.to_str().unwrap()))
@@ -68,7 +66,7 @@ impl Terminal {
                 }
             }
         });
-        let mut terminal = Self { child, keys, screen, held, emulator, job: String::new() };
+        let mut terminal = Self { child, keys, screen, sandbox, emulator, job: String::new() };
         terminal.wait("the job to run", |terminal| {
             let list = terminal.json(&["jobs", "list", "--json"]);
             let job = list["jobs"].get(0).filter(|job| job["state"] == "running");
@@ -78,7 +76,7 @@ impl Terminal {
     }
 
     fn json(&self, args: &[&str]) -> Value {
-        let output = within(&self.held, &self.emulator, args).output().unwrap();
+        let output = self.sandbox.run(args);
         serde_json::from_slice(&output.stdout).unwrap_or_default()
     }
 
@@ -143,17 +141,8 @@ impl Drop for Terminal {
     }
 }
 
-fn within(held: &Folder, emulator: &Emulator, args: &[&str]) -> Command {
-    let mut command = tunesmith();
-    command.env("TUNESMITH_DIRECTORIES_DATA", held.path().join("data"));
-    command.env("TUNESMITH_DIRECTORIES_STATE", held.path().join("state"));
-    command.env("OPENAI_API_KEY", KEY).env("OPENAI_BASE_URL", &emulator.openai_url);
-    command.args(args);
-    command
-}
-
 #[test]
-fn leave_ends_the_program_and_the_job_goes_on_at_the_service() {
+fn leave_keeps_the_job_running() {
     let Some(mut terminal) = Terminal::start() else { return };
     terminal.interrupt();
     terminal.press("l\n");
@@ -166,7 +155,7 @@ fn leave_ends_the_program_and_the_job_goes_on_at_the_service() {
 /// The request goes to a store that the job itself may be writing to, and must not wait
 /// for a turn that never comes.
 #[test]
-fn cancel_cancels_the_job_at_the_service_and_ends_the_program() {
+fn cancel_cancels_the_job_and_exits() {
     let Some(mut terminal) = Terminal::start() else { return };
     terminal.interrupt();
     terminal.press("c\n");
@@ -176,7 +165,7 @@ fn cancel_cancels_the_job_at_the_service_and_ends_the_program() {
 }
 
 #[test]
-fn going_on_goes_on_to_the_end() {
+fn continue_runs_to_the_end() {
     let Some(mut terminal) = Terminal::start() else { return };
     terminal.interrupt();
     terminal.press("o\n");
@@ -185,7 +174,7 @@ fn going_on_goes_on_to_the_end() {
 }
 
 #[test]
-fn a_job_that_ends_while_the_question_stands_is_told_below_it() {
+fn job_ending_during_question_is_reported() {
     let Some(mut terminal) = Terminal::start() else { return };
     terminal.interrupt();
     assert_eq!(terminal.ended_in_time(), 0, "{}", terminal.shown());
@@ -196,7 +185,7 @@ fn a_job_that_ends_while_the_question_stands_is_told_below_it() {
 }
 
 #[test]
-fn a_second_interrupt_ends_at_once_and_says_how_to_carry_on() {
+fn second_interrupt_exits_with_resume_command() {
     let Some(mut terminal) = Terminal::start() else { return };
     terminal.interrupt();
     terminal.press("\u{3}");
@@ -205,7 +194,7 @@ fn a_second_interrupt_ends_at_once_and_says_how_to_carry_on() {
     let how = format!("tunesmith jobs resume {}", terminal.job);
     assert!(terminal.shown().contains(&how), "{}", terminal.shown());
     // And so it does, without a second job at the service.
-    let mut resume = within(&terminal.held, &terminal.emulator, &["jobs", "resume", &terminal.job]);
+    let mut resume = terminal.sandbox.command(&["jobs", "resume", &terminal.job]);
     let mut resumed = resume.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     terminal.emulator.change(|behaviour| behaviour.openai.step_seconds = 1.0);
     terminal.wait("the end", |terminal| {

@@ -24,7 +24,7 @@ fn with_settings(settings: &str) -> String {
 }
 
 #[test]
-fn every_wrong_setting_is_named_with_its_line_and_a_way_out() {
+fn wrong_settings_have_a_line_and_fix() {
     insta::assert_snapshot!(refuse(&with_settings(
         "\"lora_rnak\": 8,\n    \"lora_alpha\": \"16\",\n    \"lora_dropout\": 1.5,\n    \"target_modules\": \"q_proj\",\n    \"n_epochs\": 2.5,\n    \"temperature\": null"
     )));
@@ -51,12 +51,12 @@ fn broken_json_is_placed() {
 }
 
 #[test]
-fn a_provider_that_does_not_exist_is_refused_with_a_suggestion() {
+fn unknown_provider_is_refused_with_a_suggestion() {
     insta::assert_snapshot!(refuse(&with_settings("\"lora_rank\": 8").replace("ollama", "olama")));
 }
 
 #[test]
-fn a_method_that_does_not_exist_is_refused_with_a_suggestion() {
+fn unknown_method_is_refused_with_a_suggestion() {
     insta::assert_snapshot!(refuse(&with_settings("\"lora_rank\": 8").replace("\"lora\"", "\"qlra\"")));
 }
 
@@ -73,7 +73,7 @@ fn nested_brackets_without_end_are_refused() {
 }
 
 #[test]
-fn a_dataset_in_place_of_a_job_is_recognised() {
+fn dataset_given_as_job_is_recognized() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("big.jsonl");
     std::fs::write(&file, vec![b' '; 300 * 1024]).unwrap();
@@ -83,7 +83,7 @@ fn a_dataset_in_place_of_a_job_is_recognised() {
 }
 
 #[test]
-fn a_job_that_is_not_there_a_folder_or_a_pipe_is_refused_at_once() {
+fn missing_job_folder_or_pipe_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let pipe: PathBuf = folder.path().join("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());

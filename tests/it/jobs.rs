@@ -1,29 +1,29 @@
 //! `tunesmith jobs` and `models` on a store that is made for each test.
 
 use crate::common;
+use crate::common::sandbox::Sandbox;
 use crate::common::seed;
-use common::{said, tunesmith};
+use common::said;
 use seed::{job, new_job, ollama_job, open, trained, wait};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Output;
 use tunesmith_store::{Job, State};
 
-struct Place {
-    held: tempfile::TempDir,
-}
+struct Jobs(Sandbox);
 
-impl Place {
+impl Jobs {
     fn new() -> Self {
-        Self { held: tempfile::tempdir().unwrap() }
+        Self(Sandbox::home())
     }
 
     fn data(&self) -> std::path::PathBuf {
-        self.held.path().join("data")
+        self.0.data()
     }
 
     fn run(&self, args: &[&str]) -> Output {
-        tunesmith().arg("--data-dir").arg(self.data()).args(args).output().unwrap()
+        let data = self.data();
+        self.0.run(&[&["--data-dir", data.to_str().unwrap()], args].concat())
     }
 
     /// What a command printed, with this machine's paths, the jobs' ids and all times
@@ -42,7 +42,7 @@ impl Place {
     }
 
     fn masked(&self, text: &str, jobs: &[&Job]) -> String {
-        let mut text = text.replace(self.held.path().to_str().unwrap(), "PLACE");
+        let mut text = text.replace(self.0.root().to_str().unwrap(), "PLACE");
         for (at, job) in jobs.iter().enumerate() {
             text = text.replace(&job.run_id, "[run id]").replace(job.id.as_str(), &format!("<job{at}>"));
         }
@@ -58,20 +58,20 @@ impl Place {
 }
 
 #[test]
-fn without_a_store_looking_makes_none_and_says_how_to_begin() {
-    let place = Place::new();
-    assert_eq!(place.text(&["jobs", "list"], &[]), "no jobs yet: `tunesmith run JOB.json` makes one\n");
-    assert_eq!(place.text(&["models", "list"], &[]), "no models yet: `tunesmith run JOB.json` makes one\n");
-    assert_eq!(place.text(&["jobs", "list", "--json"], &[]), "{\"jobs\":[],\"next\":null}\n");
-    insta::assert_snapshot!(place.failure(&["jobs", "show", "k3f9ab"], &[]));
-    assert!(!place.data().exists());
+fn listing_without_a_store_creates_none() {
+    let listed = Jobs::new();
+    assert_eq!(listed.text(&["jobs", "list"], &[]), "no jobs yet: `tunesmith run JOB.json` makes one\n");
+    assert_eq!(listed.text(&["models", "list"], &[]), "no models yet: `tunesmith run JOB.json` makes one\n");
+    assert_eq!(listed.text(&["jobs", "list", "--json"], &[]), "{\"jobs\":[],\"next\":null}\n");
+    insta::assert_snapshot!(listed.failure(&["jobs", "show", "k3f9ab"], &[]));
+    assert!(!listed.data().exists());
 }
 
 #[test]
-fn jobs_are_listed_newest_first_with_who_attends_to_them() {
-    let place = Place::new();
+fn jobs_are_listed_newest_first_with_owner() {
+    let listed = Jobs::new();
     let jobs = wait(async {
-        let store = open(&place.data()).await;
+        let store = open(&listed.data()).await;
         let mut jobs = vec![
             job(&store, &new_job("support"), State::Succeeded).await,
             job(&store, &ollama_job("errors"), State::Planned).await,
@@ -85,33 +85,33 @@ fn jobs_are_listed_newest_first_with_who_attends_to_them() {
         jobs
     });
     let all: Vec<&Job> = jobs.iter().collect();
-    insta::assert_snapshot!(place.text(&["jobs", "list"], &all));
-    insta::assert_snapshot!(place.text(&["jobs", "list", "--state", "failed", "--state", "paused"], &all));
-    assert_eq!(place.text(&["jobs", "list", "--name", "nothing"], &[]), "no such jobs\n");
+    insta::assert_snapshot!(listed.text(&["jobs", "list"], &all));
+    insta::assert_snapshot!(listed.text(&["jobs", "list", "--state", "failed", "--state", "paused"], &all));
+    assert_eq!(listed.text(&["jobs", "list", "--name", "nothing"], &[]), "no such jobs\n");
     let page: serde_json::Value =
-        serde_json::from_slice(&place.run(&["jobs", "list", "--json", "-n", "2"]).stdout).unwrap();
+        serde_json::from_slice(&listed.run(&["jobs", "list", "--json", "-n", "2"]).stdout).unwrap();
     assert_eq!(page["jobs"].as_array().unwrap().len(), 2);
     let next = page["next"].to_string();
     let page: serde_json::Value =
-        serde_json::from_slice(&place.run(&["jobs", "list", "--json", "--after", &next]).stdout).unwrap();
+        serde_json::from_slice(&listed.run(&["jobs", "list", "--json", "--after", &next]).stdout).unwrap();
     assert_eq!(page["jobs"].as_array().unwrap().len(), 4);
     assert_eq!(
         (&page["jobs"][0]["state"], &page["jobs"][0]["unattended"]),
         (&"running".into(), &true.into())
     );
     assert_eq!(page["next"], serde_json::Value::Null);
-    let models = place.text(&["models", "list"], &all);
+    let models = listed.text(&["models", "list"], &all);
     insta::assert_snapshot!(models);
 }
 
 #[test]
-fn a_job_shows_what_happened_what_it_made_and_its_loss() {
-    let place = Place::new();
-    let job = wait(async { trained(&open(&place.data()).await, &new_job("support"), 40).await });
+fn show_prints_events_model_and_loss() {
+    let listed = Jobs::new();
+    let job = wait(async { trained(&open(&listed.data()).await, &new_job("support"), 40).await });
     let prefix = &job.id.as_str()[..4];
-    insta::assert_snapshot!(place.text(&["jobs", "show", prefix], &[&job]));
+    insta::assert_snapshot!(listed.text(&["jobs", "show", prefix], &[&job]));
     let shown: serde_json::Value =
-        serde_json::from_slice(&place.run(&["jobs", "show", prefix, "--json"]).stdout).unwrap();
+        serde_json::from_slice(&listed.run(&["jobs", "show", prefix, "--json"]).stdout).unwrap();
     assert_eq!(shown["metrics"]["points"].as_array().unwrap().len(), 40);
     assert_eq!(shown["job"]["state"], "succeeded");
     assert_eq!(shown["models"][0]["made"], "fine-tuned");
@@ -121,110 +121,111 @@ fn a_job_shows_what_happened_what_it_made_and_its_loss() {
 
 #[test]
 fn the_loss_curve_is_written_as_svg_once() {
-    let place = Place::new();
+    let listed = Jobs::new();
     let (trained, planned) = wait(async {
-        let store = open(&place.data()).await;
+        let store = open(&listed.data()).await;
         (
             trained(&store, &new_job("<b>support</b>"), 40).await,
             job(&store, &ollama_job("o"), State::Planned).await,
         )
     });
-    let svg = place.held.path().join("loss.svg");
+    let svg = listed.0.root().join("loss.svg");
     let svg = svg.to_str().unwrap();
-    place.text(&["jobs", "show", trained.id.as_str(), "--svg", svg], &[]);
+    listed.text(&["jobs", "show", trained.id.as_str(), "--svg", svg], &[]);
     let written = std::fs::read_to_string(svg).unwrap();
     assert!(written.starts_with("<svg ") && written.contains("&lt;b&gt;support"), "{written}");
-    let again = place.failure(&["jobs", "show", trained.id.as_str(), "--svg", svg], &[&trained]);
+    let again = listed.failure(&["jobs", "show", trained.id.as_str(), "--svg", svg], &[&trained]);
     assert_eq!(again, "exit 2\nerror: PLACE/loss.svg exists already\n  hint: --force replaces it\n");
-    place.text(&["jobs", "show", trained.id.as_str(), "--svg", svg, "--force"], &[]);
-    let nothing = place.failure(&["jobs", "show", planned.id.as_str(), "--svg", svg, "--force"], &[&planned]);
+    listed.text(&["jobs", "show", trained.id.as_str(), "--svg", svg, "--force"], &[]);
+    let nothing =
+        listed.failure(&["jobs", "show", planned.id.as_str(), "--svg", svg, "--force"], &[&planned]);
     insta::assert_snapshot!(nothing);
     assert_eq!(std::fs::read_to_string(svg).unwrap(), written);
 }
 
 #[test]
-fn ids_that_are_none_or_several_are_told() {
-    let place = Place::new();
+fn unknown_and_ambiguous_ids_are_refused() {
+    let listed = Jobs::new();
     wait(async {
-        let store = open(&place.data()).await;
+        let store = open(&listed.data()).await;
         // 33 jobs: two of them begin with the same of 32 characters.
         for at in 0..33 {
             job(&store, &new_job(&at.to_string()), State::Planned).await;
         }
     });
     let page: serde_json::Value =
-        serde_json::from_slice(&place.run(&["jobs", "list", "--json", "-n", "40"]).stdout).unwrap();
+        serde_json::from_slice(&listed.run(&["jobs", "list", "--json", "-n", "40"]).stdout).unwrap();
     let ids: Vec<&str> =
         page["jobs"].as_array().unwrap().iter().map(|job| job["id"].as_str().unwrap()).collect();
     let shared = ids.iter().find(|id| ids.iter().filter(|other| other[..1] == id[..1]).count() > 1).unwrap();
-    let text = place.failure(&["jobs", "show", &shared[..1]], &[]);
+    let text = listed.failure(&["jobs", "show", &shared[..1]], &[]);
     assert!(
         text.starts_with("exit 2\nerror: ") && text.contains("is the beginning of several job ids: "),
         "{text}"
     );
     assert!(text.contains("hint: type more of the id"), "{text}");
-    insta::assert_snapshot!(place.failure(&["jobs", "show", "no-such"], &[]));
+    insta::assert_snapshot!(listed.failure(&["jobs", "show", "no-such"], &[]));
 }
 
 #[test]
-fn only_what_is_over_can_be_removed_and_what_it_made_stays() {
-    let place = Place::new();
+fn only_finished_jobs_are_removed() {
+    let listed = Jobs::new();
     let (over, running) = wait(async {
-        let store = open(&place.data()).await;
+        let store = open(&listed.data()).await;
         (
             job(&store, &new_job("over"), State::Succeeded).await,
             job(&store, &new_job("running"), State::Running).await,
         )
     });
-    let artifacts = place.data().join("artifacts").join(over.id.as_str());
+    let artifacts = listed.data().join("artifacts").join(over.id.as_str());
     std::fs::create_dir_all(&artifacts).unwrap();
     std::fs::write(artifacts.join("plan.json"), "{}").unwrap();
     let both = [&over, &running];
-    insta::assert_snapshot!(place.failure(&["jobs", "remove", running.id.as_str()], &both));
-    insta::assert_snapshot!(place.text(&["jobs", "remove", over.id.as_str()], &both));
+    insta::assert_snapshot!(listed.failure(&["jobs", "remove", running.id.as_str()], &both));
+    insta::assert_snapshot!(listed.text(&["jobs", "remove", over.id.as_str()], &both));
     assert!(!artifacts.exists());
-    let text = place.text(&["jobs", "list"], &both);
+    let text = listed.text(&["jobs", "list"], &both);
     assert!(text.contains("<job1>") && !text.contains("<job0>"), "{text}");
-    assert!(place.text(&["models", "list"], &both).contains("ft:gpt-4.1-mini:org::<job0>"));
+    assert!(listed.text(&["models", "list"], &both).contains("ft:gpt-4.1-mini:org::<job0>"));
 }
 
 #[test]
-fn a_store_of_a_later_version_is_left_untouched() {
-    let place = Place::new();
-    wait(async { open(&place.data()).await.close().await });
-    let file = place.data().join("tunesmith.db");
+fn store_of_later_version_is_untouched() {
+    let listed = Jobs::new();
+    wait(async { open(&listed.data()).await.close().await });
+    let file = listed.data().join("tunesmith.db");
     // SQLite keeps the user version, big-endian, in bytes 60 to 63 of the header.
     let mut bytes = std::fs::read(&file).unwrap();
     bytes[60..64].copy_from_slice(&99_u32.to_be_bytes());
     std::fs::write(&file, &bytes).unwrap();
-    insta::assert_snapshot!(place.failure(&["jobs", "list"], &[]));
+    insta::assert_snapshot!(listed.failure(&["jobs", "list"], &[]));
     assert_eq!(std::fs::read(&file).unwrap(), bytes);
-    assert_eq!(std::fs::read_dir(place.data()).unwrap().count(), 1, "nothing beside it");
+    assert_eq!(std::fs::read_dir(listed.data()).unwrap().count(), 1, "nothing beside it");
 }
 
 #[test]
-fn a_file_that_is_no_store_is_left_untouched() {
-    let place = Place::new();
-    std::fs::create_dir(place.data()).unwrap();
-    std::fs::set_permissions(place.data(), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
-    std::fs::write(place.data().join("tunesmith.db"), "some text, not a database at all\n".repeat(40))
+fn other_file_is_left_untouched() {
+    let listed = Jobs::new();
+    std::fs::create_dir(listed.data()).unwrap();
+    std::fs::set_permissions(listed.data(), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    std::fs::write(listed.data().join("tunesmith.db"), "some text, not a database at all\n".repeat(40))
         .unwrap();
-    insta::assert_snapshot!(place.failure(&["jobs", "list"], &[]));
+    insta::assert_snapshot!(listed.failure(&["jobs", "list"], &[]));
 }
 
 /// Root may write anywhere, so the program runs as another user here.
-fn unprivileged(place: &Place, args: &[&str]) -> Output {
-    let program = place.held.path().join("tunesmith");
+fn unprivileged(listed: &Jobs, args: &[&str]) -> Output {
+    let program = listed.0.root().join("tunesmith");
     let built = env!("CARGO_BIN_EXE_tunesmith");
     std::fs::hard_link(built, &program).or_else(|_| std::fs::copy(built, &program).map(drop)).unwrap();
-    mode(place.held.path(), 0o755);
+    mode(listed.0.root(), 0o755);
     mode(&program, 0o755);
     let mut command = std::process::Command::new(&program);
-    let home = place.held.path().join("home");
+    let home = listed.0.root().join("home");
     std::fs::create_dir_all(&home).unwrap();
     mode(&home, 0o777);
-    command.env_clear().env("HOME", &home).env("NO_COLOR", "1").current_dir(place.held.path());
-    command.arg("--data-dir").arg(place.data()).args(args);
+    command.env_clear().env("HOME", &home).env("NO_COLOR", "1").current_dir(listed.0.root());
+    command.arg("--data-dir").arg(listed.data()).args(args);
     if rustix::process::geteuid().is_root() {
         command.uid(65_534).gid(65_534);
     }
@@ -236,27 +237,27 @@ fn mode(path: &Path, mode: u32) {
 }
 
 #[test]
-fn a_store_that_cannot_be_written_is_named_with_what_to_check() {
-    let place = Place::new();
+fn unwritable_store_is_named_with_a_hint() {
+    let listed = Jobs::new();
     let job = wait(async {
-        let store = open(&place.data()).await;
+        let store = open(&listed.data()).await;
         let job = job(&store, &new_job("a"), State::Planned).await;
         store.close().await;
         job
     });
-    mode(&place.data().join("tunesmith.db"), 0o444);
-    mode(&place.data(), 0o555);
-    let output = unprivileged(&place, &["jobs", "remove", job.id.as_str()]);
-    let text = place.masked(&said(output.stderr), &[&job]);
+    mode(&listed.data().join("tunesmith.db"), 0o444);
+    mode(&listed.data(), 0o555);
+    let output = unprivileged(&listed, &["jobs", "remove", job.id.as_str()]);
+    let text = listed.masked(&said(output.stderr), &[&job]);
     insta::assert_snapshot!(format!("exit {}\n{text}", output.status.code().unwrap()));
 }
 
 /// A file that may not grow fails as one on a full disk does.
 #[test]
 fn a_full_disk_loses_nothing() {
-    let place = Place::new();
+    let listed = Jobs::new();
     let job = wait(async {
-        let store = open(&place.data()).await;
+        let store = open(&listed.data()).await;
         let job = job(&store, &new_job("a"), State::Succeeded).await;
         store.close().await;
         job
@@ -264,16 +265,16 @@ fn a_full_disk_loses_nothing() {
     let script = format!(
         "trap '' XFSZ; ulimit -f 0; exec {} --data-dir {} jobs remove {}",
         env!("CARGO_BIN_EXE_tunesmith"),
-        place.data().display(),
+        listed.data().display(),
         job.id
     );
     let output = std::process::Command::new("sh")
         .args(["-c", &script])
         .env("NO_COLOR", "1")
-        .env("HOME", place.held.path())
+        .env("HOME", listed.0.root())
         .output()
         .unwrap();
-    let text = place.masked(&said(output.stderr), &[&job]);
+    let text = listed.masked(&said(output.stderr), &[&job]);
     insta::assert_snapshot!(format!("exit {}\n{text}", output.status.code().unwrap()));
-    assert!(place.text(&["jobs", "list"], &[&job]).contains("<job0>"), "the job is still there");
+    assert!(listed.text(&["jobs", "list"], &[&job]).contains("<job0>"), "the job is still there");
 }

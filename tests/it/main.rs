@@ -45,3 +45,23 @@ mod sandbox;
 mod security;
 mod steer;
 mod transform;
+
+/// A file that no `mod` names is not compiled, and its tests never run.
+#[test]
+fn no_file_is_forgotten() {
+    fn check(folder: &std::path::Path, names: &str) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let stem = path.file_stem().unwrap().to_str().unwrap();
+            if path.is_dir() && path.join("mod.rs").exists() {
+                assert!(names.contains(&format!("mod {stem};\n")), "{} is not compiled", path.display());
+                check(&path, &std::fs::read_to_string(path.join("mod.rs")).unwrap());
+            } else if path.extension().is_some_and(|extension| extension == "rs")
+                && !["main", "mod"].contains(&stem)
+            {
+                assert!(names.contains(&format!("mod {stem};\n")), "{} is not compiled", path.display());
+            }
+        }
+    }
+    check(&common::root().join("tests/it"), include_str!("main.rs"));
+}

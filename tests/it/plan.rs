@@ -61,7 +61,7 @@ fn the_same_inputs_give_the_same_plan_bytes() {
 }
 
 #[test]
-fn examples_follow_the_schema_and_the_schema_refuses_what_the_program_refuses() {
+fn schema_accepts_examples_and_refuses_bad_settings() {
     let schema: serde_json::Value = serde_json::from_str(&stdout(&["schema"])).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
     for name in examples() {
@@ -106,7 +106,7 @@ fn a_setting_from_the_command_line_wins() {
 }
 
 #[test]
-fn a_job_file_that_is_not_there_is_told_with_what_it_may_have_meant() {
+fn missing_job_file_comes_with_a_suggestion() {
     let (code, error) = failure(&["plan", "examples/jobs/lora-olama.json"]);
     assert_eq!(code, 3);
     assert!(error.contains("cannot read the job file examples/jobs/lora-olama.json: "), "{error}");

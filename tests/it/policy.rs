@@ -2,26 +2,26 @@
 //! plan shows.
 
 use crate::common;
-use common::{root, said, tunesmith};
+use common::sandbox::Sandbox;
+use common::{root, said};
 use std::fs;
 use std::path::PathBuf;
-use tempfile::TempDir;
 
 /// A folder with a job, its dataset, a plugin and the operator's configuration.
-struct Place(TempDir);
+struct Planned(Sandbox);
 
-impl Place {
+impl Planned {
     fn new(method: &str) -> Self {
-        let place = Self(tempfile::tempdir().unwrap());
-        fs::create_dir(place.at("plugins")).unwrap();
-        place.plugin(&[]);
-        fs::copy(root().join("examples/datasets/support.jsonl"), place.at("data.jsonl")).unwrap();
-        place.job("Support", method, "llama3.2", "ollama");
-        place
+        let job = Self(Sandbox::new());
+        fs::create_dir(job.at("plugins")).unwrap();
+        job.plugin(&[]);
+        fs::copy(root().join("examples/datasets/support.jsonl"), job.at("data.jsonl")).unwrap();
+        job.job("Support", method, "llama3.2", "ollama");
+        job
     }
 
     fn at(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        self.0.path(name)
     }
 
     fn job(&self, name: &str, method: &str, base: &str, provider: &str) {
@@ -44,22 +44,22 @@ impl Place {
 
     /// Plans, and returns the exit code, what was printed and what was said.
     fn plan(&self, more: &[&str]) -> (i32, String, String) {
-        let mut command = tunesmith();
-        command.current_dir(self.0.path()).args(["plan", "job.json", "--plugins", "plugins"]).args(more);
+        let mut command = self.0.command(&["plan", "job.json", "--plugins", "plugins"]);
+        command.current_dir(self.0.root()).args(more);
         if self.at("config.toml").exists() {
             command.env("TUNESMITH_CONFIG", self.at("config.toml"));
         }
         let output = command.output().unwrap();
-        let neutral = |text: String| text.replace(self.0.path().to_str().unwrap(), "PLACE");
+        let neutral = |text: String| text.replace(self.0.root().to_str().unwrap(), "PLACE");
         let stdout = neutral(String::from_utf8(output.stdout).unwrap());
         (output.status.code().unwrap(), stdout, neutral(said(output.stderr)))
     }
 }
 
 #[test]
-fn what_the_policy_does_not_allow_is_refused_with_its_line() {
-    let place = Place::new("well-behaved");
-    assert_eq!(place.plan(&[]).0, 0);
+fn policy_refusals_name_their_line() {
+    let planned = Planned::new("well-behaved");
+    assert_eq!(planned.plan(&[]).0, 0);
     let mut refusals = Vec::new();
     for rule in [
         "providers = [\"local\"]",
@@ -70,11 +70,11 @@ fn what_the_policy_does_not_allow_is_refused_with_its_line() {
         "most_rows = 1",
         "largest_context = 2048",
     ] {
-        place.config(&format!("[policy]\n\n{rule}\n"));
-        let (code, stdout, stderr) = place.plan(&["--out", "out"]);
+        planned.config(&format!("[policy]\n\n{rule}\n"));
+        let (code, stdout, stderr) = planned.plan(&["--out", "out"]);
         assert_eq!((code, stdout.as_str()), (4, ""), "{rule}: {stderr}");
         assert!(stderr.contains("PLACE/config.toml:3"), "{stderr}");
-        assert!(!place.at("out").exists(), "{rule}");
+        assert!(!planned.at("out").exists(), "{rule}");
         let steady = match stderr.split_once("is sha256:") {
             Some((before, after)) => format!("{before}is sha256:[digest]{}", &after[64..]),
             None => stderr,
@@ -83,97 +83,97 @@ fn what_the_policy_does_not_allow_is_refused_with_its_line() {
     }
     insta::assert_snapshot!(refusals.join("\n"));
     // What is allowed goes on.
-    place.config("[policy]\nproviders = [\"ollama\"]\nbase_models = [\"llama3*\"]\ntiers = [\"pure\"]\n");
-    assert_eq!(place.plan(&[]).0, 0);
+    planned.config("[policy]\nproviders = [\"ollama\"]\nbase_models = [\"llama3*\"]\ntiers = [\"pure\"]\n");
+    assert_eq!(planned.plan(&[]).0, 0);
     // A built-in method needs no allowance.
-    place.config("[policy]\ntiers = []\nplugin_digests = []\n");
-    place.job("Support", "lora", "llama3.2", "ollama");
-    assert_eq!(place.plan(&[]).0, 0);
+    planned.config("[policy]\ntiers = []\nplugin_digests = []\n");
+    planned.job("Support", "lora", "llama3.2", "ollama");
+    assert_eq!(planned.plan(&[]).0, 0);
 }
 
 #[test]
-fn a_job_that_may_cost_too_much_is_refused() {
-    let place = Place::new("lora");
-    place.job("Support", "lora", "gpt-4.1-mini-2025-04-14", "openai");
-    place.config("[policy]\nhighest_cost = 0\n");
-    let (code, _, stderr) = place.plan(&[]);
+fn job_over_the_cost_limit_is_refused() {
+    let planned = Planned::new("lora");
+    planned.job("Support", "lora", "gpt-4.1-mini-2025-04-14", "openai");
+    planned.config("[policy]\nhighest_cost = 0\n");
+    let (code, _, stderr) = planned.plan(&[]);
     assert_eq!(code, 4, "{stderr}");
     assert!(stderr.contains("at most $0.00 is allowed (policy.highest_cost at"), "{stderr}");
-    place.config("[policy]\nhighest_cost = 1000\n");
-    assert_eq!(place.plan(&[]).0, 0);
+    planned.config("[policy]\nhighest_cost = 1000\n");
+    assert_eq!(planned.plan(&[]).0, 0);
 }
 
 #[test]
-fn another_plugin_or_limit_than_the_locked_one_is_refused() {
-    let place = Place::new("well-behaved");
-    let (code, _, stderr) = place.plan(&["--locked"]);
+fn plugin_or_limit_not_locked_is_refused() {
+    let planned = Planned::new("well-behaved");
+    let (code, _, stderr) = planned.plan(&["--locked"]);
     assert_eq!(code, 3, "{stderr}");
     assert!(
         stderr.contains("there is no lock job.json.lock") && stderr.contains("--lock` writes it"),
         "{stderr}"
     );
 
-    let (code, stdout, stderr) = place.plan(&["--lock"]);
+    let (code, stdout, stderr) = planned.plan(&["--lock"]);
     assert_eq!(code, 0, "{stderr}");
     assert!(stdout.contains("wrote        job.json.lock"), "{stdout}");
-    assert_eq!(place.plan(&["--locked"]).0, 0);
+    assert_eq!(planned.plan(&["--locked"]).0, 0);
     let lock: serde_json::Value =
-        serde_json::from_slice(&fs::read(place.at("job.json.lock")).unwrap()).unwrap();
+        serde_json::from_slice(&fs::read(planned.at("job.json.lock")).unwrap()).unwrap();
     let locked = lock["method"]["digest"].as_str().unwrap().to_owned();
 
     // The same method in another file: an empty custom section more.
-    place.plugin(&[0, 2, 1, b'x']);
-    let (code, stdout, stderr) = place.plan(&["--locked"]);
+    planned.plugin(&[0, 2, 1, b'x']);
+    let (code, stdout, stderr) = planned.plan(&["--locked"]);
     assert_eq!((code, stdout.as_str()), (4, ""), "{stderr}");
     let digests = stderr.matches("sha256:").count();
     assert!(stderr.contains(&format!("method well-behaved: locked {locked}, found sha256:")), "{stderr}");
     assert_eq!(digests, 2, "{stderr}");
-    assert_eq!(place.plan(&[]).0, 0, "without --locked it is used");
+    assert_eq!(planned.plan(&[]).0, 0, "without --locked it is used");
 
-    place.plugin(&[]);
-    place.config("[limits]\nfuel = 50_000_000\n");
-    let (code, _, stderr) = place.plan(&["--locked"]);
+    planned.plugin(&[]);
+    planned.config("[limits]\nfuel = 50_000_000\n");
+    let (code, _, stderr) = planned.plan(&["--locked"]);
     assert_eq!(code, 4, "{stderr}");
     assert!(stderr.contains("limit on fuel: locked 1000000000, found 50000000"), "{stderr}");
-    place.config("");
+    planned.config("");
 
-    let (code, _, stderr) = place.plan(&["--locked", "--set", "method=lora"]);
+    let (code, _, stderr) = planned.plan(&["--locked", "--set", "method=lora"]);
     assert_eq!(code, 4, "{stderr}");
     assert!(stderr.contains("method: locked well-behaved (") && stderr.contains("found lora ("), "{stderr}");
 
-    fs::write(place.at("job.json.lock"), "{").unwrap();
-    let (code, _, stderr) = place.plan(&["--locked"]);
+    fs::write(planned.at("job.json.lock"), "{").unwrap();
+    let (code, _, stderr) = planned.plan(&["--locked"]);
     assert_eq!(code, 3, "{stderr}");
     assert!(stderr.contains("the lock job.json.lock is not a lock:"), "{stderr}");
 }
 
 #[test]
-fn a_stored_plan_is_compared_with_the_job_planned_anew() {
-    let place = Place::new("lora");
-    assert_eq!(place.plan(&["--out", "out"]).0, 0);
-    let (code, stdout, stderr) = place.plan(&["--verify", "out/plan.json"]);
+fn verify_compares_stored_and_new_plan() {
+    let planned = Planned::new("lora");
+    assert_eq!(planned.plan(&["--out", "out"]).0, 0);
+    let (code, stdout, stderr) = planned.plan(&["--verify", "out/plan.json"]);
     assert_eq!(code, 0, "{stderr}");
     assert!(stdout.starts_with("out/plan.json is the plan that the job gives: sha256:"), "{stdout}");
 
     // What `--json` prints serves as well.
-    let (_, json, _) = place.plan(&["--json"]);
-    fs::write(place.at("printed.json"), json).unwrap();
-    let (code, stdout, _) = place.plan(&["--verify", "printed.json", "--json"]);
+    let (_, json, _) = planned.plan(&["--json"]);
+    fs::write(planned.at("printed.json"), json).unwrap();
+    let (code, stdout, _) = planned.plan(&["--verify", "printed.json", "--json"]);
     let verified: serde_json::Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!((code, &verified["same"]), (0, &true.into()));
     assert_eq!(verified["stored"], verified["now"]);
 
-    place.job("Support", "lora", "llama3.1", "ollama");
-    let (code, stdout, stderr) = place.plan(&["--verify", "out/plan.json"]);
+    planned.job("Support", "lora", "llama3.1", "ollama");
+    let (code, stdout, stderr) = planned.plan(&["--verify", "out/plan.json"]);
     assert_eq!((code, stderr.as_str()), (1, ""), "{stdout}");
     let expected = "\n  job.baseModel\n  stored       \"llama3.2\"\n  now          \"llama3.1\"\n";
     assert!(stdout.contains(expected), "{stdout}");
 
     for (file, text) in [("none.json", None), ("empty.json", Some("")), ("other.json", Some("{\"a\":1}"))] {
         if let Some(text) = text {
-            fs::write(place.at(file), text).unwrap();
+            fs::write(planned.at(file), text).unwrap();
         }
-        let (code, stdout, stderr) = place.plan(&["--verify", file]);
+        let (code, stdout, stderr) = planned.plan(&["--verify", file]);
         assert_eq!((code, stdout.as_str()), (3, ""), "{stderr}");
         assert!(stderr.contains(&format!("the stored plan {file}")), "{stderr}");
     }

@@ -33,7 +33,7 @@ fn the_table_of_common_settings_is_the_programs() {
 }
 
 #[test]
-fn the_plugin_in_ten_lines_is_the_sdks_own_example() {
+fn plugin_in_ten_lines_is_the_sdk_example() {
     let readme = readme();
     let (_, rest) = readme.split_once("```rust\n").unwrap();
     let (code, _) = rest.split_once("```").unwrap();

@@ -3,61 +3,31 @@
 
 use crate::common;
 use crate::common::kept;
+use crate::common::sandbox::Sandbox;
 use crate::mock;
-use common::{root, said, tunesmith};
+use common::{root, said};
 use mock::{Answer, Rule, Server, method};
 use serde_json::Value;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
+use tunesmith_emulator::{Lease, Running};
 
-/// A place for jobs of its own.
-struct Place(kept::Folder);
+/// The objects that the program printed, one a line.
+fn lines(sandbox: &Sandbox, args: &[&str]) -> Vec<Value> {
+    objects(&sandbox.ok(args))
+}
 
-impl Place {
-    fn new() -> Self {
-        Self(kept::Folder::new())
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = tunesmith();
-        command.args(args).env("TUNESMITH_DIRECTORIES_DATA", self.0.path().join("data"));
-        command.env("TUNESMITH_DIRECTORIES_STATE", self.0.path().join("state"));
-        command
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        kept::output(&mut self.command(args))
-    }
-
-    /// Runs the program, which must succeed.
-    fn ok(&self, args: &[&str]) -> String {
-        let output = self.run(args);
-        assert!(output.status.success(), "{args:?} failed:\n{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    /// The objects that the program printed, one a line.
-    fn lines(&self, args: &[&str]) -> Vec<Value> {
-        objects(&self.ok(args))
-    }
-
-    fn job(&self, id: &str) -> Value {
-        serde_json::from_str(&self.ok(&["jobs", "show", id, "--json"])).unwrap()
-    }
-
-    /// Waits until the job is in this state.
-    fn until(&self, id: &str, state: &str) -> Value {
-        let patience = Instant::now() + Duration::from_secs(120);
-        loop {
-            let job = self.job(id);
-            let shown = job.to_string();
-            if job.pointer("/job/state").or_else(|| job.get("state")) == Some(&Value::from(state)) {
-                return job;
-            }
-            assert!(Instant::now() < patience, "{id} did not become {state}: {shown}");
-            std::thread::sleep(Duration::from_millis(100));
+/// Waits until the job is in this state.
+fn until(sandbox: &Sandbox, id: &str, state: &str) {
+    let patience = Instant::now() + Duration::from_secs(120);
+    loop {
+        let job = sandbox.json(&["jobs", "show", id, "--json"]);
+        if job["job"]["state"] == state {
+            return;
         }
+        assert!(Instant::now() < patience, "{id} did not become {state}: {job}");
+        std::thread::sleep(Duration::from_millis(100));
     }
 }
 
@@ -79,7 +49,7 @@ fn started(text: &str) -> String {
 
 #[test]
 fn every_example_runs_to_a_verified_outcome() {
-    let place = Place::new();
+    let sandbox = Sandbox::new();
     let mut args = vec!["run".to_owned(), "--emulate".into(), "--json".into()];
     let mut jobs: Vec<String> = std::fs::read_dir(root().join("examples/jobs"))
         .unwrap()
@@ -88,7 +58,7 @@ fn every_example_runs_to_a_verified_outcome() {
     jobs.sort();
     args.extend(jobs.iter().cloned());
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let lines = place.lines(&args);
+    let lines = lines(&sandbox, &args);
     let results = events(&lines, "result");
     assert_eq!(results.len(), jobs.len());
     assert!(jobs.len() >= 10);
@@ -119,12 +89,12 @@ fn every_example_runs_to_a_verified_outcome() {
 }
 
 #[test]
-fn a_run_says_what_it_made_and_that_it_was_emulated() {
-    let place = Place::new();
-    let output = place.run(&["run", "examples/jobs/lora-ollama.json", "--emulate"]);
+fn run_reports_model_and_emulation() {
+    let sandbox = Sandbox::new();
+    let output = sandbox.run(&["run", "examples/jobs/lora-ollama.json", "--emulate"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap();
-    let data = place.0.path().display().to_string();
+    let data = sandbox.root().display().to_string();
     let id = text.split("jobs show ").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
     let steady = |text: &str| {
         let text = text.replace(&data, "[place]").replace(&id, "[job]");
@@ -142,35 +112,35 @@ fn a_run_says_what_it_made_and_that_it_was_emulated() {
 
 #[test]
 fn an_existing_model_is_replaced_only_when_asked() {
-    let place = Place::new();
+    let sandbox = Sandbox::new();
     let job = "examples/jobs/prefix-ollama.json";
-    place.ok(&["run", job, "--emulate"]);
-    let output = place.run(&["run", job, "--emulate"]);
+    sandbox.ok(&["run", job, "--emulate"]);
+    let output = sandbox.run(&["run", job, "--emulate"]);
     let text = said(output.stderr);
     assert_eq!(output.status.code(), Some(2), "{text}");
     assert!(
         text.contains("already has a model customer-support-prefix") && text.contains("--replace"),
         "{text}"
     );
-    let replaced = place.ok(&["run", job, "--emulate", "--replace"]);
+    let replaced = sandbox.ok(&["run", job, "--emulate", "--replace"]);
     assert!(replaced.contains("customer-support-prefix is ready"), "{replaced}");
 }
 
 #[test]
-fn jobs_that_would_make_the_same_model_are_refused_together() {
-    let place = Place::new();
+fn jobs_making_the_same_model_are_refused() {
+    let sandbox = Sandbox::new();
     let job = "examples/jobs/prefix-ollama.json";
-    let output = place.run(&["run", job, job, "--emulate"]);
+    let output = sandbox.run(&["run", job, job, "--emulate"]);
     let text = said(output.stderr);
     assert_eq!(output.status.code(), Some(2), "{text}");
     assert!(text.contains("would both make the model"), "{text}");
 }
 
 #[test]
-fn one_job_that_cannot_be_planned_keeps_all_from_starting() {
-    let place = Place::new();
+fn one_unplannable_job_stops_all() {
+    let sandbox = Sandbox::new();
     let output =
-        place.run(&["run", "examples/jobs/lora-ollama.json", "no-such-job.json", "--emulate", "--json"]);
+        sandbox.run(&["run", "examples/jobs/lora-ollama.json", "no-such-job.json", "--emulate", "--json"]);
     assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
     let lines = objects(&String::from_utf8(output.stdout).unwrap());
     assert_eq!(events(&lines, "failed").len(), 1);
@@ -178,12 +148,12 @@ fn one_job_that_cannot_be_planned_keeps_all_from_starting() {
 }
 
 #[test]
-fn what_costs_money_is_not_started_without_a_yes() {
+fn paid_job_needs_a_yes() {
     let server = Server::start();
     let model = serde_json::json!({"id": "gpt-4.1-mini-2025-04-14", "object": "model"});
     server.add(Rule::when(method("GET")).answer(Answer::new(200).json(model)));
-    let place = Place::new();
-    let output = place
+    let sandbox = Sandbox::new();
+    let output = sandbox
         .command(&["run", "examples/jobs/lora-openai.json"])
         .env("OPENAI_BASE_URL", format!("{}/v1", server.base))
         .env("OPENAI_API_KEY", kept::KEY)
@@ -197,31 +167,31 @@ fn what_costs_money_is_not_started_without_a_yes() {
 }
 
 #[test]
-fn a_detached_job_on_ollama_goes_on_in_a_runner() {
-    let place = Place::new();
-    let text = place.ok(&["run", "examples/jobs/qlora-ollama.json", "--emulate", "--detach", "--json"]);
+fn detached_ollama_job_continues_in_a_runner() {
+    let sandbox = Sandbox::new();
+    let text = sandbox.ok(&["run", "examples/jobs/qlora-ollama.json", "--emulate", "--detach", "--json"]);
     let id = started(&text);
     assert_eq!(events(&objects(&text), "detached").len(), 1);
-    place.until(&id, "succeeded");
+    until(&sandbox, &id, "succeeded");
 }
 
 #[test]
-fn a_detached_job_at_openai_is_submitted_and_can_be_carried_on() {
-    let place = Place::new();
-    let text = place.ok(&["run", "examples/jobs/prefix-openai.json", "--emulate", "--detach", "--json"]);
+fn detached_openai_job_is_submitted_and_resumable() {
+    let sandbox = Sandbox::new();
+    let text = sandbox.ok(&["run", "examples/jobs/prefix-openai.json", "--emulate", "--detach", "--json"]);
     let id = started(&text);
     let detached = objects(&text);
     assert_eq!(events(&detached, "detached")[0]["state"], "submitted");
-    place.ok(&["runner", "--emulate"]);
-    place.until(&id, "succeeded");
+    sandbox.ok(&["runner", "--emulate"]);
+    until(&sandbox, &id, "succeeded");
 }
 
 #[cfg(unix)]
 #[test]
-fn an_interrupt_leaves_the_job_at_the_service_and_says_how_to_go_on() {
+fn interrupt_leaves_the_job_resumable() {
     use std::io::{BufRead as _, BufReader};
-    let place = Place::new();
-    let mut child = place
+    let sandbox = Sandbox::new();
+    let mut child = sandbox
         .command(&["run", "examples/jobs/full-openai.json", "--emulate", "--json"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -245,14 +215,14 @@ fn an_interrupt_leaves_the_job_at_the_service_and_says_how_to_go_on() {
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert_eq!(events(&rest, "detached").len(), 1, "{rest:?}");
     let id = id.unwrap();
-    place.ok(&["runner", "--emulate", &id]);
-    place.until(&id, "succeeded");
+    sandbox.ok(&["runner", "--emulate", &id]);
+    until(&sandbox, &id, "succeeded");
 }
 
 #[test]
-fn the_next_run_looks_after_what_a_killed_one_left() {
-    let place = Place::new();
-    let mut child = place
+fn next_run_recovers_jobs_of_killed_run() {
+    let sandbox = Sandbox::new();
+    let mut child = sandbox
         .command(&["run", "examples/jobs/full-openai.json", "--emulate", "--json"])
         .env("TUNESMITH_FAILPOINT", "openai.create:after")
         .stdout(Stdio::piped())
@@ -267,11 +237,84 @@ fn the_next_run_looks_after_what_a_killed_one_left() {
         text
     };
     let id = started(&output);
-    let lines = place.lines(&["run", "examples/jobs/adapter-ollama.json", "--emulate", "--json"]);
+    let lines = lines(&sandbox, &["run", "examples/jobs/adapter-ollama.json", "--emulate", "--json"]);
     let recovered = events(&lines, "recovered");
     assert_eq!(recovered.len(), 1, "{lines:?}");
     assert_eq!(recovered[0]["job"].as_str(), Some(id.as_str()));
     assert_eq!(recovered[0]["error"], Value::Null);
-    place.ok(&["runner", "--emulate"]);
-    place.until(&id, "succeeded");
+    sandbox.ok(&["runner", "--emulate"]);
+    until(&sandbox, &id, "succeeded");
+}
+
+/// Whether an emulator has the state directory of a sandbox.
+fn is_emulator_running(sandbox: &Sandbox) -> bool {
+    Running::of(&sandbox.data().join("emulator")).is_some()
+}
+
+fn wait_for_the_emulators_end(sandbox: &Sandbox) {
+    let patience = Instant::now() + Duration::from_secs(30);
+    while is_emulator_running(sandbox) {
+        assert!(Instant::now() < patience, "the emulator has no user and does not end");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn emulator_ends_with_its_last_user() {
+    let sandbox = Sandbox::new();
+    let lease = Lease::take(&sandbox.data().join("emulator")).unwrap();
+    let job = "examples/jobs/lora-ollama.json";
+    sandbox.ok(&["run", job, "--emulate"]);
+    let first = Running::of(&sandbox.data().join("emulator")).unwrap();
+    // The next one uses the same.
+    sandbox.ok(&["run", job, "--emulate", "--replace"]);
+    assert_eq!(Running::of(&sandbox.data().join("emulator")), Some(first));
+    drop(lease);
+    wait_for_the_emulators_end(&sandbox);
+    // Its state is there for the next one.
+    let (code, text) = sandbox.failure(&["run", job, "--emulate"]);
+    assert_eq!(code, 2, "{text}");
+    wait_for_the_emulators_end(&sandbox);
+}
+
+#[test]
+fn emulators_of_killed_users_end() {
+    let sandbox = Sandbox::new();
+    let mut run = sandbox.command(&["run", "examples/jobs/full-openai.json", "--emulate", "--json"]);
+    let mut child = run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let patience = Instant::now() + Duration::from_secs(60);
+    while !is_emulator_running(&sandbox) {
+        assert!(Instant::now() < patience, "no emulator is started");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    wait_for_the_emulators_end(&sandbox);
+}
+
+#[test]
+fn concurrent_runs_share_one_emulator() {
+    let sandbox = Sandbox::new();
+    std::thread::scope(|scope| {
+        let jobs = ["lora-ollama", "qlora-ollama", "prefix-ollama"];
+        let runs = jobs.map(|name| {
+            let sandbox = &sandbox;
+            scope.spawn(move || sandbox.ok(&["run", &format!("examples/jobs/{name}.json"), "--emulate"]))
+        });
+        for run in runs {
+            run.join().unwrap();
+        }
+    });
+    assert_eq!(sandbox.json(&["models", "list", "--json"])["models"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn emulator_has_any_model_to_pull() {
+    let sandbox = Sandbox::new();
+    let text = std::fs::read_to_string(root().join("examples/jobs/lora-ollama.json")).unwrap();
+    let mut job: Value = serde_json::from_str(&text).unwrap();
+    job["baseModel"] = "somebody/some-model:1b".into();
+    job["dataset"] = root().join("examples/datasets/support.jsonl").to_str().unwrap().into();
+    std::fs::write(sandbox.path("job.json"), job.to_string()).unwrap();
+    sandbox.ok(&["run", sandbox.path("job.json").to_str().unwrap(), "--emulate", "--pull"]);
 }

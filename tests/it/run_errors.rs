@@ -3,44 +3,48 @@
 
 use crate::common;
 use crate::common::kept;
+use crate::common::sandbox::Sandbox;
+use crate::common::skip;
 use common::{said, tunesmith, unshared};
-use kept::{Folder, KEY, WRONG_KEY};
+use kept::{KEY, WRONG_KEY};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use tunesmith_emulator::{Action, Closed, Emulator, Fault, Key, Options};
+use tunesmith_emulator::{Action, Closed, Emulator, Fault};
 
-/// A folder with a dataset and jobs, a store of its own, and services that misbehave.
-struct Place {
-    held: Folder,
+/// A sandbox with a dataset and jobs, and services that misbehave.
+struct Services {
+    sandbox: Sandbox,
     emulator: Emulator,
-    variables: BTreeMap<&'static str, String>,
 }
 
-impl Place {
+impl std::ops::Deref for Services {
+    type Target = Sandbox;
+
+    fn deref(&self) -> &Sandbox {
+        &self.sandbox
+    }
+}
+
+impl std::ops::DerefMut for Services {
+    fn deref_mut(&mut self) -> &mut Sandbox {
+        &mut self.sandbox
+    }
+}
+
+impl Services {
     fn new() -> Self {
-        let held = Folder::new();
-        let mut options = Options::new(held.path().join("emulator"));
-        options.models = vec!["llama3.2".to_owned(), "mistral".to_owned()];
-        options.openai_key = Some(Key::new(KEY));
-        let emulator = Emulator::start(options).unwrap();
+        let mut sandbox = Sandbox::home();
+        let emulator =
+            sandbox.emulator(|options| options.models = vec!["llama3.2".to_owned(), "mistral".to_owned()]);
         let row = json!({ "messages": [
             { "role": "user", "content": "What is your name?" },
             { "role": "assistant", "content": "Ask me another." },
         ]});
-        std::fs::write(held.path().join("support.jsonl"), format!("{row}\n").repeat(12)).unwrap();
-        let variables = BTreeMap::from([
-            ("OLLAMA_HOST", emulator.ollama_url.clone()),
-            ("OPENAI_BASE_URL", emulator.openai_url.clone()),
-            ("OPENAI_API_KEY", KEY.to_owned()),
-        ]);
-        Self { held, emulator, variables }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.held.path().join(name)
+        std::fs::write(sandbox.path("support.jsonl"), format!("{row}\n").repeat(12)).unwrap();
+        Self { sandbox, emulator }
     }
 
     fn arm(&self, route: &str, status: u16, error: &str) {
@@ -69,20 +73,9 @@ impl Place {
         self.job("openai", json!({}))
     }
 
-    fn with(&mut self, variable: &'static str, value: impl Into<String>) -> &mut Self {
-        self.variables.insert(variable, value.into());
-        self
-    }
-
-    fn without(&mut self, variable: &'static str) -> &mut Self {
-        self.variables.remove(variable);
-        self
-    }
-
     fn command(&self, job: &Path, more: &[&str]) -> Command {
-        let mut command = tunesmith();
-        command.env("HOME", self.held.path()).envs(&self.variables);
-        command.arg("run").arg(job).arg("--data-dir").arg(self.path("data"));
+        let mut command = self.sandbox.command(&["run"]);
+        command.arg(job).arg("--data-dir").arg(self.path("data"));
         command.args(["--today", "2026-11-24"]).args(more);
         command
     }
@@ -100,7 +93,7 @@ impl Place {
 
     /// Without this machine's paths and ports, and jobs by their order.
     fn neutral(&self, text: &str) -> String {
-        let mut text = text.replace(self.held.path().to_str().unwrap(), "PLACE");
+        let mut text = text.replace(self.root().to_str().unwrap(), "PLACE");
         for (number, id) in self.jobs().into_iter().enumerate() {
             text = text.replace(&id, &format!("job{number}"));
         }
@@ -156,166 +149,166 @@ fn saying(text: &'static str) -> String {
 
 #[test]
 fn ollama_does_not_run() {
-    let mut place = Place::new();
-    place.with("OLLAMA_HOST", nowhere());
-    insta::assert_snapshot!(place.failure(&place.ollama(), &[]));
-    place.assert_no_job();
+    let mut services = Services::new();
+    services.set("OLLAMA_HOST", nowhere());
+    insta::assert_snapshot!(services.failure(&services.ollama(), &[]));
+    services.assert_no_job();
 }
 
 #[test]
 fn the_port_of_ollama_is_another_programs() {
-    let mut place = Place::new();
-    let openai = place.emulator.openai_url.trim_end_matches("/v1").to_owned();
-    place.with("OLLAMA_HOST", openai);
-    let mut all = vec![place.failure(&place.ollama(), &[])];
+    let mut services = Services::new();
+    let openai = services.emulator.openai_url.trim_end_matches("/v1").to_owned();
+    services.set("OLLAMA_HOST", openai);
+    let mut all = vec![services.failure(&services.ollama(), &[])];
     for other in [
         "HTTP/1.1 200 OK\r\ncontent-length: 27\r\nconnection: close\r\n\r\n<html><p>It works!</p></html>",
         "220 mail.example ESMTP\r\n",
     ] {
-        place.with("OLLAMA_HOST", saying(other));
-        all.push(place.failure(&place.ollama(), &[]));
+        services.set("OLLAMA_HOST", saying(other));
+        all.push(services.failure(&services.ollama(), &[]));
     }
     insta::assert_snapshot!(all.join("\n"));
-    place.assert_no_job();
+    services.assert_no_job();
 }
 
 #[test]
 fn ollama_is_too_old() {
-    let place = Place::new();
-    place.arm("POST /api/create", 400, "path or Modelfile are required");
-    insta::assert_snapshot!(place.failure(&place.ollama(), &[]));
+    let services = Services::new();
+    services.arm("POST /api/create", 400, "path or Modelfile are required");
+    insta::assert_snapshot!(services.failure(&services.ollama(), &[]));
 }
 
 #[test]
 fn the_base_model_is_missing() {
-    let place = Place::new();
-    let job = place.job("ollama", json!({ "baseModel": "llama3.1:8b" }));
-    insta::assert_snapshot!(place.failure(&job, &[]));
-    assert_eq!(place.emulator.counts().requests_of("POST /api/pull"), 0, "nobody asked for a pull");
-    place.assert_no_job();
+    let services = Services::new();
+    let job = services.job("ollama", json!({ "baseModel": "llama3.1:8b" }));
+    insta::assert_snapshot!(services.failure(&job, &[]));
+    assert_eq!(services.emulator.counts().requests_of("POST /api/pull"), 0, "nobody asked for a pull");
+    services.assert_no_job();
 }
 
 #[test]
 fn the_base_model_cannot_be_fetched() {
-    let place = Place::new();
-    let job = place.job("ollama", json!({ "baseModel": "no-such-model" }));
-    insta::assert_snapshot!(place.failure(&job, &["--pull"]));
+    let services = Services::new();
+    let job = services.job("ollama", json!({ "baseModel": "no-such-model" }));
+    insta::assert_snapshot!(services.failure(&job, &["--pull"]));
 }
 
 #[test]
 fn the_base_model_runs_elsewhere() {
-    let place = Place::new();
+    let services = Services::new();
     let names: Vec<String> =
         ["gpt-oss:120b-cloud", "hf.co/someone/model:Q4_K_M", "https://ollama.com/library/mistral"]
             .iter()
-            .map(|name| place.failure(&place.job("ollama", json!({ "baseModel": name })), &[]))
+            .map(|name| services.failure(&services.job("ollama", json!({ "baseModel": name })), &[]))
             .collect();
     insta::assert_snapshot!(names.join("\n"));
 }
 
 #[test]
 fn the_name_is_taken() {
-    let place = Place::new();
-    let first = kept::output(&mut place.command(&place.ollama(), &[]));
+    let services = Services::new();
+    let first = kept::output(&mut services.command(&services.ollama(), &[]));
     assert!(first.status.success(), "{}", said(first.stderr));
-    insta::assert_snapshot!(place.failure(&place.ollama(), &[]));
-    let replaced = kept::output(&mut place.command(&place.ollama(), &["--replace"]));
+    insta::assert_snapshot!(services.failure(&services.ollama(), &[]));
+    let replaced = kept::output(&mut services.command(&services.ollama(), &["--replace"]));
     assert!(replaced.status.success(), "{}", said(replaced.stderr));
 }
 
 #[test]
 fn the_servers_disk_is_full() {
-    let place = Place::new();
+    let services = Services::new();
     let full = json!({
         "route": "POST /api/create", "call": 2,
         "action": { "kind": "status", "status": 500,
             "body": { "error": "write /usr/share/ollama/.ollama/models/blobs/sha256-12: no space left on device" } },
     });
-    place.emulator.faults().arm(serde_json::from_value(full).unwrap()).unwrap();
-    insta::assert_snapshot!(place.failure(&place.ollama(), &[]));
+    services.emulator.faults().arm(serde_json::from_value(full).unwrap()).unwrap();
+    insta::assert_snapshot!(services.failure(&services.ollama(), &[]));
 }
 
 #[test]
 fn the_model_does_not_load() {
-    let place = Place::new();
-    place.arm(
+    let services = Services::new();
+    services.arm(
         "POST /api/chat",
         500,
         "model requires more system memory (9.1 GiB) than is available (3.2 GiB)",
     );
-    insta::assert_snapshot!(place.failure(&place.ollama(), &[]));
+    insta::assert_snapshot!(services.failure(&services.ollama(), &[]));
 }
 
 #[test]
 fn openai_without_a_key() {
-    let mut place = Place::new();
-    place.without("OPENAI_API_KEY").without("OPENAI_BASE_URL");
-    let mut all = vec![place.failure(&place.openai(), &["--yes"])];
+    let mut services = Services::new();
+    services.unset("OPENAI_API_KEY").unset("OPENAI_BASE_URL");
+    let mut all = vec![services.failure(&services.openai(), &["--yes"])];
     // A compatible service is asked, and says so itself.
-    let url = place.emulator.openai_url.clone();
-    place.with("OPENAI_BASE_URL", url);
-    all.push(place.failure(&place.openai(), &["--yes"]));
+    let url = services.emulator.openai_url.clone();
+    services.set("OPENAI_BASE_URL", url);
+    all.push(services.failure(&services.openai(), &["--yes"]));
     insta::assert_snapshot!(all.join("\n"));
-    place.assert_no_job();
+    services.assert_no_job();
 }
 
 #[test]
 fn the_key_is_wrong() {
-    let mut place = Place::new();
-    place.with("OPENAI_API_KEY", WRONG_KEY);
-    insta::assert_snapshot!(place.failure(&place.openai(), &["--yes"]));
-    place.assert_no_job();
+    let mut services = Services::new();
+    services.set("OPENAI_API_KEY", WRONG_KEY);
+    insta::assert_snapshot!(services.failure(&services.openai(), &["--yes"]));
+    services.assert_no_job();
 }
 
 #[test]
 #[cfg(unix)]
 fn the_key_file_is_open_to_others() {
     use std::os::unix::fs::PermissionsExt as _;
-    let mut place = Place::new();
-    let file = place.path("key");
+    let mut services = Services::new();
+    let file = services.path("key");
     std::fs::write(&file, KEY).unwrap();
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
-    place.without("OPENAI_API_KEY");
+    services.unset("OPENAI_API_KEY");
     let path = file.to_str().unwrap().to_owned();
-    insta::assert_snapshot!(place.failure(&place.openai(), &["--yes", "--openai-key-file", &path]));
+    insta::assert_snapshot!(services.failure(&services.openai(), &["--yes", "--openai-key-file", &path]));
 }
 
 #[test]
 fn openai_cannot_be_reached() {
-    let mut place = Place::new();
-    place.with("OPENAI_BASE_URL", format!("http://{}/v1", nowhere()));
-    insta::assert_snapshot!(place.failure(&place.openai(), &["--yes"]));
-    place.assert_no_job();
+    let mut services = Services::new();
+    services.set("OPENAI_BASE_URL", format!("http://{}/v1", nowhere()));
+    insta::assert_snapshot!(services.failure(&services.openai(), &["--yes"]));
+    services.assert_no_job();
 }
 
 #[test]
 fn the_base_url_is_a_web_site() {
-    let mut place = Place::new();
+    let mut services = Services::new();
     let page =
         "HTTP/1.1 200 OK\r\ncontent-length: 27\r\nconnection: close\r\n\r\n<html><p>It works!</p></html>";
-    place.with("OPENAI_BASE_URL", format!("http://{}", saying(page)));
-    insta::assert_snapshot!(place.failure(&place.openai(), &["--yes"]));
+    services.set("OPENAI_BASE_URL", format!("http://{}", saying(page)));
+    insta::assert_snapshot!(services.failure(&services.openai(), &["--yes"]));
 }
 
 #[test]
 fn the_platform_is_closed() {
-    let place = Place::new();
+    let services = Services::new();
     let mut all = Vec::new();
     for closed in [Closed::Forbidden, Closed::NotFound] {
-        place.emulator.change(|behaviour| behaviour.openai.closed = Some(closed));
-        all.push(place.failure(&place.openai(), &["--yes"]));
+        services.emulator.change(|behaviour| behaviour.openai.closed = Some(closed));
+        all.push(services.failure(&services.openai(), &["--yes"]));
     }
     insta::assert_snapshot!(all.join("\n"));
-    assert_eq!(place.emulator.counts().effects_of("POST /v1/fine_tuning/jobs"), 0);
+    assert_eq!(services.emulator.counts().effects_of("POST /v1/fine_tuning/jobs"), 0);
 }
 
 #[test]
 fn no_credit_is_left() {
-    let place = Place::new();
-    place.emulator.change(|behaviour| behaviour.openai.quota_exceeded = true);
-    insta::assert_snapshot!(place.failure(&place.openai(), &["--yes"]));
+    let services = Services::new();
+    services.emulator.change(|behaviour| behaviour.openai.quota_exceeded = true);
+    insta::assert_snapshot!(services.failure(&services.openai(), &["--yes"]));
     assert_eq!(
-        place.emulator.counts().requests_of("POST /v1/fine_tuning/jobs"),
+        services.emulator.counts().requests_of("POST /v1/fine_tuning/jobs"),
         1,
         "asking again does not help"
     );
@@ -323,22 +316,22 @@ fn no_credit_is_left() {
 
 #[test]
 fn openais_base_model_is_gone_or_unknown() {
-    let place = Place::new();
+    let services = Services::new();
     let all: Vec<String> = ["gpt-3.5-turbo-0125", "gpt-9-mini"]
         .iter()
-        .map(|name| place.failure(&place.job("openai", json!({ "baseModel": name })), &["--yes"]))
+        .map(|name| services.failure(&services.job("openai", json!({ "baseModel": name })), &["--yes"]))
         .collect();
     insta::assert_snapshot!(all.join("\n"));
-    place.assert_no_job();
+    services.assert_no_job();
 }
 
 #[test]
 fn the_dataset_is_bad() {
-    let place = Place::new();
-    let job = place.ollama();
-    let data = place.path("support.jsonl");
+    let services = Services::new();
+    let job = services.ollama();
+    let data = services.path("support.jsonl");
     std::fs::remove_file(&data).unwrap();
-    let mut all = vec![place.failure(&job, &[])];
+    let mut all = vec![services.failure(&job, &[])];
     for text in [
         "",
         "{\"messages\": [{\"role\": \"user\", \"content\": \"Hi\"}, {\"role\": \"assistant\", \"content\": \"Hello\"}]}\n{\"messages\": [{\"role\": \"user\"",
@@ -346,28 +339,29 @@ fn the_dataset_is_bad() {
         "PK\u{3}\u{4}\u{0}\u{0}",
     ] {
         std::fs::write(&data, text).unwrap();
-        all.push(place.failure(&job, &[]));
+        all.push(services.failure(&job, &[]));
     }
     insta::assert_snapshot!(all.join("\n"));
-    place.assert_no_job();
+    services.assert_no_job();
 }
 
 #[test]
 fn the_local_trainer_is_not_there_yet() {
-    let place = Place::new();
-    let job = place.job("local", json!({ "baseModel": "llama3.2:1b" }));
-    insta::assert_snapshot!(place.failure(&job, &[]));
+    let services = Services::new();
+    let job = services.job("local", json!({ "baseModel": "llama3.2:1b" }));
+    insta::assert_snapshot!(services.failure(&job, &[]));
 }
 
 #[test]
-fn the_store_cannot_be_where_it_is_to_be() {
-    let place = Place::new();
-    std::fs::write(place.path("data"), "a file").unwrap();
-    let mut all = vec![place.failure(&place.ollama(), &[]), place.failure(&place.ollama(), &["--emulate"])];
-    std::fs::remove_file(place.path("data")).unwrap();
-    std::fs::create_dir(place.path("data")).unwrap();
-    std::fs::write(place.path("data/tunesmith.db"), "not a database, but long enough to look at").unwrap();
-    all.push(place.failure(&place.ollama(), &[]));
+fn data_directory_is_unusable() {
+    let services = Services::new();
+    std::fs::write(services.path("data"), "a file").unwrap();
+    let mut all =
+        vec![services.failure(&services.ollama(), &[]), services.failure(&services.ollama(), &["--emulate"])];
+    std::fs::remove_file(services.path("data")).unwrap();
+    std::fs::create_dir(services.path("data")).unwrap();
+    std::fs::write(services.path("data/tunesmith.db"), "not a database, but long enough to look at").unwrap();
+    all.push(services.failure(&services.ollama(), &[]));
     insta::assert_snapshot!(all.join("\n"));
 }
 
@@ -375,40 +369,45 @@ fn the_store_cannot_be_where_it_is_to_be() {
 /// command that has its place as `$D`; none where this machine does not let a user mount
 /// one.
 #[cfg(target_os = "linux")]
-fn on_its_own_disk(place: &Place, prepare: &str, more: &[&str]) -> Option<String> {
-    let data = place.path("data");
+fn on_its_own_disk(services: &Services, prepare: &str, more: &[&str]) -> Option<String> {
+    let data = services.path("data");
     std::fs::create_dir(&data).unwrap();
-    let run = place.command(&place.ollama(), more);
-    let output = kept::searched(unshared("-rm", prepare, &data, &run).output().ok()?);
-    let is_ours = output.status.code() != Some(99) && !said(output.stderr.clone()).starts_with("unshare:");
-    is_ours.then(|| place.read(output))
+    let run = services.command(&services.ollama(), more);
+    let output = unshared("-rm", prepare, &data, &run).output().ok().map(kept::searched);
+    let output = output.filter(|output| {
+        output.status.code() != Some(99) && !said(output.stderr.clone()).starts_with("unshare:")
+    });
+    if output.is_none() {
+        skip("`unshare -rm` and mounts in it");
+    }
+    output.map(|output| services.read(output))
 }
 
 #[test]
 #[cfg(target_os = "linux")]
 fn the_disk_is_full() {
-    let place = Place::new();
+    let services = Services::new();
     let prepare = "mount -t tmpfs -o size=64k,mode=700 tmpfs \"$D\"";
-    let Some(said) = on_its_own_disk(&place, prepare, &[]) else { return };
+    let Some(said) = on_its_own_disk(&services, prepare, &[]) else { return };
     insta::assert_snapshot!(said);
-    assert_eq!(place.emulator.counts().effects_of("POST /api/create"), 0);
+    assert_eq!(services.emulator.counts().effects_of("POST /api/create"), 0);
 }
 
 #[test]
 #[cfg(target_os = "linux")]
 fn the_store_is_read_only() {
-    let place = Place::new();
+    let services = Services::new();
     let prepare = "mount -t tmpfs -o mode=700 tmpfs \"$D\" && mount -o remount,ro \"$D\"";
-    let Some(said) = on_its_own_disk(&place, prepare, &[]) else { return };
+    let Some(said) = on_its_own_disk(&services, prepare, &[]) else { return };
     insta::assert_snapshot!(said);
-    assert_eq!(place.emulator.counts().effects_of("POST /api/create"), 0);
+    assert_eq!(services.emulator.counts().effects_of("POST /api/create"), 0);
 }
 
 #[test]
 #[cfg(target_os = "linux")]
 fn the_emulators_disk_is_full() {
-    let place = Place::new();
+    let services = Services::new();
     let prepare = "mount -t tmpfs -o size=64k,mode=700 tmpfs \"$D\"";
-    let Some(said) = on_its_own_disk(&place, prepare, &["--emulate"]) else { return };
+    let Some(said) = on_its_own_disk(&services, prepare, &["--emulate"]) else { return };
     insta::assert_snapshot!(said);
 }

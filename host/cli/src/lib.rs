@@ -4,6 +4,7 @@ mod commands;
 mod detach;
 mod inputs;
 mod interrupt;
+mod logging;
 pub mod operator;
 mod record;
 mod registry;
@@ -97,7 +98,7 @@ impl Command {
             Self::Dataset(command) => command.json(),
             Self::Evaluate(args) => args.json,
             Self::Schema(_) => false,
-            Self::Emulate(_) => false,
+            Self::Emulate(args) => args.json,
             Self::Jobs(command) => command.json(),
             Self::Files(command) => command.json(),
             Self::Models(command) => command.json(),
@@ -120,6 +121,7 @@ pub fn main() -> ExitCode {
         }
     };
     let mut output = Output::new(cli.color);
+    logging::start(&mut output);
     let json = cli.command.wants_json();
     match dispatch(&cli, &mut output).and_then(|()| output.finish()) {
         Ok(()) => ExitCode::SUCCESS,

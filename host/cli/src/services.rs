@@ -1,44 +1,30 @@
 //! The services that jobs are carried out at: the operator's, or the built-in
 //! emulator's (`--emulate`).
 //!
-//! The emulator runs inside the processes that use it. Its state lies beside the store
-//! and is held by one process at a time; the others talk to that one, and when it ends,
-//! whatever its end, one of them takes its place at the same addresses.
+//! The emulator runs in a background process of its own, one for each data directory.
+//! Whoever needs it first starts it, all processes share it, and it ends with its last
+//! user (`docs/adr/0008-emulator-process.md`).
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use serde_json::Value;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread::JoinHandle;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tunesmith_core::error::{Error, Kind};
 use tunesmith_core::secret::{Found, Secret};
-use tunesmith_emulator::{Emulator, Running};
+use tunesmith_emulator::{Lease, Running};
 use tunesmith_engine::execute::Connect;
 use tunesmith_provider::http::Endpoint;
 use tunesmith_provider::{ollama, openai};
 
-/// How long to wait for another process to say where its emulator listens, or to let go
-/// of the state: starting and stopping take about a second on a busy machine.
+/// How long to wait for an emulator that another process is starting, or that is ending:
+/// each takes about a second on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// How often to look whether the state has become free. A look costs an open file.
+/// Between two looks at it.
 const LOOK: Duration = Duration::from_millis(50);
-
-/// How long to try for the addresses of the emulator whose place is taken, so that
-/// clients find it where it was. Longer than a dying process keeps its ports.
-const SAME_ADDRESSES: Duration = Duration::from_secs(3);
-
-/// How long clients wait while one process's emulator takes the place of another's: it
-/// stops within a second, and starts in less.
-const SUCCESSION: Duration = Duration::from_secs(10);
-
-/// How long an emulator on this machine may take to say who it is.
-const ANSWER: Duration = Duration::from_secs(2);
-
-/// The largest answer to that: a few lines of JSON.
-const LARGEST_ANSWER: u64 = 64 << 10;
 
 /// What the emulator is given in place of a key: it takes any, and the operator's own is
 /// not shown to it.
@@ -91,14 +77,14 @@ impl Services {
         }))
     }
 
-    /// The emulator whose state is in this directory: in this process, or in another that
-    /// has it running. Blocks until it answers.
+    /// The emulator whose state is in this directory, started where it does not run yet.
+    /// Blocks until it answers.
     ///
     /// # Errors
     ///
-    /// The state cannot be read or written, or is held by a process that does not answer.
+    /// The state cannot be read or written, or the process cannot be started.
     pub fn emulated(state: &Path) -> Result<Self, Error> {
-        Emulated::begin(state).map(|emulated| Self(Arc::new(Inner::Emulated(emulated))))
+        Emulated::join(state).map(|emulated| Self(Arc::new(Inner::Emulated(emulated))))
     }
 
     /// Whether it is the emulator of `--emulate`.
@@ -131,8 +117,8 @@ impl Services {
                 }
             },
             Inner::Emulated(emulated) => {
-                let endpoint = Endpoint::ollama(&emulated.addresses().ollama_url).map_err(odd_address)?;
-                Ok(ollama::client::Client::patient(ollama::client::Options::new(endpoint), SUCCESSION)?)
+                let endpoint = Endpoint::ollama(&emulated.running.ollama_url).map_err(odd_address)?;
+                Ok(ollama::client::Client::new(ollama::client::Options::new(endpoint))?)
             }
         }
     }
@@ -151,8 +137,7 @@ impl Services {
                 }
             },
             Inner::Emulated(emulated) => {
-                let endpoint =
-                    Endpoint::parse(&emulated.addresses().openai_url, false).map_err(odd_address)?;
+                let endpoint = Endpoint::parse(&emulated.running.openai_url, false).map_err(odd_address)?;
                 let key = Found { secret: Secret::new(NO_KEY), place: "--emulate".to_owned() };
                 let options =
                     openai::client::Options { key: Some(key), ..openai::client::Options::new(endpoint) };
@@ -180,168 +165,76 @@ fn odd_address(error: impl std::fmt::Display) -> Error {
     Error::new(Kind::Internal, format!("the emulator listens at an odd address: {error}"))
 }
 
-/// The emulator, wherever it runs.
+/// The emulator of a data directory.
 struct Emulated {
     state: PathBuf,
-    shared: Arc<Shared>,
-    /// Waits to take the place of another process's emulator.
-    heir: Option<JoinHandle<()>>,
-}
-
-struct Shared {
-    at: Mutex<At>,
-    stop: AtomicBool,
-}
-
-/// Where the emulator listens, and itself where it runs in this process.
-struct At {
     running: Running,
-    /// Runs until dropped.
-    _own: Option<Emulator>,
-}
-
-impl Shared {
-    fn at(&self) -> MutexGuard<'_, At> {
-        // Every write is whole, so a panic elsewhere leaves nothing half-done.
-        self.at.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+    _lease: Lease,
 }
 
 impl Emulated {
-    fn begin(state: &Path) -> Result<Self, Error> {
+    fn join(state: &Path) -> Result<Self, Error> {
         let until = Instant::now() + PATIENCE;
         loop {
-            match Emulator::start(options(state, None)) {
-                Ok(own) => return Ok(Self::new(state, running(&own), Some(own))),
-                Err(tunesmith_emulator::Error::InUse { running: Some(running), .. }) if answers(&running) => {
-                    return Ok(Self::new(state, running, None));
+            if let Some(lease) = Lease::take(state).map_err(|error| cannot_start(&error))? {
+                let running = match Running::of(state) {
+                    None => start(state)?,
+                    running => running,
+                };
+                if let Some(running) = running {
+                    return Ok(Self { state: state.to_owned(), running, _lease: lease });
                 }
-                // It is starting, or stopping.
-                Err(tunesmith_emulator::Error::InUse { .. }) if Instant::now() < until => {
-                    std::thread::sleep(LOOK)
-                }
-                Err(error) => return Err(cannot_start(error)),
             }
-        }
-    }
-
-    fn new(state: &Path, running: Running, own: Option<Emulator>) -> Self {
-        let is_guest = own.is_none();
-        let shared =
-            Arc::new(Shared { at: Mutex::new(At { running, _own: own }), stop: AtomicBool::new(false) });
-        let heir = is_guest.then(|| {
-            let (state, shared) = (state.to_owned(), Arc::clone(&shared));
-            let wait = move || wait_for_place(&state, &shared);
-            std::thread::Builder::new().name("emulator-heir".to_owned()).spawn(wait)
-        });
-        // Without a thread for it, this process only cannot take the other's place.
-        let heir = heir.and_then(Result::ok);
-        Self { state: state.to_owned(), shared, heir }
-    }
-
-    fn addresses(&self) -> Running {
-        self.shared.at().running.clone()
-    }
-}
-
-impl Drop for Emulated {
-    fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::Relaxed);
-        if let Some(heir) = self.heir.take() {
-            // A thread that panicked has printed why; there is nothing to add.
-            let _ = heir.join();
+            if Instant::now() >= until {
+                return Err(cannot_start(&"another process has it and does not answer"));
+            }
+            std::thread::sleep(LOOK);
         }
     }
 }
 
-/// Looks whether the emulator's place has become free, and takes it.
-fn wait_for_place(state: &Path, shared: &Shared) {
-    let mut free_since = None;
-    while !shared.stop.load(Ordering::Relaxed) {
-        let known = shared.at().running.clone();
-        let same = free_since.is_none_or(|since: Instant| since.elapsed() < SAME_ADDRESSES);
-        match Emulator::start(options(state, same.then_some(&known))) {
-            Ok(own) => {
-                *shared.at() = At { running: running(&own), _own: Some(own) };
-                return;
-            }
-            // Another took the place, at addresses of its own if need be.
-            Err(tunesmith_emulator::Error::InUse { running: Some(running), .. }) if running != known => {
-                free_since = None;
-                if answers(&running) {
-                    shared.at().running = running;
-                }
-            }
-            Err(tunesmith_emulator::Error::InUse { .. }) => free_since = None,
-            // The ports are not free yet, or the disk is at fault: clients tell of it.
-            Err(_) => {
-                free_since.get_or_insert_with(Instant::now);
+/// Starts the emulator; none where another process was quicker.
+fn start(state: &Path) -> Result<Option<Running>, Error> {
+    let mut command = Command::new(std::env::current_exe().map_err(|error| cannot_start(&error))?);
+    command.args(["emulate", "--on-demand", "--json", "--state"]).arg(state);
+    // It has no need of the operator's keys, of this folder, or of Ctrl-C in this terminal.
+    command.env_clear().current_dir(state).process_group(0);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().map_err(|error| cannot_start(&error))?;
+    let mut line = String::new();
+    let read = child.stdout.take().map_or(Ok(0), |stdout| BufReader::new(stdout).read_line(&mut line));
+    read.map_err(|error| cannot_start(&error))?;
+    match (serde_json::from_str(&line), serde_json::from_str::<Value>(&line)) {
+        (Ok(running), _) => Ok(Some(running)),
+        (_, said) => {
+            let status = child.wait().map_err(|error| cannot_start(&error))?;
+            match said.unwrap_or_default().pointer("/error/message").and_then(Value::as_str) {
+                Some(message) => Err(cannot_start(&message)),
+                None if status.success() => Ok(None),
+                None => Err(cannot_start(&format!("its process ended with {status}"))),
             }
         }
-        std::thread::sleep(LOOK);
     }
 }
 
-fn options(state: &Path, at: Option<&Running>) -> tunesmith_emulator::Options {
-    let port = |url: &str| url.rsplit(':').next()?.split('/').next()?.parse::<u16>().ok();
-    let mut options = tunesmith_emulator::Options::new(state);
-    // Whatever base model somebody wants to try, `--pull` finds it.
-    options.behaviour.ollama.registry = vec![tunesmith_emulator::ANY_MODEL.to_owned()];
-    if let Some(at) = at {
-        options.ollama_port = port(&at.ollama_url).unwrap_or(0);
-        options.openai_port = port(&at.openai_url).unwrap_or(0);
-    }
-    options
-}
-
-fn running(emulator: &Emulator) -> Running {
-    Running {
-        pid: std::process::id(),
-        ollama_url: emulator.ollama_url.clone(),
-        openai_url: emulator.openai_url.clone(),
-    }
-}
-
-/// Whether this very emulator answers. What the state directory says of it may be left
-/// over from one that is gone, and its port may be another program's by now.
-fn answers(running: &Running) -> bool {
-    ask(running).is_some_and(|about| {
-        about["pid"].as_u64() == Some(u64::from(running.pid))
-            && about["ollama_url"].as_str() == Some(running.ollama_url.as_str())
-    })
-}
-
-fn ask(running: &Running) -> Option<serde_json::Value> {
-    let address = running.ollama_url.strip_prefix("http://")?;
-    let mut stream = TcpStream::connect_timeout(&address.parse().ok()?, ANSWER).ok()?;
-    stream.set_read_timeout(Some(ANSWER)).ok()?;
-    stream.set_write_timeout(Some(ANSWER)).ok()?;
-    let request = format!("GET /_emulator HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).ok()?;
-    let mut answer = String::new();
-    stream.take(LARGEST_ANSWER).read_to_string(&mut answer).ok()?;
-    serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
-}
-
-fn cannot_start(error: tunesmith_emulator::Error) -> Error {
-    use tunesmith_emulator::Error as E;
-    let text = format!("the emulator cannot be started: {error}");
-    match error {
-        E::InUse { running: Some(other), .. } => Error::new(Kind::Failed, text).hint(format!(
-            "process {} holds it and does not answer: end it, then try again",
-            other.pid
-        )),
-        E::InUse { running: None, .. } => Error::new(Kind::Failed, text)
-            .hint("the process that holds it does not say where it listens: end it, then try again"),
-        E::State { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => Error::new(Kind::Failed, text)
-            .hint("free some space, or choose another data directory (--data-dir)"),
-        E::State { .. } => Error::new(Kind::Failed, text).hint(
-            "--data-dir (or directories.data in config.toml) says where jobs are kept; it needs space, and must be writable",
-        ),
-        E::Port { .. } => Error::new(Kind::Failed, text).hint("the system has no free port on loopback"),
-        E::Speed(_) | E::Model(_) | E::Threads(_) => Error::new(Kind::Internal, text),
-    }
+fn cannot_start(reason: &dyn std::fmt::Display) -> Error {
+    Error::new(Kind::Failed, format!("the emulator cannot be started: {reason}")).hint(
+        "--data-dir (or directories.data in config.toml) says where jobs are kept; it needs space, and must be writable",
+    )
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn real_services_read_keys_when_asked() {
+        let endpoint = Endpoint::ollama("127.0.0.1:1").unwrap();
+        let real = Services::real(ollama::client::Options::new(endpoint), || {
+            Err(Error::new(Kind::Invalid, "the key file is open to others"))
+        });
+        assert!(!real.is_emulated() && real.notice().is_none());
+        real.ollama().unwrap();
+        assert_eq!(real.openai().unwrap_err().message, "the key file is open to others");
+    }
+}

@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn manual_time_moves_by_ticks_alone_and_is_kept() {
+    fn manual_time_moves_by_ticks_and_is_stored() {
         let dir = tempfile::tempdir().unwrap();
         let clock = Clock::open(dir.path(), Pace::Manual).unwrap();
         assert_eq!(clock.now(), 0.0);

@@ -5,8 +5,13 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Where an emulator listens, as it writes it beside its lock, so that whoever finds
-/// the directory taken can say by whom.
+/// The lock of the one emulator that has a state directory.
+const LOCK: &str = "emulator.lock";
+
+/// Where that emulator listens.
+const ADDRESSES: &str = "emulator.json";
+
+/// Where the emulator of a state directory listens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Running {
     /// The process.
@@ -15,6 +20,23 @@ pub struct Running {
     pub ollama_url: String,
     /// The address of the OpenAI stand-in, with its `/v1`.
     pub openai_url: String,
+}
+
+impl Running {
+    /// The emulator that has this state directory now; none where no emulator has it or
+    /// one is still starting.
+    pub fn of(state: &Path) -> Option<Self> {
+        let lock = File::options().read(true).open(state.join(LOCK)).ok()?;
+        match lock.try_lock_shared() {
+            Err(TryLockError::WouldBlock) => read_json(&state.join(ADDRESSES)).ok(),
+            Ok(()) => {
+                // As when the directory is dropped.
+                let _ = lock.unlock();
+                None
+            }
+            Err(TryLockError::Error(_)) => None,
+        }
+    }
 }
 
 /// The state directory, held by this process alone until dropped.
@@ -38,8 +60,10 @@ impl From<io::Error> for Taken {
 
 impl Drop for StateDir {
     fn drop(&mut self) {
-        // Closing the file would leave it locked while a child that is just being started
-        // shares it. It is freed with the process all the same if this fails.
+        // If either fails, the next emulator removes the file and the process's end frees
+        // the lock. Closing the file alone would leave it locked while a child that is
+        // just being started shares it.
+        let _ = fs::remove_file(self.root.join(ADDRESSES));
         let _ = self.lock.unlock();
     }
 }
@@ -50,17 +74,13 @@ impl StateDir {
     pub(super) fn open(root: &Path) -> Result<Self, Taken> {
         create_private(root)?;
         let root = root.canonicalize()?;
-        let lock = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .read(true)
-            .open(root.join("emulator.lock"))?;
+        let lock =
+            File::options().create(true).truncate(false).write(true).read(true).open(root.join(LOCK))?;
         match lock.try_lock() {
-            Ok(()) => {}
+            // A killed emulator's addresses must not be taken for this one's.
+            Ok(()) => remove(&root.join(ADDRESSES))?,
             Err(TryLockError::WouldBlock) => {
-                let running = fs::read(root.join("emulator.json")).ok();
-                return Err(Taken::InUse(running.and_then(|bytes| serde_json::from_slice(&bytes).ok())));
+                return Err(Taken::InUse(read_json(&root.join(ADDRESSES)).ok()));
             }
             Err(TryLockError::Error(error)) => return Err(error.into()),
         }
@@ -83,13 +103,13 @@ impl StateDir {
     }
 
     pub(super) fn announce(&self, running: &Running) -> io::Result<()> {
-        write_json(&self.root.join("emulator.json"), running)
+        write_json(&self.root.join(ADDRESSES), running)
     }
 }
 
 /// Creates a directory, and those above it, for this user alone: what is uploaded to an
 /// emulator is as private as anything.
-fn create_private(root: &Path) -> io::Result<()> {
+pub(super) fn create_private(root: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -162,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_directory_that_is_dropped_is_free_though_a_starting_child_still_has_its_lock_file() {
+    fn dropped_directory_is_free_despite_inherited_lock() {
         let root = tempfile::tempdir().unwrap();
         let first = StateDir::open(root.path()).ok().unwrap();
         let of_the_child = first.lock.try_clone().unwrap();

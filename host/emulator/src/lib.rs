@@ -17,6 +17,7 @@ mod ids;
 #[cfg(test)]
 #[path = "../../../tests/it/common/kept.rs"]
 mod kept;
+mod lease;
 mod ollama;
 mod openai;
 mod routes;
@@ -30,6 +31,7 @@ pub use behaviour::{
 pub use clock::Pace;
 pub use disk::Running;
 pub use faults::{Action, Armed, Counts, Fault, FaultError, Faults};
+pub use lease::{Lease, Unused};
 pub use ollama::{ANY_MODEL, DEFAULT_MODELS};
 
 use clock::Clock;

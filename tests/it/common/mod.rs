@@ -3,6 +3,7 @@
 #![allow(dead_code)] // Each test file uses its own part.
 
 pub mod kept;
+pub mod sandbox;
 pub mod seed;
 
 use std::path::{Path, PathBuf};
@@ -54,6 +55,14 @@ pub fn failure(args: &[&str]) -> (i32, String) {
     assert!(!output.status.success(), "{args:?} succeeded");
     assert!(output.stdout.is_empty(), "{args:?} failed, yet printed a result");
     (output.status.code().unwrap(), said(output.stderr))
+}
+
+/// Says that a test is skipped since this machine lacks something. In CI that is a failure.
+pub fn skip(lacking: &str) {
+    use std::io::Write as _;
+    assert!(std::env::var_os("CI").is_none(), "must not be skipped in CI: {lacking}");
+    // Past the test harness, which shows only what failed tests print.
+    let _ = writeln!(std::io::stderr(), "skipped: {lacking}");
 }
 
 /// The same command as root in namespaces of its own (see `unshare`), after `prepare`,

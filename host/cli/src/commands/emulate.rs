@@ -5,7 +5,7 @@ use serde_json::json;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use tunesmith_core::error::{Error, Kind};
-use tunesmith_emulator::{Behaviour, DEFAULT_SPEED, Emulator, Fault, Key, Options, Pace};
+use tunesmith_emulator::{ANY_MODEL, Behaviour, DEFAULT_SPEED, Emulator, Fault, Key, Options, Pace, Unused};
 
 /// The environment variable that holds the key which the OpenAI stand-in asks for.
 pub const KEY_VARIABLE: &str = "TUNESMITH_EMULATOR_KEY";
@@ -60,6 +60,10 @@ pub struct Args {
     #[arg(long)]
     until_stdin_closes: bool,
 
+    /// Stop with the last user, and let any model be pulled: how `--emulate` starts it
+    #[arg(long, hide = true)]
+    on_demand: bool,
+
     /// Print one JSON object with the addresses
     #[arg(long)]
     pub json: bool,
@@ -71,7 +75,11 @@ pub struct Args {
 /// Where a file cannot be read, a port or the state directory is taken, or an option
 /// makes no sense.
 pub fn run(args: &Args) -> Result<(), Error> {
-    let emulator = Emulator::start(args.options()?).map_err(start_error)?;
+    let emulator = match Emulator::start(args.options()?) {
+        // Two processes started one at the same time: they use the other.
+        Err(tunesmith_emulator::Error::InUse { .. }) if args.on_demand => return Ok(()),
+        started => started.map_err(start_error)?,
+    };
     if let Some(path) = &args.faults {
         for fault in read_json::<Vec<Fault>>(path)? {
             let invalid = |error: tunesmith_emulator::FaultError| {
@@ -83,7 +91,8 @@ pub fn run(args: &Args) -> Result<(), Error> {
     args.announce(&emulator).map_err(|error| {
         Error::new(Kind::Failed, format!("the addresses cannot be written to standard output: {error}"))
     })?;
-    wait(args.until_stdin_closes)?;
+    // Held until the emulator has stopped, so that whoever comes now starts the next one.
+    let _unused = wait(args)?;
     emulator.stop();
     Ok(())
 }
@@ -100,6 +109,9 @@ impl Args {
         }
         if let Some(path) = &self.behaviour {
             options.behaviour = read_json::<Behaviour>(path)?;
+        }
+        if self.on_demand {
+            options.behaviour.ollama.registry = vec![ANY_MODEL.to_owned()];
         }
         Ok(options)
     }
@@ -195,25 +207,29 @@ fn start_error(error: tunesmith_emulator::Error) -> Error {
     }
 }
 
-/// Returns once the program is asked to end.
-fn wait(until_stdin_closes: bool) -> Result<(), Error> {
+/// Returns once the program is asked to end, or once nobody uses it any more.
+fn wait(args: &Args) -> Result<Option<Unused>, Error> {
     let failed = |error: io::Error| Error::new(Kind::Internal, format!("signals cannot be awaited: {error}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let (finish, mut finished) = tokio::sync::mpsc::channel(1);
+    // Plain threads: tokio's would keep the program from ending.
+    if args.until_stdin_closes {
+        let finish = finish.clone();
+        std::thread::spawn(move || {
+            // An error ends standard input as well as its end does.
+            let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+            let _ = finish.blocking_send(Ok(None));
+        });
+    }
+    if args.on_demand {
+        let (finish, state) = (finish.clone(), args.state.clone());
+        std::thread::spawn(move || finish.blocking_send(Unused::wait(&state).map(Some)));
+    }
     runtime.block_on(async {
-        let (closed, is_closed) = tokio::sync::oneshot::channel();
-        // Held, so that standard input counts as open where nobody watches it.
-        let mut held = Some(closed);
-        if until_stdin_closes && let Some(closed) = held.take() {
-            // A plain thread: tokio's would keep the program from ending.
-            std::thread::spawn(move || {
-                // An error ends standard input as well as its end does.
-                let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
-                let _ = closed.send(());
-            });
-        }
         tokio::select! {
-            ended = ended() => ended.map_err(failed),
-            _ = is_closed => Ok(()),
+            ended = ended() => ended.map(|()| None).map_err(failed),
+            // `finish` lives as long as this function, so the channel stays open.
+            Some(unused) = finished.recv() => unused.map_err(failed),
         }
     })
 }

@@ -82,6 +82,11 @@ impl Output {
         }
     }
 
+    /// Whether stderr shows colors.
+    pub fn colors_errors(&self) -> bool {
+        self.stderr.current_choice() != anstream::ColorChoice::Never
+    }
+
     /// Writes part of the result.
     pub fn text(&mut self, text: &str) {
         if self.failed.is_none()

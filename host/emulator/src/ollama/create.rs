@@ -1,6 +1,7 @@
 //! `POST /api/create`: a model from another, from files, and from texts.
 
-use super::gguf::{self, Header};
+use super::gguf;
+use super::import::Built;
 use super::models::{Config, Layer, Model, media};
 use super::name::Name;
 use super::progress::{self, Progress, Stop};
@@ -15,18 +16,6 @@ use hyper::Request;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// A layer on its way into a manifest.
-#[derive(Debug)]
-pub(super) struct Built {
-    pub(super) layer: Layer,
-    /// What the client is told of it.
-    pub(super) status: Option<String>,
-    /// Of a GGUF.
-    pub(super) header: Option<Header>,
-    /// Whether this request brought it, rather than its base.
-    pub(super) is_import: bool,
-}
 
 pub(super) async fn post(State(ollama): State<Arc<Ollama>>, request: Request<Body>) -> Response {
     let fields = match wire::read(request, "CreateRequest").await {

@@ -3,7 +3,6 @@
 
 use super::Ollama;
 use super::blobs::is_digest;
-use super::create::Built;
 use super::gguf::{self, Entry, Header};
 use super::models::{Layer, media};
 use super::progress::{Progress, Stop};
@@ -43,6 +42,18 @@ const CONVERTED: &[&str] = &[
 
 /// The architectures that 0.33 converts adapters for.
 const ADAPTED: &[&str] = &["llama", "gemma2"];
+
+/// A layer on its way into a manifest.
+#[derive(Debug)]
+pub(super) struct Built {
+    pub(super) layer: Layer,
+    /// What the client is told of it.
+    pub(super) status: Option<String>,
+    /// Of a GGUF.
+    pub(super) header: Option<Header>,
+    /// Whether this request brought it, rather than its base.
+    pub(super) is_import: bool,
+}
 
 /// The model that `files` are.
 pub(super) async fn model(

@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_go_first_and_system_and_the_last_stay() {
+    fn oldest_messages_are_dropped_first() {
         let messages = vec![
             message("system", "aaaa"),
             message("user", "bbbb"),

@@ -14,7 +14,7 @@ fn body() -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn a_call_that_is_dropped_before_has_no_effect() {
+async fn call_dropped_before_has_no_effect() {
     let bench = Bench::start();
     bench.emulator.faults().arm(Fault::next(CREATE, Action::DropBefore)).unwrap();
     let error = bench.ollama(Method::POST, "/api/create").json(&body()).send().await.unwrap_err();
@@ -26,7 +26,7 @@ async fn a_call_that_is_dropped_before_has_no_effect() {
 }
 
 #[tokio::test]
-async fn a_reply_that_is_lost_leaves_its_effect_and_twice_makes_two_jobs() {
+async fn lost_reply_keeps_its_effect() {
     let bench = Bench::start();
     let file = bench.training_file(10).await;
     let job = json!({ "model": "gpt-4o-mini", "training_file": file, "metadata": { "run": "7" } });
@@ -46,7 +46,7 @@ async fn a_reply_that_is_lost_leaves_its_effect_and_twice_makes_two_jobs() {
 }
 
 #[tokio::test]
-async fn a_stream_that_is_cut_ends_with_the_connection() {
+async fn cut_stream_ends_with_its_connection() {
     // Long enough for a busy machine to cut it before the model is made.
     let bench = Bench::with(|options| options.behaviour.ollama.step_ms = 100);
     for (finish, made) in [(false, StatusCode::NOT_FOUND), (true, StatusCode::OK)] {
@@ -92,7 +92,7 @@ async fn delays_and_slow_streams_take_their_time() {
 }
 
 #[tokio::test]
-async fn a_status_is_sent_with_its_body_and_headers_and_nothing_is_done() {
+async fn status_fault_sends_body_headers_and_does_nothing() {
     let bench = Bench::start();
     let fault = json!({
         "route": JOBS,

@@ -47,7 +47,7 @@ async fn errors_have_openais_shape() {
 }
 
 #[tokio::test]
-async fn requests_beyond_the_rate_are_told_when_to_come_back() {
+async fn requests_over_the_rate_get_retry_after() {
     let bench = Bench::start();
     let limit = RateLimit { requests: 2, window_ms: 60_000 };
     bench.emulator.change(|behaviour| behaviour.openai.rate_limit = Some(limit));
@@ -111,7 +111,7 @@ async fn files_are_kept_listed_read_and_deleted() {
 }
 
 #[tokio::test]
-async fn forms_that_are_not_right_are_refused_and_leave_nothing() {
+async fn invalid_forms_are_refused_and_leave_nothing() {
     let bench = Bench::start();
     for (fields, param) in [
         (vec![("file", Some("a"), "x")], "purpose"),
@@ -157,7 +157,7 @@ async fn part(bench: &Bench, upload: &str, content: &str) -> String {
 }
 
 #[tokio::test]
-async fn uploads_become_files_in_the_order_that_is_asked() {
+async fn uploads_become_files_in_requested_order() {
     let bench = Bench::start();
     let id = upload(&bench, 6).await;
     let (b, a, unused) =

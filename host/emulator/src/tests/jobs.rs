@@ -13,7 +13,7 @@ const PATH: &str = "/fine_tuning/jobs";
 const UNTIL_RUNNING: f64 = 40.0;
 
 #[tokio::test]
-async fn a_job_lives_from_validation_to_a_model_that_answers() {
+async fn job_runs_from_validation_to_answering_model() {
     let bench = Bench::start();
     let fields = json!({
         "suffix": "lora", "seed": 7, "metadata": { "run": "1" },
@@ -166,7 +166,7 @@ async fn jobs_pause_resume_and_cancel() {
 }
 
 #[tokio::test]
-async fn jobs_are_listed_newest_first_by_page_and_by_metadata() {
+async fn jobs_are_listed_by_page_and_metadata() {
     let bench = Bench::start();
     let file = bench.training_file(10).await;
     let mut ids = Vec::new();
@@ -255,7 +255,7 @@ async fn requests_are_checked_field_by_field() {
 }
 
 #[tokio::test]
-async fn a_bad_training_file_fails_the_job_and_not_the_request() {
+async fn bad_training_file_fails_the_job() {
     let bench = Bench::start();
     let id = bench.job(5, json!({})).await;
     assert_eq!(bench.status_of(&id).await, "validating_files");
@@ -294,7 +294,7 @@ async fn jobs_end_as_they_are_told_to() {
 }
 
 #[tokio::test]
-async fn the_closed_platform_and_an_empty_account_refuse_jobs() {
+async fn closed_platform_and_empty_account_refuse_jobs() {
     let bench = Bench::start();
     let body = json!({ "model": "gpt-4o-mini", "training_file": bench.training_file(10).await });
     for (closed, status) in

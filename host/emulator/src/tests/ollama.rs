@@ -25,7 +25,7 @@ async fn the_root_answers_as_ollama_does() {
 }
 
 #[tokio::test]
-async fn base_models_are_listed_with_digests_that_do_not_change() {
+async fn base_models_have_stable_digests() {
     let (one, other) = (Bench::start(), Bench::start());
     let mut tags = Vec::new();
     for bench in [&one, &other] {
@@ -92,7 +92,7 @@ async fn blobs_are_taken_by_their_digest_alone() {
 /// An answer that needs nothing of the body, such as that a blob is there, must reach a
 /// client that is still sending.
 #[tokio::test]
-async fn an_early_answer_waits_for_the_end_of_the_upload() {
+async fn early_answer_waits_for_the_whole_upload() {
     let bench = Bench::start();
     let bytes = axum::body::Bytes::from(vec![7_u8; 30_000_000]);
     let path = format!("/api/blobs/{}", digest(&bytes));
@@ -183,7 +183,7 @@ async fn examples_beyond_the_context_vanish_oldest_first() {
 }
 
 #[tokio::test]
-async fn wrong_option_types_are_found_at_the_first_chat_and_not_before() {
+async fn wrong_option_types_fail_at_first_chat() {
     let bench = Bench::start();
     for (parameters, message) in [
         (json!({ "num_ctx": "4096" }), "option \"num_ctx\" must be of type integer"),
@@ -249,7 +249,7 @@ async fn copies_and_deletions() {
 }
 
 #[tokio::test]
-async fn pulls_come_from_the_list_that_the_emulator_holds() {
+async fn pulls_come_from_the_emulators_registry() {
     let bench = Bench::start();
     let (status, lines) = bench.ollama_lines("/api/pull", json!({ "model": "tinyllama" })).await;
     assert_eq!(status, StatusCode::OK);

@@ -60,7 +60,7 @@ async fn the_lines_of_a_model_from_texts() {
 }
 
 #[tokio::test]
-async fn the_base_layer_proves_that_the_base_is_untouched() {
+async fn base_layer_shows_the_base_is_untouched() {
     let bench = Bench::start();
     let (_, lines) =
         bench.ollama_lines(CREATE, json!({ "model": "mine", "from": "mistral", "system": "x" })).await;
@@ -158,7 +158,7 @@ async fn refusals_come_in_the_servers_order() {
 }
 
 #[tokio::test]
-async fn a_missing_base_is_pulled_with_a_success_that_is_not_the_end() {
+async fn missing_base_is_pulled_before_the_create() {
     let bench = Bench::start();
     let (_, lines) = bench.ollama_lines(CREATE, json!({ "model": "mine", "from": "tinyllama" })).await;
     let successes: Vec<usize> =
@@ -194,7 +194,7 @@ async fn adapters_are_taken_by_generation() {
 }
 
 #[tokio::test]
-async fn an_adapter_that_does_not_fit_is_only_found_when_it_is_loaded() {
+async fn unfit_adapter_fails_when_loaded() {
     let bench = Bench::start();
     for (architecture, status) in [("llama", StatusCode::OK), ("gemma2", StatusCode::INTERNAL_SERVER_ERROR)] {
         let digest = blob(&bench, &gguf("adapter", architecture)).await;

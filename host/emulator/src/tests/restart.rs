@@ -5,7 +5,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 #[tokio::test]
-async fn models_files_and_jobs_are_there_after_a_restart() {
+async fn models_files_and_jobs_survive_a_restart() {
     let bench = Bench::start();
     let create = json!({ "model": "mine", "from": "mistral", "system": "x", "stream": false });
     bench.ollama_post("/api/create", create).await;
@@ -32,7 +32,7 @@ async fn models_files_and_jobs_are_there_after_a_restart() {
 }
 
 #[tokio::test]
-async fn what_a_kill_leaves_half_done_is_cleared_or_taken_up() {
+async fn half_done_work_is_cleared_or_resumed() {
     let bench = Bench::start();
     let id = bench.job(10, json!({})).await;
     let root = bench.state.path().to_owned();
@@ -66,7 +66,7 @@ fn a_damaged_record_is_named() {
 }
 
 #[tokio::test]
-async fn many_clients_at_once_each_get_what_they_asked_for() {
+async fn concurrent_clients_get_their_own_answers() {
     let bench = std::sync::Arc::new(Bench::start());
     let file = bench.training_file(10).await;
     let mut tasks = tokio::task::JoinSet::new();

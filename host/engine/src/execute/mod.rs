@@ -132,6 +132,7 @@ impl Executor {
         self.carry(ticket.job, ticket.claim, until).await
     }
 
+    #[tracing::instrument(name = "job", skip_all, fields(id = %job.id, provider = job.provider, attempt = job.attempt))]
     async fn carry(&self, job: Job, claim: Claim, until: Until) -> Result<Ended, Error> {
         let mut work = Work::new(Arc::clone(&self.shared), job, claim, until).await?;
         let result = match self.serves(&work.job) {

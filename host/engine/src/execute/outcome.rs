@@ -23,7 +23,7 @@ pub struct Outcome {
     pub emulated: bool,
     /// The service.
     pub service: String,
-    /// The command that talks to it; none on the in-process emulator, which answers
+    /// The command that talks to it; none on the built-in emulator, which answers
     /// nobody else.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub try_it: Option<String>,

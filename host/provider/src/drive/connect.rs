@@ -4,14 +4,14 @@ use crate::{ollama, openai};
 use tunesmith_core::ProviderId;
 use tunesmith_core::error::Error;
 
-/// What the store calls the service of a job on the in-process emulator, whose ports
+/// What the store calls the service of a job on the built-in emulator, whose ports
 /// change from run to run while its state stays beside the store.
 pub const EMULATOR_SERVICE: &str = "emulator";
 
 /// Gives the clients of a run, made when they are first needed: a job on Ollama needs no
 /// key for OpenAI.
 pub trait Connect: Send + Sync {
-    /// Whether these are the in-process emulator's services.
+    /// Whether these are the built-in emulator's services.
     fn is_emulated(&self) -> bool;
 
     /// The client for Ollama.

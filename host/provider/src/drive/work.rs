@@ -77,6 +77,7 @@ impl Work {
         let applied = self.store().apply(&self.claim, change).await?;
         self.job = applied.job;
         if self.job.state != from {
+            tracing::info!(from = from.as_str(), to = self.job.state.as_str(), "state");
             let reason = self.job.reason.clone();
             self.say(Progress::State { from: Some(from), to: self.job.state, reason });
         }

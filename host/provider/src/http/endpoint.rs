@@ -193,6 +193,14 @@ impl Endpoint {
     }
 }
 
+impl Endpoint {
+    /// The path of one of its resources, without its own.
+    pub(crate) fn below<'u>(&self, url: &'u Url) -> &'u str {
+        let base = self.0.path().trim_end_matches('/');
+        url.path().strip_prefix(base).unwrap_or_default()
+    }
+}
+
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.as_str().trim_end_matches('/'))

@@ -18,6 +18,7 @@ pub use file::SourceFile;
 pub use limiter::{Limiter, Rate};
 
 use std::time::Duration;
+use tracing::Instrument as _;
 
 /// How long a caller waits for a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +53,33 @@ impl Timeouts {
         };
         outcome.map_err(|error| Fault::of(&error))
     }
+}
+
+/// Sends a request, in a span with what may be logged of it: no header, no body, and of
+/// the URL only the path below the endpoint, since a base URL may hold a token.
+pub(crate) async fn send(
+    endpoint: &Endpoint,
+    request: reqwest::RequestBuilder,
+) -> Result<reqwest::Response, reqwest::Error> {
+    let (client, request) = request.build_split();
+    let request = request?;
+    let span = tracing::debug_span!(
+        "request",
+        host = endpoint.host(),
+        method = %request.method(),
+        path = endpoint.below(request.url()),
+    );
+    let sending = async {
+        let begun = std::time::Instant::now();
+        let answer = client.execute(request).await;
+        let ms = begun.elapsed().as_millis();
+        match &answer {
+            Ok(answer) => tracing::debug!(status = answer.status().as_u16(), ms, "answered"),
+            Err(error) => tracing::debug!(error = Fault::of(error).cause, ms, "failed"),
+        }
+        answer
+    };
+    sending.instrument(span).await
 }
 
 /// What this program calls itself.

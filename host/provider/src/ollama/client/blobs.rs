@@ -2,8 +2,8 @@
 
 use super::Client;
 use super::error::{ApiError, ErrorKind, Operation};
-use crate::http::SourceFile;
 use crate::http::file::Sending;
+use crate::http::{self, SourceFile};
 use reqwest::{Method, StatusCode};
 use tunesmith_core::text::quoted;
 
@@ -64,8 +64,10 @@ impl Client {
             .body(reqwest::Body::wrap_stream(pieces));
         let total = file.bytes();
         let told = |sent: u64| on(sent.min(total), total);
-        let response =
-            sending.answer(self.0.timeouts.response, told, request.send()).await.map_err(|fault| {
+        let response = sending
+            .answer(self.0.timeouts.response, told, http::send(self.endpoint(), request))
+            .await
+            .map_err(|fault| {
                 if sending.is_broken() {
                     ApiError::new(operation, self.endpoint(), ErrorKind::Local)
                         .because(file.unreadable(Some(fault.cause)))

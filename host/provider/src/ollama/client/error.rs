@@ -48,21 +48,6 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// Whether it changes nothing, so that it may be asked again without a look at what
-    /// became of it.
-    pub(super) fn only_looks(self) -> bool {
-        match self {
-            Self::Version | Self::CheckCreate | Self::ListModels | Self::Show | Self::FindBlob => true,
-            Self::SetUp
-            | Self::Pull
-            | Self::Create
-            | Self::Chat
-            | Self::Delete
-            | Self::Copy
-            | Self::PushBlob => false,
-        }
-    }
-
     /// What it does, after "cannot".
     pub fn as_str(self) -> &'static str {
         match self {

@@ -67,9 +67,6 @@ struct Inner {
     /// For what changes something: a connection for each request.
     changing: reqwest::Client,
     timeouts: Timeouts,
-    /// For how long a request is tried again that reached nobody, or that only looks and
-    /// was dropped.
-    refused: Duration,
     /// A reply said that it is the emulator's.
     emulated: AtomicBool,
 }
@@ -88,17 +85,6 @@ impl Client {
     /// [`ErrorKind::Tls`] for HTTPS on a machine without certificates, and
     /// [`ErrorKind::Local`] for a proxy variable that is no URL.
     pub fn new(options: Options) -> Result<Self, ApiError> {
-        Self::patient(options, Duration::ZERO)
-    }
-
-    /// The same, for a server whose place another may be about to take: where nothing
-    /// listens, a request is tried again for this long, and so is one that only looks and
-    /// whose connection ends before the answer. What changes something is never sent twice.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Client::new`].
-    pub fn patient(options: Options, refused: Duration) -> Result<Self, ApiError> {
         let Options { endpoint, timeouts } = options;
         let make = |reuse| {
             http::client(&endpoint, timeouts, reuse)
@@ -109,7 +95,6 @@ impl Client {
             changing: make(Reuse::Never)?,
             endpoint: endpoint.clone(),
             timeouts,
-            refused,
             emulated: AtomicBool::new(false),
         })))
     }

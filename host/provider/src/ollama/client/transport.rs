@@ -3,14 +3,12 @@
 use super::Client;
 use super::error::{ApiError, ErrorKind, Operation};
 use crate::http::lenient::Fields;
-use crate::http::{Fault, Sent};
+use crate::http::{self, Fault, Sent};
 use bytes::Bytes;
 use reqwest::{Method, RequestBuilder, Response, Url};
 use serde_json::Value;
 use std::future::Future;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
-use tokio::time::{Instant, sleep};
 
 /// An answer in JSON is at most this large. 64 MiB: a model's licence, template and
 /// thousands of messages fit many times over.
@@ -18,9 +16,6 @@ const LARGEST_JSON: usize = 64 << 20;
 
 /// Of a refusal's body at most this much is read: messages are short.
 const LARGEST_REFUSAL: usize = 64 << 10;
-
-/// How often a patient client looks whether somebody listens by now.
-const KNOCK: Duration = Duration::from_millis(50);
 
 impl Client {
     /// A request with a JSON body.
@@ -43,29 +38,13 @@ impl Client {
         self.accept(operation, response).await
     }
 
-    /// Sends a request and waits until its answer begins, whatever it is. Where nothing
-    /// listens, or whoever does goes away before it answers what only looks, it is tried
-    /// again for as long as the client is patient.
+    /// Sends a request and waits until its answer begins, whatever it is.
     pub(super) async fn answer(
         &self,
         operation: Operation,
-        mut request: RequestBuilder,
+        request: RequestBuilder,
     ) -> Result<Response, ApiError> {
-        let until = Instant::now() + self.0.refused;
-        loop {
-            let again = request.try_clone();
-            let error = match self.in_time(operation, request.send()).await {
-                Ok(response) => return Ok(response),
-                Err(error) => error,
-            };
-            let gone = error.kind == ErrorKind::Refused
-                || error.kind == ErrorKind::Dropped && operation.only_looks();
-            match again.filter(|_| gone && Instant::now() < until) {
-                Some(again) => request = again,
-                None => return Err(error),
-            }
-            sleep(KNOCK).await;
-        }
+        self.in_time(operation, http::send(&self.0.endpoint, request)).await
     }
 
     /// Takes an answer that began; a refusal becomes an error.

@@ -5,7 +5,7 @@ use super::error::{ApiError, ErrorKind, Operation, shown_name};
 use super::policy::{Next, Policy};
 use crate::http::lenient::Fields;
 use crate::http::wait;
-use crate::http::{Fault, Sent};
+use crate::http::{self, Fault, Sent};
 use bytes::Bytes;
 use reqwest::header::HeaderMap;
 use reqwest::{Method, RequestBuilder, Response, Url};
@@ -70,7 +70,7 @@ impl Client {
             if let Some(body) = &call.body {
                 request = request.header("content-type", "application/json").body(body.clone());
             }
-            let response = self.in_time(call.operation, request.send()).await?;
+            let response = self.in_time(call.operation, http::send(&self.0.endpoint, request)).await?;
             self.read(call.operation, response, call.largest).await
         })
         .await
@@ -151,6 +151,7 @@ impl Client {
                 Next::Again { wait, everyone: false } => sleep(wait).await,
             }
             retries += 1;
+            tracing::debug!(operation = operation.as_str(), retries, "trying again");
         }
     }
 

@@ -6,7 +6,7 @@ use super::policy::Policy;
 use super::transport::{Call, LARGEST_JSON};
 use crate::http::file::Sending;
 use crate::http::lenient::Fields;
-use crate::http::{Fault, SourceFile};
+use crate::http::{self, Fault, SourceFile};
 use reqwest::Method;
 use reqwest::multipart::{Form, Part};
 use serde::{Deserialize, Serialize};
@@ -139,8 +139,10 @@ impl Client {
         let request = self.request(Method::POST, self.0.endpoint.url(path, &[])).multipart(form);
         let total = file.bytes();
         let told = |sent: u64| watch.progress((from + sent).min(total), total);
-        let response =
-            sending.answer(self.0.timeouts.response, told, request.send()).await.map_err(|fault| {
+        let response = sending
+            .answer(self.0.timeouts.response, told, http::send(self.endpoint(), request))
+            .await
+            .map_err(|fault| {
                 // A piece that could not be read breaks the request: that is the cause to
                 // tell, and nothing whole was sent, so nothing came of it.
                 if sending.is_broken() {

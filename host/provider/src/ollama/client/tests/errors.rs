@@ -33,19 +33,6 @@ async fn nothing_there_or_something_else_there() {
 }
 
 #[tokio::test]
-async fn a_patient_client_looks_again_when_it_is_dropped_and_changes_nothing_twice() {
-    let version = Act::Say(http("200 OK", "{\"version\":\"0.9.0\"}"));
-    let server = Misbehaving::start(vec![Act::Drop, version, Act::Drop]);
-    let options = Options::new(Endpoint::ollama(&server.base).unwrap());
-    let client = Client::patient(options, Duration::from_secs(10)).unwrap();
-    assert_eq!(client.connect().await.unwrap().version, "0.9.0");
-    assert_eq!(server.requests().len(), 2);
-    let created = client.create(&request("mine"), |_| {}).await.unwrap();
-    assert!(matches!(created, Created::Unclear(_)), "{created:?}");
-    assert_eq!(server.requests().len(), 3);
-}
-
-#[tokio::test]
 async fn a_version_without_numbers_is_still_ollama() {
     let server = Misbehaving::start(vec![Act::Say(http("200 OK", "{\"version\":\"7\",\"extra\":1}"))]);
     let server = client(&server.base).connect().await.unwrap();
