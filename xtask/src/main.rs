@@ -14,7 +14,7 @@ const HELP: &str = "\
 cargo xtask update snapshots [ARGS]   accept what tests print now; ARGS go to cargo test
 cargo xtask update cases              rewrite expected messages and tables in tests and docs
 cargo xtask update bindings           regenerate the SDK's bindings from wit/
-cargo xtask arrows                    check dependencies between crates, and module circles";
+cargo xtask arrows                    check dependencies between crates, and module cycles";
 
 fn main() -> ExitCode {
     match run() {
@@ -50,7 +50,7 @@ fn check_arrows(root: &Path) -> Result<()> {
         eprintln!("{problem}");
     }
     match problems.len() {
-        0 => println!("{} crates: every dependency follows the arrows, no module circles", crates.len()),
+        0 => println!("{} crates: every dependency follows the arrows, no module cycles", crates.len()),
         count => bail!("{count} against the arrows of docs/architecture.md"),
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Circles between the modules of a crate. A module and its own children may need each
+//! Cycles between the modules of a crate. A module and its own children may need each
 //! other; two modules that stand side by side may not, each with all that is below it.
 
 use crate::imports::{Import, imports};
@@ -13,14 +13,14 @@ type Modules = BTreeMap<Vec<String>, Vec<Import>>;
 /// Where an import crosses from a module to one beside it, as a person can look it up.
 type Crossings = BTreeMap<String, BTreeMap<String, String>>;
 
-/// The circles of a crate, a line or two each. `src` holds its sources; `name` stands
+/// The cycles of a crate, a line or two each. `src` holds its sources; `name` stands
 /// before what is printed.
 pub fn check(src: &Path, name: &str) -> Result<Vec<String>> {
     let mut modules = Modules::new();
     if src.join("lib.rs").is_file() || src.join("main.rs").is_file() {
         read(src, &[], &mut modules)?;
     }
-    Ok(circles(&modules).into_iter().map(|circle| format!("{name}: {circle}")).collect())
+    Ok(cycles(&modules).into_iter().map(|cycle| format!("{name}: {cycle}")).collect())
 }
 
 fn read(folder: &Path, path: &[String], modules: &mut Modules) -> Result<()> {
@@ -48,7 +48,7 @@ fn read(folder: &Path, path: &[String], modules: &mut Modules) -> Result<()> {
     Ok(())
 }
 
-fn circles(modules: &Modules) -> Vec<String> {
+fn cycles(modules: &Modules) -> Vec<String> {
     // By parent: which of its children need which, and where.
     let mut levels: BTreeMap<&[String], Crossings> = BTreeMap::new();
     for (module, imports) in modules {
@@ -69,11 +69,11 @@ fn circles(modules: &Modules) -> Vec<String> {
     let mut found = BTreeSet::new();
     for (parent, crossings) in &levels {
         let names: BTreeSet<Vec<&str>> =
-            crossings.keys().filter_map(|start| circle(crossings, start)).collect();
-        for circle in names {
+            crossings.keys().filter_map(|start| cycle(crossings, start)).collect();
+        for cycle in names {
             let mut text = parent.iter().map(|name| format!("{name}::")).collect::<String>();
-            text += &circle.join(" -> ");
-            for (from, to) in circle.iter().zip(&circle[1..]) {
+            text += &cycle.join(" -> ");
+            for (from, to) in cycle.iter().zip(&cycle[1..]) {
                 text += &format!("\n    {from} -> {to}: {}", crossings[*from][*to]);
             }
             found.insert(text);
@@ -83,7 +83,7 @@ fn circles(modules: &Modules) -> Vec<String> {
 }
 
 /// The shortest way from a module back to it, begun at its first name in the alphabet.
-fn circle<'a>(crossings: &'a Crossings, start: &'a str) -> Option<Vec<&'a str>> {
+fn cycle<'a>(crossings: &'a Crossings, start: &'a str) -> Option<Vec<&'a str>> {
     let mut came_from: BTreeMap<&str, &str> = BTreeMap::new();
     let mut queue = VecDeque::from([start]);
     while let Some(module) = queue.pop_front() {
@@ -155,7 +155,7 @@ mod tests {
 
     fn found(files: &[(&str, &str)]) -> Vec<String> {
         let path = |name: &str| name.split("::").filter(|part| !part.is_empty()).map(str::to_owned).collect();
-        circles(&files.iter().map(|(name, source)| (path(name), imports(source))).collect())
+        cycles(&files.iter().map(|(name, source)| (path(name), imports(source))).collect())
     }
 
     #[test]
