@@ -1,14 +1,17 @@
 //! Keeps what reading a dataset gave, by the digest of its bytes, so that the second
 //! reading of the same file costs no more than its digest.
 
-use super::counting::Tokens;
-use super::format::Recognised;
-use super::index::Index;
-use super::spool::private_directory;
-use super::verdict::Verdict;
-use super::{Options, Sums, source};
+use crate::containers::source;
+use crate::convert::spool::private_directory;
+use crate::counting::Tokens;
+use crate::options::ReadOptions;
+use crate::scan::index::Index;
+use crate::shapes::format::Recognized;
+use crate::verdict::Verdict;
+use crate::verdict::row::Sums;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 /// Results that are kept; the oldest go first. The largest have 15 MB.
@@ -20,17 +23,17 @@ const LAYOUT: u32 = 1;
 
 /// What is kept.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Cached {
+pub(crate) struct Cached<'a> {
     pub bytes: u64,
-    pub recognised: Recognised,
-    pub index: Index,
-    pub sums: Sums,
-    pub verdict: Verdict,
-    pub tokens: Tokens,
+    pub recognized: Cow<'a, Recognized>,
+    pub index: Cow<'a, Index>,
+    pub sums: Cow<'a, Sums>,
+    pub verdict: Cow<'a, Verdict>,
+    pub tokens: Cow<'a, Tokens>,
 }
 
 /// Where the result for these bytes and these options is.
-pub(super) fn path(directory: &Path, digest: &str, text_file: bool, options: &Options) -> PathBuf {
+pub(crate) fn path(directory: &Path, digest: &str, text_file: bool, options: &ReadOptions) -> PathBuf {
     let key = format!(
         "{} {LAYOUT} {:?} {:?} {} {:?} {text_file}",
         env!("CARGO_PKG_VERSION"),
@@ -44,7 +47,7 @@ pub(super) fn path(directory: &Path, digest: &str, text_file: bool, options: &Op
 }
 
 /// A result, if a whole one is there.
-pub(super) fn load(path: &Path) -> Option<Cached> {
+pub(crate) fn load(path: &Path) -> Option<Cached<'static>> {
     let bytes = std::fs::read(path).ok()?;
     let (check, content) = bytes.split_at_checked(32)?;
     if Sha256::digest(content)[..] != *check {
@@ -54,7 +57,7 @@ pub(super) fn load(path: &Path) -> Option<Cached> {
 }
 
 /// Keeps a result. That it could not be kept costs only time, so that it is no error.
-pub(super) fn store(path: &Path, cached: &Cached) {
+pub(crate) fn store(path: &Path, cached: &Cached<'_>) {
     let Some(directory) = path.parent() else { return };
     let Ok(content) = postcard::to_allocvec(cached) else { return };
     let write = || -> std::io::Result<()> {
@@ -67,11 +70,11 @@ pub(super) fn store(path: &Path, cached: &Cached) {
         Ok(())
     };
     if write().is_ok() {
-        forget_oldest(directory);
+        delete_oldest(directory);
     }
 }
 
-fn forget_oldest(directory: &Path) {
+fn delete_oldest(directory: &Path) {
     let Ok(entries) = std::fs::read_dir(directory) else { return };
     let mut results: Vec<_> = entries
         .filter_map(Result::ok)

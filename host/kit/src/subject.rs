@@ -97,7 +97,7 @@ impl RowsFile {
             }
         };
         let options =
-            tunesmith_dataset::Options { rules, tokenizer, ..tunesmith_dataset::Options::default() };
+            tunesmith_dataset::ReadOptions { rules, tokenizer, ..tunesmith_dataset::ReadOptions::default() };
         let dataset = Dataset::open(path, &options)?;
         // Too few rows to train with are enough to ask with.
         let serious = |finding: &&Finding| finding.severity == Severity::Error && finding.line.is_some();

@@ -7,7 +7,7 @@ use super::{Judge, Rule};
 use std::fs::File;
 use std::path::{Component, Path, PathBuf};
 use tunesmith_core::text::grouped;
-use tunesmith_dataset::{Dataset, DatasetError, Options, Severity};
+use tunesmith_dataset::{Dataset, DatasetError, ReadOptions, Severity};
 use tunesmith_engine::plan;
 use tunesmith_engine::spec::{DatasetRef, Spec};
 use tunesmith_provider::Provider;
@@ -150,13 +150,13 @@ impl Judge<'_> {
 
     fn read(&mut self, spec: &Spec, shown: &str, path: &Path) -> Option<Dataset> {
         let (rules, tokenizer) = plan::dataset_rules(spec);
-        let options = Options {
+        let options = ReadOptions {
             rules,
             tokenizer,
             temporary: Some(self.request.cache.to_owned()),
             cache: Some(self.request.cache.join("datasets")),
-            most_unpacked: Some(self.most_bytes()),
-            ..Options::default()
+            max_unpacked: Some(self.most_bytes()),
+            ..ReadOptions::default()
         };
         let dataset = match Dataset::open(path, &options) {
             Ok(dataset) => dataset,

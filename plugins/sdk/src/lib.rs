@@ -39,6 +39,8 @@
 //! `wasm32-unknown-unknown`, which gives a plugin that can compute and nothing else,
 //! or for `wasm32-wasip2`. Unit tests run natively: [`testing`] stands in for the host.
 
+#![warn(missing_docs)]
+
 mod abilities;
 #[cfg(any(test, all(target_arch = "wasm32", feature = "allocator", not(target_feature = "atomics"))))]
 mod allocator;

@@ -10,8 +10,8 @@ use tunesmith_core::contract::{Conversations, DatasetView as _, MethodJob, Selec
 use tunesmith_core::error::{Error, Kind};
 use tunesmith_core::tokens::Tokenizer;
 use tunesmith_dataset::{
-    self, Conversion, Dataset, Destination, Division, Format, Options, Rules, Severity, Target,
-    Transformation, UntypedRows, Verdict,
+    self, ConvertOptions, Dataset, Destination, Format, ReadOptions, Rules, Severity, SplitOptions, Target,
+    TransformOptions, UntypedRows, Verdict,
 };
 use tunesmith_engine::plan::{DEFAULT_SEED, PlanError, batch};
 use tunesmith_engine::settings;
@@ -258,19 +258,19 @@ impl Input {
         Ok(tunesmith_dataset::spool(std::io::stdin().lock(), &directory)?)
     }
 
-    fn options(&self, cache: Option<&Path>, output: &Output) -> Options {
-        Options {
+    fn options(&self, cache: Option<&Path>, output: &Output) -> ReadOptions {
+        ReadOptions {
             format: self.format,
             threads: self.threads,
             cache: cache.map(|cache| cache.join("datasets")),
             progress: crate::inputs::progress(output),
-            ..Options::default()
+            ..ReadOptions::default()
         }
     }
 }
 
 impl For {
-    fn apply(&self, options: &mut Options) {
+    fn apply(&self, options: &mut ReadOptions) {
         options.rules = Rules::new(self.provider.unwrap_or(Target::Any), self.row_tokens);
         let usual = match self.provider {
             Some(Target::OpenAi) => Tokenizer::O200k,
@@ -293,7 +293,7 @@ fn check(args: &CheckArgs, cache: Option<&Path>, output: &mut Output) -> Result<
         output.json(&json!({
             "path": args.input.file,
             "digest": dataset.digest(),
-            "recognised": dataset.recognised(),
+            "recognised": dataset.recognized(),
             "rows": dataset.rows(),
             "verdict": dataset.verdict(),
             "sharedRows": shared,
@@ -331,7 +331,7 @@ fn stats(args: &StatsArgs, cache: Option<&Path>, output: &mut Output) -> Result<
         output.json(&json!({
             "path": args.input.file,
             "digest": dataset.digest(),
-            "recognised": dataset.recognised(),
+            "recognised": dataset.recognized(),
             "figures": figures,
         }));
     } else {
@@ -347,7 +347,7 @@ fn stats(args: &StatsArgs, cache: Option<&Path>, output: &mut Output) -> Result<
 fn convert(args: &ConvertArgs, cache: Option<&Path>, output: &mut Output) -> Result<(), Error> {
     let path = args.input.path(cache)?;
     let options = args.input.options(None, output);
-    let conversion = Conversion { to: args.to, fix: args.fix, drop_invalid: args.drop_invalid };
+    let conversion = ConvertOptions { to: args.to, fix: args.fix, drop_invalid: args.drop_invalid };
     let destination = Destination::File { path: &args.out, replace: args.force };
     let converted = tunesmith_dataset::convert(&path, &options, &conversion, destination)?;
     if args.input.json {
@@ -392,7 +392,7 @@ fn sample(args: &SampleArgs, cache: Option<&Path>, output: &mut Output) -> Resul
 fn split(args: &SplitArgs, cache: Option<&Path>, output: &mut Output) -> Result<(), Error> {
     let path = args.input.path(cache)?;
     let options = args.input.options(None, output);
-    let division = Division { validation: args.validation, seed: args.seed, replace: args.force };
+    let division = SplitOptions { validation: args.validation, seed: args.seed, replace: args.force };
     let [training, validation] = &args.out[..] else {
         return Err(Error::new(Kind::Usage, "--out takes two files: for training and for validation"));
     };
@@ -427,7 +427,7 @@ fn transform(args: &TransformArgs, operator: &Operator, output: &mut Output) -> 
     let transformed = tunesmith_dataset::transform(
         &path,
         &options,
-        &Transformation { job: &job, untyped: args.untyped_rows },
+        &TransformOptions { job: &job, untyped: args.untyped_rows },
         || |job: &MethodJob, rows: &Arc<Conversations>| batch(plugin, job, rows, &measured),
         Destination::File { path: &args.out, replace: args.force },
     );

@@ -6,7 +6,7 @@ use std::path::Path;
 use tunesmith_core::contract::Row;
 use tunesmith_core::text::{excerpt, visible_lines};
 use tunesmith_dataset::{
-    Converted, Counting, Dataset, Divided, Figures, Finding, Severity, Spread, Transformed, Verdict,
+    Converted, Counting, Dataset, Distribution, Figures, Finding, Severity, SplitResult, Transformed, Verdict,
 };
 
 /// The longest bar of a histogram, in characters.
@@ -37,7 +37,7 @@ pub fn counted(number: u64, noun: &str) -> String {
 }
 
 fn head(out: &mut String, path: &Path, dataset: &Dataset) {
-    let recognised = dataset.recognised();
+    let recognized = dataset.recognized();
     let packed =
         dataset.compression().map_or(String::new(), |packed| format!(", packed by {}", packed.name()));
     let _ = writeln!(
@@ -45,10 +45,10 @@ fn head(out: &mut String, path: &Path, dataset: &Dataset) {
         "{HEADING}{}{HEADING:#}: {}, {} as {}{packed}",
         path.display(),
         counted(dataset.rows(), "row"),
-        recognised.format.title(),
-        recognised.container.name(),
+        recognized.format.title(),
+        recognized.container.name(),
     );
-    let _ = writeln!(out, "{FAINT}{}; sha256 {}{FAINT:#}", recognised.evidence, dataset.digest());
+    let _ = writeln!(out, "{FAINT}{}; sha256 {}{FAINT:#}", recognized.evidence, dataset.digest());
 }
 
 /// A verdict.
@@ -202,16 +202,16 @@ fn tokens(counting: &Counting) -> String {
     }
 }
 
-fn spread(out: &mut String, what: &str, spread: &Spread) {
+fn spread(out: &mut String, what: &str, spread: &Distribution) {
     let _ = writeln!(
         out,
         "\n{HEADING}{what}{HEADING:#}: least {}, half {}, 90 % {}, 95 % {}, 99 % {}, most {}, mean {:.1}",
-        grouped(spread.least),
+        grouped(spread.min),
         grouped(spread.p50),
         grouped(spread.p90),
         grouped(spread.p95),
         grouped(spread.p99),
-        grouped(spread.most),
+        grouped(spread.max),
         spread.mean
     );
     let highest = spread.histogram.iter().map(|bar| bar.rows).max().unwrap_or(1).max(1);
@@ -266,20 +266,20 @@ pub fn converted(converted: &Converted) -> String {
             let _ = writeln!(out, "  {:>9}  {what}", grouped(count));
         }
     };
-    list("mended", converted.mended.iter().map(|(what, count)| (*what, *count)).collect());
+    list("mended", converted.fixed.iter().map(|(what, count)| (*what, *count)).collect());
     list(
         "left out, since the format has no place for it",
         converted.lost.iter().map(|(what, count)| (*what, *count)).collect(),
     );
-    list("rows left out", converted.left_out.iter().map(|(what, count)| (what.as_str(), *count)).collect());
-    for (line, reason) in &converted.left_out_rows {
+    list("rows left out", converted.dropped.iter().map(|(what, count)| (what.as_str(), *count)).collect());
+    for (line, reason) in &converted.dropped_rows {
         let _ = writeln!(out, "  line {line}: {reason}");
     }
     out
 }
 
 /// What was split.
-pub fn divided(divided: &Divided) -> String {
+pub fn divided(divided: &SplitResult) -> String {
     let mut out = String::new();
     for (what, rows, file) in [
         ("training", divided.training_rows, &divided.training),

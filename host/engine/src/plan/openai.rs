@@ -7,7 +7,7 @@ use crate::spec::Spec;
 use serde::Serialize;
 use std::path::Path;
 use tunesmith_core::tokens::Tokenizer;
-use tunesmith_dataset::{Kind, Options, Rules, Target};
+use tunesmith_dataset::{FindingKind, ReadOptions, Rules, Target};
 use tunesmith_provider::openai::{self, AtRun, CostEstimate, JobRequest, Objective, Tally, Tuning, models};
 use tunesmith_provider::{Warning, WarningCode};
 
@@ -100,12 +100,12 @@ pub(super) fn validation(
     transform: Option<&Transforming<'_>>,
     seed: u32,
     training: &Ready,
-    options: &Options,
+    options: &ReadOptions,
 ) -> Result<Ready, PlanError> {
     let source = prepare::source(spec, path, context, transform, seed)?;
     // How few rows are too few is said of training files alone.
-    let ready = prepare::uploadable(&source.path, context, options, &[Kind::FewRows])?;
-    if ready.dataset.recognised().format != training.dataset.recognised().format {
+    let ready = prepare::uploadable(&source.path, context, options, &[FindingKind::FewRows])?;
+    if ready.dataset.recognized().format != training.dataset.recognized().format {
         return Err(PlanError::OtherFormat { path: path.to_owned() });
     }
     let mut compared = training.dataset.clone();
