@@ -1,5 +1,5 @@
-//! Keeps what reading a dataset gave, by the digest of its bytes, so that the second
-//! reading of the same file costs no more than its digest.
+//! Caches the result of reading a dataset by the digest of its bytes: opening the same
+//! file again costs only the digest.
 
 use crate::containers::source;
 use crate::convert::spool::private_directory;
@@ -14,14 +14,13 @@ use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-/// Results that are kept; the oldest go first. The largest have 15 MB.
+/// Results in the cache; the oldest are deleted first. The largest have 15 MB.
 const KEPT_RESULTS: usize = 32;
 
-/// Changes whenever what is kept, or how it is found, changes within one version of
+/// Change it when the cached data, or how it is computed, changes within one version of
 /// the program.
 const LAYOUT: u32 = 1;
 
-/// What is kept.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Cached<'a> {
     pub bytes: u64,
@@ -32,7 +31,7 @@ pub(crate) struct Cached<'a> {
     pub tokens: Cow<'a, Tokens>,
 }
 
-/// Where the result for these bytes and these options is.
+/// The path of the result for these bytes and options.
 pub(crate) fn path(directory: &Path, digest: &str, text_file: bool, options: &ReadOptions) -> PathBuf {
     let key = format!(
         "{} {LAYOUT} {:?} {:?} {} {:?} {text_file}",
@@ -46,7 +45,7 @@ pub(crate) fn path(directory: &Path, digest: &str, text_file: bool, options: &Re
     directory.join(format!("{digest}-{key}.dataset"))
 }
 
-/// A result, if a whole one is there.
+/// A cached result; `None` if it is missing or damaged.
 pub(crate) fn load(path: &Path) -> Option<Cached<'static>> {
     let bytes = std::fs::read(path).ok()?;
     let (check, content) = bytes.split_at_checked(32)?;
@@ -56,7 +55,7 @@ pub(crate) fn load(path: &Path) -> Option<Cached<'static>> {
     postcard::from_bytes(content).ok()
 }
 
-/// Keeps a result. That it could not be kept costs only time, so that it is no error.
+/// Stores a result. A failure costs only time, so it is not an error.
 pub(crate) fn store(path: &Path, cached: &Cached<'_>) {
     let Some(directory) = path.parent() else { return };
     let Ok(content) = postcard::to_allocvec(cached) else { return };

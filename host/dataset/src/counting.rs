@@ -1,5 +1,5 @@
-//! Tokens of rows: counted where the dataset is small, otherwise estimated from the
-//! bytes of their texts by rates measured on a sample.
+//! Tokens of rows: counted if the dataset is small, otherwise estimated from the bytes of
+//! text by rates measured on a sample.
 
 use crate::error::DatasetError;
 use crate::scan::index::{Entry, Index, spread};
@@ -25,25 +25,23 @@ const SEEMINGLY_LONGEST: usize = 512;
 /// Decides which rows are measured: the same ones each time.
 const SAMPLE_SEED: u32 = 0x5eed;
 
-/// How tokens were found.
+/// Tokens of a dataset, counted or estimated.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Counting {
-    /// By which tokenizer.
     pub tokenizer: Tokenizer,
     /// Tokens in all rows.
     pub total: u64,
     /// Whether every row was counted.
     pub exact: bool,
-    /// Of an estimate: the half width of the total's 95 % confidence interval, as a
-    /// share of the total. 0 where every row was counted.
+    /// Half width of the total's 95% confidence interval, as a share of the total. 0 if
+    /// every row was counted.
     pub error: f64,
-    /// Tokens of the longest row, counted also where the total is estimated, unless it
+    /// Tokens of the longest row, counted even if the total is estimated, unless the row
     /// has half a megabyte or more.
     pub longest: u32,
 }
 
-/// Tokens by row.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Tokens {
     pub summary: Counting,
@@ -79,7 +77,7 @@ impl Rates {
     }
 }
 
-/// Finds the tokens of all rows.
+/// Counts or estimates the tokens of all rows.
 pub(crate) fn count(rows: &Rows, tokenizer: Tokenizer, exact: bool) -> Result<Tokens, DatasetError> {
     let index = &rows.index;
     let text: u64 = index.entries.iter().map(Entry::text_bytes).sum();
@@ -97,8 +95,8 @@ pub(crate) fn count(rows: &Rows, tokenizer: Tokenizer, exact: bool) -> Result<To
     Ok(Tokens { summary, rates, of_entries })
 }
 
-/// The tokens of the longest row: those that seem longest are counted as far as that is
-/// quick, since they decide what fits.
+/// The tokens of the longest row: the rows with the highest estimates are counted
+/// within a budget, since they decide what fits.
 fn longest(
     rows: &Rows,
     tokenizer: Tokenizer,

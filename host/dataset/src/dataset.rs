@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tunesmith_core::contract::{Example, Task};
 use tunesmith_core::tokens::Tokenizer;
 
-/// What a provider counts that cuts long rows.
+/// Tokens as a provider counts them that cuts long rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BilledTokens {
     /// Tokens in one pass over all rows.
@@ -32,7 +32,7 @@ pub struct BilledTokens {
 #[derive(Clone)]
 pub struct Dataset {
     pub(crate) inner: Arc<Inner>,
-    /// The verdict with what came of comparing it with another file.
+    /// The verdict including the comparison with another file.
     verdict: Option<Arc<Verdict>>,
 }
 
@@ -79,7 +79,7 @@ impl Dataset {
         Self { inner: Arc::new(inner), verdict: None }
     }
 
-    /// The path that it was opened by.
+    /// The path it was opened by.
     pub fn path(&self) -> &Path {
         self.inner.rows.source.path()
     }
@@ -94,7 +94,7 @@ impl Dataset {
         self.inner.bytes
     }
 
-    /// How it is read, and why.
+    /// Its format and container, and why they were recognized.
     pub fn recognized(&self) -> &Recognized {
         &self.inner.rows.recognized
     }
@@ -109,25 +109,24 @@ impl Dataset {
         self.inner.rows.index.rows
     }
 
-    /// Rows of plain system, user and assistant texts.
+    /// Rows of plain system, user and assistant messages.
     pub fn typed_rows(&self) -> u64 {
         self.inner.rows.index.typed
     }
 
-    /// What is wrong with it.
+    /// Its errors and warnings.
     pub fn verdict(&self) -> &Verdict {
         self.verdict.as_deref().unwrap_or(&self.inner.verdict)
     }
 
-    /// Its tokens by a tokenizer. The first question after [`open`](Self::open) by
-    /// another tokenizer than the options' reads rows again.
+    /// Its tokens by a tokenizer. The first call with another tokenizer than that of the
+    /// options reads rows again.
     pub fn count(&self, tokenizer: Tokenizer) -> Result<Counting, DatasetError> {
         Ok(self.inner.tokens(tokenizer)?.summary)
     }
 
-    /// The tokens that a provider counts which cuts rows after `limit` tokens. Of a
-    /// dataset with too many rows to index each, the cut is not taken off, so that the
-    /// figure is not below the truth.
+    /// The tokens as a provider counts them that cuts rows after `limit` tokens. An upper
+    /// bound if the dataset has too many rows to index each one.
     pub fn billed(&self, tokenizer: Tokenizer, limit: Option<u32>) -> Result<BilledTokens, DatasetError> {
         let tokens = self.inner.tokens(tokenizer)?;
         let mut billed = BilledTokens { tokens: tokens.summary.total, truncated: 0 };
@@ -157,7 +156,7 @@ impl Dataset {
         self.inner.rows.index.tasks.len()
     }
 
-    /// A row as a conversation, by its place from 0; none if there is no such row or
+    /// A row as a conversation, by its number from 0; `None` if there is no such row or
     /// the typed view cannot express it.
     pub fn example(&self, id: u32) -> Result<Option<Example>, DatasetError> {
         let Some(entry) = self.inner.rows.entry(id)? else { return Ok(None) };
@@ -170,7 +169,7 @@ impl Dataset {
         View::new(Arc::clone(rows), self.inner.tokens(tokenizer)?, *bytes, sums.messages(), seed)
     }
 
-    /// Adds to the verdict the rows that a validation file has too.
+    /// Adds the rows that are also in a validation file to the verdict.
     pub fn compare(&mut self, validation: &Path, options: &ReadOptions) -> Result<SharedRows, DatasetError> {
         let shared = shared_rows(self.path(), validation, options)?;
         if shared.count > 0 {
@@ -181,7 +180,7 @@ impl Dataset {
         Ok(shared)
     }
 
-    /// Fails if the file is no longer as it was when it was read.
+    /// Fails if the file changed since it was read.
     pub fn unchanged(&self) -> Result<(), DatasetError> {
         self.inner.rows.source.unchanged()
     }
@@ -196,7 +195,7 @@ impl Inner {
             return Err(DatasetError::Empty { path: source.path().to_owned() });
         }
         if scanned.index.rows > u64::from(u32::MAX) {
-            let what = format!("has {} rows; at most {} are read", scanned.index.rows, u32::MAX);
+            let what = format!("has {} rows; the limit is {}", scanned.index.rows, u32::MAX);
             return Err(DatasetError::TooLarge { path: source.path().to_owned(), what });
         }
         let mut findings = scanned.findings;

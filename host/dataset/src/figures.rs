@@ -1,5 +1,4 @@
-//! The dataset in figures, for people: how long rows are, what they are about, what
-//! repeats.
+//! Figures about a dataset: sizes of rows, tasks, duplicates.
 
 use crate::counting::Counting;
 use crate::dataset::Dataset;
@@ -13,30 +12,27 @@ use tunesmith_core::tokens::Tokenizer;
 /// Bars of a histogram.
 const BARS: usize = 16;
 
-/// Tasks that are named.
+/// Tasks that are listed.
 const NAMED_TASKS: usize = 10;
 
-/// How a quantity is spread over rows.
+/// The distribution of a quantity over rows.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Distribution {
-    /// The smallest.
     pub min: u64,
-    /// A quarter of rows have no more than this.
+    /// First quartile.
     pub p25: u64,
-    /// Half of rows have no more than this.
+    /// Median.
     pub p50: u64,
-    /// Nine tenths of rows have no more than this.
+    /// 90th percentile.
     pub p90: u64,
-    /// 95 % of rows have no more than this.
+    /// 95th percentile.
     pub p95: u64,
-    /// 99 % of rows have no more than this.
+    /// 99th percentile.
     pub p99: u64,
-    /// The largest.
     pub max: u64,
-    /// The mean.
     pub mean: f64,
-    /// Rows in equal steps from the smallest to the largest.
+    /// Rows in equal steps from `min` to `max`.
     pub histogram: Vec<Bar>,
 }
 
@@ -44,11 +40,9 @@ pub struct Distribution {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Bar {
-    /// From this on.
     pub from: u64,
-    /// Up to this, included.
+    /// To this, inclusive.
     pub to: u64,
-    /// Rows.
     pub rows: u64,
 }
 
@@ -60,81 +54,66 @@ pub struct LongRow {
     pub line: u64,
     /// Its number, from 0.
     pub row: u64,
-    /// Its tokens.
     pub tokens: u32,
 }
 
-/// The dataset in figures.
+/// Figures about a dataset.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Figures {
-    /// Rows.
     pub rows: u64,
-    /// Rows of plain system, user and assistant texts.
+    /// Rows of plain system, user and assistant messages.
     pub typed_rows: u64,
     /// Bytes, without compression.
     pub bytes: u64,
-    /// Tokens and how they were found.
+    /// Total tokens and how they were counted.
     pub counting: Counting,
-    /// Messages by role.
     pub roles: Roles,
-    /// Tokens of rows.
     pub tokens: Distribution,
-    /// Messages of rows.
     pub messages: Distribution,
-    /// Percentiles come from each row that is a multiple of this; from every row
-    /// where it is 1.
+    /// Distributions come from every n-th row; from every row if 1.
     pub every: u64,
-    /// How many system prompts there are, and whether that is all.
+    /// The number of distinct system prompts.
     pub tasks: BoundedCount,
     /// Those with max rows.
     pub largest_tasks: Vec<Task>,
-    /// Rows that repeat others, and whether that is all.
+    /// The number of duplicate rows.
     pub repeated_rows: BoundedCount,
     /// Letters by script, the max frequent first.
     pub scripts: Vec<(Script, u64)>,
-    /// Rows with tool calls or definitions, images and weights, among those that
-    /// percentiles come from.
+    /// Rows with tools, images or weights, among the rows that distributions come from.
     pub special: Special,
     /// The longest rows by text.
     pub longest: Vec<LongRow>,
 }
 
-/// Messages by role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Roles {
-    /// The system.
     pub system: u64,
-    /// Users.
     pub user: u64,
-    /// The assistant.
     pub assistant: u64,
-    /// Tools and functions.
     pub tool: u64,
 }
 
 /// A count that may be a lower bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct BoundedCount {
-    /// How many.
     pub count: u64,
-    /// Whether that is all; a lower bound otherwise.
+    /// Whether `count` is exact; a lower bound otherwise.
     pub exact: bool,
 }
 
-/// Rows that are more than texts.
+/// Rows with more than text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Special {
     /// With tool calls or definitions.
     pub tools: u64,
-    /// With images.
     pub images: u64,
-    /// With weights.
     pub weights: u64,
 }
 
 impl Dataset {
-    /// The dataset in figures, with tokens by `tokenizer`.
+    /// Figures about the dataset, with tokens by `tokenizer`.
     pub fn figures(&self, tokenizer: Tokenizer) -> Result<Figures, DatasetError> {
         let inner = &self.inner;
         let tokens = inner.tokens(tokenizer)?;
@@ -175,7 +154,7 @@ impl Dataset {
 /// Ranges up to this are counted value by value, which takes a fraction of sorting.
 const COUNTED_RANGE: u64 = 1 << 16;
 
-/// How values are spread; percentiles by the nearest rank.
+/// The distribution of values; percentiles by nearest rank.
 fn spread(values: Vec<u32>) -> Distribution {
     let min = u64::from(values.iter().copied().min().unwrap_or(0));
     let max = u64::from(values.iter().copied().max().unwrap_or(0));

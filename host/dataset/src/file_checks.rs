@@ -39,9 +39,9 @@ pub(crate) fn check_lengths(
             let about = if counted { "" } else { "about " };
             let reason = match options.rules.target {
                 Target::OpenAi => format!(
-                    "the row has {about}{count} tokens; the model takes {limit}, and the row is cut at the end, where the answer is"
+                    "row has {about}{count} tokens; the model takes {limit} and cuts off the end, where the answer is"
                 ),
-                _ => format!("the row has {about}{count} tokens; the model takes {limit}"),
+                _ => format!("row has {about}{count} tokens; the model takes {limit}"),
             };
             explain("", reason, "shorten or split it")
         });
@@ -50,8 +50,8 @@ pub(crate) fn check_lengths(
         findings.add(Severity::Warning, FindingKind::TooManyTokens, Position::default(), || {
             explain(
                 "",
-                format!("{more} further rows are so long that they may be over the limit of {limit} tokens"),
-                "shorten them; the file has too many such rows to count each",
+                format!("{more} more rows may exceed the limit of {limit} tokens"),
+                "shorten them; there are too many long rows to count each one",
             )
         });
     }
@@ -65,14 +65,14 @@ pub(crate) fn check_amount(rows: &Rows, rules: &Rules, findings: &mut Findings) 
     let place = Position::default();
     if rows < OPENAI_MIN_ROWS && rules.is_openai() {
         findings.add(Severity::Error, FindingKind::FewRows, place, || {
-            explain("", format!("{rows} rows; OpenAI takes {OPENAI_MIN_ROWS} or more"), "add rows")
+            explain("", format!("{rows} rows; OpenAI requires at least {OPENAI_MIN_ROWS}"), "add rows")
         });
     } else if rows < FEW_ROWS && rules.target != Target::Ollama {
         findings.add(Severity::Warning, FindingKind::FewRows, place, || {
             explain(
                 "",
-                format!("{rows} rows; a tuned model seldom improves with fewer than {FEW_ROWS}"),
-                "add rows, or try the examples in a prompt first",
+                format!("{rows} rows; fine-tuning with fewer than {FEW_ROWS} rarely helps"),
+                "add rows, or try a few examples in a prompt first",
             )
         });
     }
@@ -83,18 +83,18 @@ pub(crate) fn check_amount(rows: &Rows, rules: &Rules, findings: &mut Findings) 
         findings.add(Severity::Error, FindingKind::FormatNotTaken, place, || {
             let to = if format.is_preference() { "openai-preference" } else { "openai" };
             let fix = match format {
-                Format::Text => "write conversations: raw text cannot be made into them".to_owned(),
-                _ => format!("convert it: `tunesmith dataset convert --to {to}`"),
+                Format::Text => "provide conversations; raw text cannot be converted to them".to_owned(),
+                _ => format!("convert it to {to}"),
             };
-            explain("", format!("the rows are {}; OpenAI takes its own format", format.title()), fix)
+            explain("", format!("rows are {}; OpenAI accepts only its own format", format.title()), fix)
         });
     }
     if index.showable == 0 && rules.target == Target::Ollama {
         findings.add(Severity::Error, FindingKind::NoUsableRows, place, || {
             explain(
                 "",
-                "no row is a plain conversation that ends with the assistant's answer, so that none can become an example",
-                "add rows of system, user and assistant texts",
+                "no usable examples: every row has tool calls or does not end with an assistant message",
+                "add rows of plain system, user and assistant messages",
             )
         });
     }

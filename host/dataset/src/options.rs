@@ -8,42 +8,41 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tunesmith_core::tokens::Tokenizer;
 
-/// How far reading is.
+/// Progress of reading a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// Bytes read.
     pub bytes: u64,
     /// Bytes of the file.
     pub of: u64,
 }
 
-/// Is called from any thread, some hundred times a second at most.
+/// Called from any thread, at most some hundred times a second.
 pub type OnProgress = Arc<dyn Fn(Progress) + Send + Sync>;
 
 /// How to read a dataset.
 #[derive(Clone)]
 pub struct ReadOptions {
-    /// What to check it against.
+    /// The rules to check it against.
     pub rules: Rules,
-    /// By which tokenizer to count.
+    /// The tokenizer for counts.
     pub tokenizer: Tokenizer,
     /// Whether to count the tokens of every row, however many there are.
     pub exact: bool,
-    /// On how many threads; as many as there are processors where absent, 8 at most.
+    /// The number of threads; by default the number of processors, at most 8.
     pub threads: Option<NonZeroUsize>,
-    /// The format of rows; recognized where absent.
+    /// The format of rows; by default it is recognized.
     pub format: Option<Format>,
-    /// Where compressed files are unpacked; where temporary files are, if absent.
+    /// Where compressed files are unpacked; by default the folder for temporary files.
     pub temporary: Option<PathBuf>,
-    /// The most bytes that a compressed file may unpack to; [`MAX_UNPACKED_BYTES`]
-    /// where absent, which holds in any case.
+    /// The most bytes that a compressed file may unpack to, at most and by default
+    /// [`MAX_UNPACKED_BYTES`](crate::MAX_UNPACKED_BYTES).
     pub max_unpacked: Option<u64>,
-    /// Where results are kept by digest; nowhere if absent.
+    /// Where results are cached by digest; by default nowhere.
     pub cache: Option<PathBuf>,
-    /// Whether to digest the file; [`Dataset::digest`] is empty otherwise. A cache needs
-    /// the digest whatever is said here.
+    /// Whether to digest the file; [`Dataset::digest`](crate::Dataset::digest) is empty
+    /// otherwise. With a cache it is always digested.
     pub digest: bool,
-    /// Is told how far reading is.
+    /// Called with the progress of reading.
     pub progress: Option<OnProgress>,
     /// Reading stops soon after this is set.
     pub cancel: Option<Arc<AtomicBool>>,

@@ -1,5 +1,5 @@
-//! Works on blocks of records on several threads and takes the results in order, so
-//! that nothing depends on the threads.
+//! Processes blocks of records on several threads and passes on the results in order, so
+//! that they do not depend on the number of threads.
 
 use crate::containers::framing::{Block, Framer};
 use crate::containers::source::{Digesting, FileReader, Source};
@@ -10,26 +10,25 @@ use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Results that may wait for an earlier block, for each thread.
+/// Results per thread that may wait for an earlier block.
 const WAITING: u64 = 4;
 
-/// Data below this size is worked on by one thread: starting more takes longer.
+/// Smaller data is processed by one thread: starting more takes longer.
 const PARALLEL_BYTES: u64 = 2 << 20;
 
-/// The most threads that are started without being asked for.
+/// The default number of threads is at most this.
 const MOST_THREADS: usize = 8;
 
-/// A stream that knows how far it is.
+/// A stream that knows its position.
 pub(crate) trait CountedRead: Read + Send {
     /// Bytes read so far.
     fn bytes(&self) -> u64;
 }
 
-/// Where the work comes from and who watches it.
+/// The input of a run and its options.
 pub(crate) struct Work<'a> {
     pub source: &'a Source,
     pub options: &'a ReadOptions,
-    /// Bytes to read.
     pub of: u64,
 }
 
@@ -55,7 +54,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How many threads to use for so much data.
+/// The number of threads for this many bytes.
 pub(crate) fn threads(options: &ReadOptions, of: u64) -> usize {
     match options.threads {
         Some(threads) => threads.get(),
@@ -64,8 +63,8 @@ pub(crate) fn threads(options: &ReadOptions, of: u64) -> usize {
     }
 }
 
-/// Gives every block to one of several workers, each made by `worker` on its own
-/// thread, and their results to `sink` in the blocks' order. Gives the stream back.
+/// Passes every block to one of several workers, each made by `worker` on its own thread,
+/// and their results to `sink` in the order of blocks. Returns the stream.
 pub(crate) fn run<R, T, W, S, E>(
     work: &Work<'_>,
     framer: Framer<R>,
@@ -188,7 +187,7 @@ impl<'a> Feed<'a> {
         })
     }
 
-    /// The same for a file whose digest is known, or that nobody asks for.
+    /// Without a digest: it is known, or not needed.
     pub fn undigested(source: &'a Source) -> Result<Self, DatasetError> {
         Ok(Self::Plain(source.reader_at(0)?, 0))
     }

@@ -1,5 +1,5 @@
-//! The dataset as methods see it. Everything that a method may ask for is prepared
-//! beforehand, so that an answer takes no longer for many rows than for few.
+//! The dataset as methods see it. Answers are prepared in advance, so that they take no
+//! longer for many rows than for few.
 
 use crate::counting::{Tokens, tokens_of};
 use crate::error::DatasetError;
@@ -9,13 +9,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tunesmith_core::contract::{DatasetView, Overview, Row, Selection, Task};
 
-/// Rows that are read beforehand: what fills the prompts of most methods.
+/// Rows that are read in advance: enough for the prompts of most methods.
 const READY_ROWS: usize = 256;
 
-/// The text of rows that are read beforehand.
+/// Bytes of text that are read in advance.
 const READY_BYTES: u64 = 512 << 10;
 
-/// System prompts that are read beforehand.
+/// System prompts that are read in advance.
 const READY_TASKS: usize = 64;
 
 /// The most rows in one sample.
@@ -98,8 +98,7 @@ impl View {
         Ok(view)
     }
 
-    /// What went wrong while answering, if anything did. A plan must not be made from
-    /// such answers.
+    /// An error while answering. A plan must not be made from such answers.
     pub fn failure(&self) -> Option<DatasetError> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -112,7 +111,7 @@ impl View {
         }
     }
 
-    /// Rows of a task, of which every beginning is spread over the whole file.
+    /// Rows of a task, in an order whose every prefix is spread over the file.
     fn spread_of(&self, task: u32) -> impl Iterator<Item = u32> + '_ {
         let rows = self.rows_of(task);
         spread(rows.len() as u32, self.seed ^ mix(task)).map(|n| rows[n as usize])
@@ -193,7 +192,7 @@ impl View {
         Ok(chosen.rows)
     }
 
-    /// Chooses a task's next row that fits; says whether there was one.
+    /// Chooses a task's next row that fits; returns whether it found one.
     fn choose_next(
         &self,
         task: u32,
@@ -220,7 +219,7 @@ impl View {
     }
 }
 
-/// Rows that were chosen, and what still fits.
+/// Rows that were chosen, and the remaining limits.
 struct Chosen {
     rows: Vec<Row>,
     count: usize,
@@ -238,9 +237,8 @@ impl Chosen {
     }
 }
 
-/// The order in which tasks take turns: those with most rows first, and among equals
-/// spread over the file, so that a dataset in which each row has a task of its own is
-/// sampled as a whole too.
+/// The order in which tasks take turns: most rows first, and among equals spread over the
+/// file, so that a dataset with one task per row is sampled as a whole, too.
 fn turns(starts: &[u32], seed: u32) -> Vec<u32> {
     let rows = |task: usize| starts[task + 1] - starts[task];
     let mut tasks: Vec<u32> = (0..starts.len() as u32 - 1).filter(|&task| rows(task as usize) > 0).collect();

@@ -24,7 +24,6 @@ pub struct Called {
     pub outcome: Outcome,
     /// What it told the user meanwhile.
     pub notes: Vec<Note>,
-    /// What it cost.
     pub receipt: Receipt,
     /// How the result breaks the rules of the provider that it is for, so that a plan
     /// would not be made.

@@ -24,7 +24,6 @@ impl Function {
     /// All functions, in the contract's order.
     pub const ALL: [Self; 5] = [Self::Describe, Self::Ollama, Self::OpenAi, Self::Training, Self::Transform];
 
-    /// The name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Describe => "method.describe",

@@ -20,14 +20,11 @@ const MOST_ABOVE: usize = 5;
 /// A command with its arguments, run in the project's folder.
 pub type Run = Vec<String>;
 
-/// A plugin's project.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Project {
-    /// Its folder.
     pub folder: PathBuf,
     /// What is run once.
     pub setup: Option<Setup>,
-    /// What builds it.
     pub build: Vec<Run>,
     /// The plugin file that is built.
     pub output: PathBuf,
@@ -41,7 +38,6 @@ pub struct Project {
 pub struct Setup {
     /// What it makes: where this is there, nothing is run.
     pub creates: PathBuf,
-    /// The commands.
     pub run: Vec<Run>,
 }
 
@@ -65,28 +61,16 @@ struct Build {
 pub enum ProjectError {
     /// It has no project file.
     #[error("{} is not a plugin's project: it has no {FILE}", .folder.display())]
-    Missing {
-        /// The folder.
-        folder: PathBuf,
-    },
+    Missing { folder: PathBuf },
     /// The file cannot be read.
     #[error("cannot read {}: {source}", .path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    Read { path: PathBuf, source: std::io::Error },
     /// The file is too large.
     #[error("{} is larger than {} KiB, which no project file needs", .path.display(), MAX_BYTES >> 10)]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-    },
+    TooLarge { path: PathBuf },
     /// The file is not valid.
     #[error("{}: {reason}", .path.display())]
     Invalid {
-        /// The file.
         path: PathBuf,
         /// What is wrong, with its line.
         reason: String,

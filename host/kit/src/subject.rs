@@ -75,7 +75,6 @@ pub enum SubjectError {
     /// It has errors, so that no plan would be made with it.
     #[error("the dataset {path} has errors; the first: {first}")]
     Errors {
-        /// The file.
         path: String,
         /// The first error, with its line.
         first: String,

@@ -5,30 +5,25 @@ use super::scaffold::vendored::CONTRACT;
 use serde::Serialize;
 use wit_parser::{Docs, Resolve, SourceMap};
 
-/// An import.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Import {
-    /// The interface.
     pub name: String,
     /// What it lets the plugin do.
     pub meaning: &'static str,
 }
 
-/// An export.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Export {
     /// The interface, or the function.
     pub name: String,
     /// What it is for, as the contract says; none for what is not the contract's.
     pub doc: Option<String>,
-    /// Its functions.
     pub functions: Vec<ExportedFunction>,
 }
 
 /// A function of an exported interface.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ExportedFunction {
-    /// Its name.
     pub name: String,
     /// What it does, as the contract says.
     pub doc: String,

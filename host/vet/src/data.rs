@@ -32,7 +32,6 @@ pub(super) struct Data {
     pub shown: String,
     /// The validation file, where the job names one.
     pub validation: Option<(File, PathBuf)>,
-    /// What was read.
     pub dataset: Dataset,
     screened: u64,
 }

@@ -20,13 +20,11 @@ const LONGEST_WHAT: usize = 500;
 /// terminal obeys or hides, whoever wrote them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// The rule.
     pub rule: Rule,
     /// How serious it is.
     pub severity: Severity,
     /// Where it was found.
     pub place: String,
-    /// What was found.
     pub what: String,
     /// What to do about it.
     pub fix: String,
@@ -65,7 +63,6 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Collects findings.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     list: Vec<Finding>,

@@ -45,7 +45,6 @@ const ALL_CALLS_WITH_TRANSFORM: Duration = Duration::from_secs(20);
 
 /// What is to be judged, and by what.
 pub struct Request<'a> {
-    /// The job file.
     pub job: &'a Path,
     /// Plugin files that the job may use besides the built-in methods.
     pub plugins: &'a [PathBuf],
@@ -55,7 +54,6 @@ pub struct Request<'a> {
     pub datasets: &'a Path,
     /// What the operator allows.
     pub policy: &'a Policy,
-    /// Training prices.
     pub prices: &'a PriceTable,
     /// The day, which decides notes on closing dates.
     pub today: Date,
@@ -63,7 +61,6 @@ pub struct Request<'a> {
     pub limits: Limits,
     /// Where everything is kept that can be made again. Nothing is written elsewhere.
     pub cache: &'a Path,
-    /// The built-in methods.
     pub built_ins: Vec<BuiltIn>,
     /// The program that compiles foreign files.
     pub worker: PathBuf,

@@ -27,7 +27,6 @@ impl Plugins {
 
 /// The plugins that a job uses.
 pub(super) struct Method {
-    /// The method.
     pub plugin: Arc<Plugin>,
     /// The plugin that transforms the dataset first.
     pub transform: Option<Arc<Plugin>>,

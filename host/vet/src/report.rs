@@ -28,7 +28,6 @@ pub struct Evaluation {
     pub tunesmith: &'static str,
     /// What follows from the findings.
     pub verdict: Verdict,
-    /// The job file.
     pub job: String,
     /// What was found, the most serious first.
     pub findings: Vec<Finding>,
@@ -44,18 +43,15 @@ pub struct Evaluation {
     pub receipts: Vec<ReceiptFacts>,
 }
 
-/// A plugin file.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PluginFacts {
-    /// The file.
     pub file: String,
     /// Whether it passed the preflight.
     pub accepted: bool,
     /// SHA-256 of its content, where it could be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
-    /// Its id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// Its version, by its own word.
@@ -72,7 +68,6 @@ pub struct PluginFacts {
     pub abilities: Vec<Ability>,
 }
 
-/// The dataset.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DatasetFacts {
@@ -82,25 +77,19 @@ pub struct DatasetFacts {
     pub sha256: String,
     /// Its bytes, without compression.
     pub bytes: u64,
-    /// Its rows.
     pub rows: u64,
     /// How many of them, from the first on, were screened for what texts may hide.
     pub screened: u64,
 }
 
-/// The plan.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PlanFacts {
     /// Its digest: the same job planned by `plan` has the same.
     pub digest: String,
-    /// The job's name.
     pub name: String,
-    /// The provider.
     pub provider: Provider,
-    /// The base model.
     pub base_model: String,
-    /// The method.
     pub method: String,
     /// What would be made, in one sentence.
     pub outcome: String,
@@ -115,16 +104,13 @@ pub struct PlanFacts {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReceiptFacts {
-    /// The plugin's id.
     pub plugin: String,
     /// SHA-256 of its file.
     pub sha256: String,
-    /// The function.
     pub call: String,
     /// Fuel; absent where it is not metered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fuel: Option<u64>,
-    /// What was measured.
     pub measured: Measured,
 }
 

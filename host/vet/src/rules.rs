@@ -29,7 +29,6 @@ impl Severity {
 
 macro_rules! rules {
     ($($variant:ident = $id:literal, $severity:ident, $what:literal, $fix:literal;)+) => {
-        /// A rule.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Rule {
             $(#[doc = $what] $variant,)+

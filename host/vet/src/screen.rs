@@ -24,7 +24,6 @@ pub(super) struct Odd {
 pub(super) struct Characters {
     /// Shows what follows in another order.
     pub bidi: Option<Odd>,
-    /// A tag.
     pub tag: Option<Odd>,
     /// Does not show otherwise, or is a control character.
     pub hidden: Option<Odd>,

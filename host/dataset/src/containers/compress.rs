@@ -18,22 +18,19 @@ pub const MAX_UNPACKED_RATIO: u64 = 250;
 /// Below this size the ratio does not matter: small files pack well.
 const RATIO_MATTERS_ABOVE: u64 = 64 << 20;
 
-/// The longest window of a zstd frame. `zstd` uses 8 MiB unless told otherwise with
-/// `--long` or `--ultra`; memory for it must be held.
+/// The longest window of a zstd frame. `zstd` uses 8 MiB unless run with `--long`
+/// or `--ultra`; this much memory is needed to unpack.
 const MAX_ZSTD_WINDOW: u64 = 32 << 20;
 
 /// How a file is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
-    /// By gzip.
     Gzip,
-    /// By zstd.
     Zstd,
 }
 
 impl Compression {
-    /// Its name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Gzip => "gzip",
@@ -41,7 +38,7 @@ impl Compression {
         }
     }
 
-    /// Tells by a file's first bytes.
+    /// Recognizes compression by a file's first bytes.
     pub(crate) fn of(start: &[u8]) -> Option<Self> {
         match start {
             [0x1f, 0x8b, ..] => Some(Self::Gzip),
@@ -133,7 +130,7 @@ fn unpack_zstd(mut input: impl BufRead, output: &mut Bounded<'_>) -> Result<(), 
             (decoder.get_checksum_from_data(), decoder.get_calculated_checksum())
             && stated != found
         {
-            return Err(UnpackError::Read(io::Error::other("its checksum does not fit its content")));
+            return Err(UnpackError::Read(io::Error::other("checksum mismatch")));
         }
     }
     Ok(())

@@ -6,7 +6,7 @@ use crate::containers::json::plain_end;
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Columns of which at least one must be there for a first line to be a header.
+/// A first line is a header if it has at least one of these columns.
 const KNOWN_COLUMNS: [&str; 12] = [
     "prompt",
     "completion",
@@ -25,7 +25,7 @@ const KNOWN_COLUMNS: [&str; 12] = [
 /// Columns whose values are JSON.
 const JSON_COLUMNS: [&str; 3] = ["messages", "conversations", "history"];
 
-/// The columns, if the first line that is not blank names some that are known.
+/// The columns, if the first line that is not blank names a known one.
 pub(crate) fn header(text: &[u8]) -> Option<Vec<String>> {
     let line = text.split(|&byte| byte == b'\n').find(|line| !is_blank(line))?;
     let line = std::str::from_utf8(line.strip_suffix(b"\r").unwrap_or(line)).ok()?;
@@ -35,14 +35,14 @@ pub(crate) fn header(text: &[u8]) -> Option<Vec<String>> {
     (unique && columns.iter().any(|column| KNOWN_COLUMNS.contains(&column.as_str()))).then_some(columns)
 }
 
-/// Why a record does not fit.
+/// Why a record does not match its header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RecordProblem {
     /// A quote that is not closed, from this byte on.
     Unclosed(usize),
     /// More text after a closing quote.
     AfterQuote(usize),
-    /// As many fields as this, not as many as columns.
+    /// This number of fields, which is not the number of columns.
     Fields(usize),
 }
 
@@ -123,7 +123,7 @@ pub(crate) fn object(columns: &[String], record: &str) -> Result<(String, Vec<(u
 }
 
 /// Whether a cell is the text of a list or an object and of nothing after it, which
-/// would become further fields of the row. Whether it is JSON is for the parser to say.
+/// would become more fields of the row. The parser decides whether it is JSON.
 fn is_list_or_object(cell: &str) -> bool {
     let cell = cell.trim_ascii();
     let (mut open, mut in_text, mut escaped) = (0_usize, false, false);
@@ -145,7 +145,7 @@ fn is_list_or_object(cell: &str) -> bool {
     !cell.is_empty()
 }
 
-/// A record as JSON text, whatever holds it; none where it does not fit.
+/// A record of any container as JSON; `None` if it does not match the header.
 pub(crate) fn as_json<'a>(container: &Container, record: &'a str) -> Option<Cow<'a, str>> {
     match container {
         Container::Jsonl | Container::Array => Some(Cow::Borrowed(record)),
@@ -163,7 +163,7 @@ pub(crate) fn line_object(line: &str) -> String {
     json
 }
 
-/// Writes a text as JSON.
+/// Writes a string as JSON.
 pub(crate) fn quote(text: &str, json: &mut String) {
     json.push('"');
     let mut rest = text;

@@ -1,4 +1,4 @@
-//! How rows lie in a file: compression, framing into records, JSON and CSV.
+//! How rows are stored in a file: compression, framing into records, JSON and CSV.
 
 pub(crate) mod compress;
 pub(crate) mod csv;

@@ -1,5 +1,5 @@
-//! Opens a dataset's file, and only a regular file, unpacks it where it is compressed,
-//! and notices when it changes.
+//! Opens a dataset file, which must be regular; unpacks it if it is compressed, and
+//! detects changes.
 
 use super::compress::{Compression, MAX_UNPACKED_BYTES, MAX_UNPACKED_RATIO, UnpackError, unpacked_limit};
 use crate::error::DatasetError;
@@ -10,7 +10,7 @@ use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-/// What tells one state of a file from another.
+/// Identifies one state of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Identity {
     device: u64,
@@ -77,12 +77,12 @@ impl Source {
         })
     }
 
-    /// The same, where no more than so many bytes may come of unpacking it.
+    /// Limits the unpacked size to this many bytes.
     pub fn with_unpacked_limit(self, most: Option<u64>) -> Self {
         Self { max_unpacked: most.unwrap_or(MAX_UNPACKED_BYTES), ..self }
     }
 
-    /// The path that it was opened by.
+    /// The path it was opened by.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -120,15 +120,15 @@ impl Source {
         match error {
             UnpackError::Read(error) => DatasetError::Unreadable {
                 path,
-                what: format!("is not a whole {} file: {error}", compression.name()),
-                fix: "pack it again, or give it unpacked".to_owned(),
+                what: format!("is not a complete {} file: {error}", compression.name()),
+                fix: "compress it again, or pass it uncompressed".to_owned(),
             },
             UnpackError::Write(source) => DatasetError::Spool { path, source },
             UnpackError::TooLarge { limit } => DatasetError::TooLarge {
                 path,
                 what: format!(
-                    "unpacks to more than the {limit} bytes that are read: {MAX_UNPACKED_RATIO} times its size, or \
-                     a limit on the whole"
+                    "unpacks to more than {limit} bytes (limit: {MAX_UNPACKED_RATIO} times its size, or less if \
+                     configured)"
                 ),
             },
         }
@@ -139,7 +139,7 @@ impl Source {
         Ok(self.plain()?.1)
     }
 
-    /// Reads without compression from a byte on, independently of other readers.
+    /// Reads uncompressed bytes from an offset, independently of other readers.
     pub fn reader_at(&self, offset: u64) -> Result<FileReader<'_>, DatasetError> {
         Ok(FileReader { file: self.plain()?.0, at: offset })
     }
@@ -172,14 +172,16 @@ impl Source {
         DatasetError::Read { path: self.path.clone(), source }
     }
 
-    /// The error for a file that is no longer as it was.
+    /// The error for a file that changed.
     pub fn changed(&self) -> DatasetError {
         DatasetError::Changed { path: self.path.clone() }
     }
 }
 
-/// Opens a regular file whose bytes are known to have this SHA-256 (in hexadecimal), and
-/// fails where they do not.
+/// Opens a regular file with this SHA-256 (in hexadecimal).
+///
+/// # Errors
+/// The file cannot be read or has another digest.
 pub fn open_exactly(path: &Path, sha256: &str) -> Result<std::fs::File, DatasetError> {
     let source = Source::open(path, None)?;
     if source.digest()? != sha256 {
@@ -190,7 +192,7 @@ pub fn open_exactly(path: &Path, sha256: &str) -> Result<std::fs::File, DatasetE
 
 /// Names files of other kinds by their first bytes.
 fn foreign(start: &[u8]) -> Option<(&'static str, &'static str)> {
-    const UNPACK: &str = "unpack it, or pack it with gzip or zstd";
+    const UNPACK: &str = "unpack it, or compress it with gzip or zstd";
     match start {
         [b'P', b'A', b'R', b'1', ..] => Some((
             "is a Parquet file",
@@ -206,7 +208,7 @@ fn foreign(start: &[u8]) -> Option<(&'static str, &'static str)> {
         [b'P', b'K', 3, 4, ..] => Some(("is a ZIP archive or an office document", UNPACK)),
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some(("is compressed by xz", UNPACK)),
         [b'B', b'Z', b'h', ..] => Some(("is compressed by bzip2", UNPACK)),
-        [b'%', b'P', b'D', b'F', ..] => Some(("is a PDF document", "give a file of rows, such as JSONL")),
+        [b'%', b'P', b'D', b'F', ..] => Some(("is a PDF document", "use a file of rows, such as JSONL")),
         [b'S', b'Q', b'L', b'i', b't', b'e', ..] => {
             Some(("is an SQLite database", "export a table to CSV or JSON first"))
         }
@@ -290,7 +292,6 @@ impl<R: Read> Read for Digesting<R> {
     }
 }
 
-/// Bytes in hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::new(), |mut text, byte| {

@@ -4,7 +4,7 @@ use crate::containers::json::Tape;
 use crate::shapes::conversation::{Content, Conversation, MessageRole, part_texts};
 use std::collections::BTreeMap;
 
-/// Mends what is safe: what changes no meaning.
+/// Repairs a row; returns whether it changed.
 pub(super) fn fix(conversation: &mut Conversation, fixed: &mut BTreeMap<&'static str, u64>) -> bool {
     let mut any = false;
     let mut count = |what| {
@@ -14,20 +14,20 @@ pub(super) fn fix(conversation: &mut Conversation, fixed: &mut BTreeMap<&'static
     for turn in conversation.turns.iter_mut().chain(&mut conversation.rejected) {
         if turn.role == MessageRole::Developer {
             turn.role = MessageRole::System;
-            count("roles \"developer\" written as \"system\"");
+            count("changed role \"developer\" to \"system\"");
         }
         if turn.role != MessageRole::Assistant && turn.more.iter().any(|(key, _)| key == "weight") {
             turn.more.retain(|(key, _)| key != "weight");
-            count("weights removed from messages that are not the assistant's");
+            count("removed weights from messages that are not the assistant's");
         }
         match &mut turn.content {
             Content::Text(text) if text.contains('\0') => {
                 text.retain(|character| character != '\0');
-                count("NUL characters removed");
+                count("removed NUL characters");
             }
             Content::Json(json) if only_text_parts(json) => {
                 turn.content = Content::Text(part_texts(json).concat());
-                count("lists of text parts joined into texts");
+                count("joined lists of text parts into strings");
             }
             _ => {}
         }

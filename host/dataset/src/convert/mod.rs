@@ -1,4 +1,5 @@
-//! Converts a dataset from one format to another, row by row, and mends what is safe.
+//! Converts a dataset from one format to another, row by row, and repairs rows where that
+//! changes no meaning.
 
 mod fix;
 pub(crate) mod output;
@@ -21,41 +22,36 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use worker::{ConvertedBlock, RowResult, Worker};
 
-/// Rows that are left out and named; further ones are counted.
+/// Dropped rows that are listed; further ones are only counted.
 pub const NAMED_ROWS: usize = 20;
 
-/// How to convert.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ConvertOptions {
-    /// To which format; the same where absent.
+    /// The format to write; by default the same.
     pub to: Option<Format>,
-    /// Whether to fix what is safe.
+    /// Whether to repair rows where that changes no meaning.
     pub fix: bool,
-    /// Whether to leave out rows with errors, rather than write nothing.
+    /// Whether to drop rows with errors instead of failing.
     pub drop_invalid: bool,
 }
 
-/// What was converted.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Converted {
-    /// How the dataset was read.
+    /// How the source was read.
     pub recognized: Recognized,
-    /// The format that was written.
+    /// The written format.
     pub to: Format,
-    /// Rows read.
     pub rows: u64,
-    /// Rows written.
     pub rows_written: u64,
-    /// What was fixed, with how often.
+    /// Repairs, and how many of each.
     pub fixed: BTreeMap<&'static str, u64>,
-    /// Details that the format has no place for, with how often they were left out.
+    /// Details that the format cannot express, and how many of each were dropped.
     pub lost: BTreeMap<&'static str, u64>,
-    /// Rows that were left out, by reason.
+    /// Dropped rows by reason.
     pub dropped: BTreeMap<String, u64>,
-    /// The first of them: line and reason.
+    /// The first dropped rows: line and reason.
     pub dropped_rows: Vec<(u64, String)>,
-    /// The file.
     pub file: Written,
 }
 
@@ -68,12 +64,9 @@ pub enum ConvertError {
     /// The result could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),
-    /// Rows have errors.
-    #[error("{count} of {rows} rows have errors, the first in line {line}: {reason}")]
+    #[error("{count} of {rows} rows have errors, first on line {line}: {reason}")]
     Invalid {
-        /// How many.
         count: u64,
-        /// Of how many.
         rows: u64,
         /// The first one's line.
         line: u64,
@@ -83,7 +76,6 @@ pub enum ConvertError {
     /// No row fits the format.
     #[error("no row can be written as {}: line {line}: {reason}", to.title())]
     Nothing {
-        /// The format.
         to: Format,
         /// The first row's line.
         line: u64,
@@ -109,7 +101,7 @@ impl From<ConvertError> for tunesmith_core::error::Error {
     }
 }
 
-/// Converts a dataset into a new file of one row a line.
+/// Converts a dataset into a new file with one row per line.
 pub fn convert(
     path: &Path,
     options: &ReadOptions,
@@ -181,7 +173,7 @@ impl Totals {
                                 || (self.seen.len() < COMPARED_ROWS && !self.seen.insert(key))
                         });
                     if repeated {
-                        *self.fixed.entry("rows that repeat an earlier one removed").or_default() += 1;
+                        *self.fixed.entry("removed duplicates of earlier rows").or_default() += 1;
                     } else {
                         output.write(&part.bytes[start..end])?;
                         self.written += 1;
@@ -191,7 +183,7 @@ impl Totals {
                 RowResult::Invalid(reason) => {
                     self.invalid += 1;
                     self.first_invalid.get_or_insert_with(|| (line, reason.clone()));
-                    self.drop_row(line, format!("has errors: {reason}"));
+                    self.drop_row(line, format!("invalid row: {reason}"));
                 }
                 RowResult::Unfit(reason) => self.drop_row(line, reason.to_owned()),
             }
@@ -199,7 +191,7 @@ impl Totals {
         if let Some((line, problem)) = part.problem {
             self.invalid += 1;
             self.first_invalid.get_or_insert_with(|| (self.lines + line, problem.to_owned()));
-            *self.fixed.entry("mistakes between the rows of the list passed over").or_default() += 1;
+            *self.fixed.entry("skipped syntax errors between rows").or_default() += 1;
         }
         self.lines += part.lines;
         for (what, count) in part.fixed {

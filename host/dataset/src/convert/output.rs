@@ -1,5 +1,5 @@
-//! Writes files whole or not at all: beside their place, to disk, then renamed. An
-//! existing file is replaced only where the caller says so.
+//! Writes files completely or not at all: to a temporary file next to the target, synced,
+//! then renamed. An existing file is only replaced if the caller asks for it.
 
 use crate::containers::source::hex;
 use crate::convert::spool::private_directory;
@@ -15,17 +15,11 @@ const PART: &str = ".tunesmith-";
 /// Why a file could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// There is one already.
-    #[error("{} exists already", .0.display())]
+    /// The file already exists.
+    #[error("{} already exists", .0.display())]
     Exists(PathBuf),
-    /// Writing failed.
     #[error("cannot write {}: {source}", path.display())]
-    Failed {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Failed { path: PathBuf, source: io::Error },
 }
 
 impl From<WriteError> for tunesmith_core::error::Error {
@@ -48,10 +42,8 @@ impl From<WriteError> for tunesmith_core::error::Error {
     }
 }
 
-/// What was written.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Written {
-    /// The file.
     pub path: PathBuf,
     /// Its size in bytes.
     pub bytes: u64,
@@ -59,22 +51,21 @@ pub struct Written {
     pub digest: String,
 }
 
-/// Where a result goes.
+/// Where a result is written.
 #[derive(Debug, Clone, Copy)]
 pub enum Destination<'a> {
-    /// To this path; packed by gzip if it ends in `.gz`.
+    /// To this path; compressed with gzip if it ends in `.gz`.
     File {
-        /// The path.
         path: &'a Path,
-        /// Whether to replace what is there.
+        /// Whether to replace an existing file.
         replace: bool,
     },
-    /// Into this folder, under the digest of its bytes, for this user alone. The folder
-    /// is made where it is missing.
+    /// Into this folder, named by the digest of its bytes, readable only by this user. The
+    /// folder is created if missing.
     ByDigest(&'a Path),
 }
 
-/// A file that is being written. Dropped unfinished, it leaves nothing.
+/// A file that is being written. Nothing remains if it is dropped unfinished.
 pub(crate) struct Output {
     place: OwnedDestination,
     writer: Writer,
@@ -86,7 +77,7 @@ enum OwnedDestination {
 }
 
 impl OwnedDestination {
-    /// What to name in errors.
+    /// The path for error messages.
     fn path(&self) -> &Path {
         match self {
             Self::File { path, .. } | Self::ByDigest(path) => path,
@@ -121,7 +112,6 @@ impl Write for Digested {
 }
 
 impl Output {
-    /// Begins a file.
     pub fn create(to: Destination<'_>) -> Result<Self, WriteError> {
         match to {
             Destination::File { path, replace } => Self::create_at(path, replace),
@@ -161,7 +151,6 @@ impl Output {
         Ok(Self { place: OwnedDestination::File { path: path.to_owned(), replace }, writer })
     }
 
-    /// Writes on.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
         let written = match &mut self.writer {
             Writer::Plain(sink) => sink.write_all(bytes),
@@ -170,7 +159,7 @@ impl Output {
         written.map_err(|source| WriteError::Failed { path: self.place.path().to_owned(), source })
     }
 
-    /// Puts the file in its place.
+    /// Renames the file to its final path.
     pub fn finish(self) -> Result<Written, WriteError> {
         let Self { place, writer } = self;
         let failed = |source| WriteError::Failed { path: place.path().to_owned(), source };
@@ -209,7 +198,7 @@ fn directory(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// What an ordinary new file has, before the user's mask.
+/// The mode of an ordinary new file, before the user's umask.
 fn permissions() -> std::fs::Permissions {
     use std::os::unix::fs::PermissionsExt;
     std::fs::Permissions::from_mode(0o666)

@@ -1,5 +1,5 @@
-//! Splits a dataset into rows for training and rows for validation: the same share of
-//! every task, decided by a seed, with no row in both.
+//! Splits a dataset into training and validation rows: the same share of every task,
+//! decided by a seed, with no row in both.
 
 use super::ConvertError;
 use super::output::{Destination, Output, WriteError, Written};
@@ -18,26 +18,21 @@ use serde::Serialize;
 use std::collections::HashMap;
 use std::path::Path;
 
-/// How to split.
 #[derive(Debug, Clone, Copy)]
 pub struct SplitOptions {
-    /// The share of rows for validation, above 0 and below 1.
+    /// The share of validation rows, above 0 and below 1.
     pub validation: f64,
-    /// Decides which rows.
     pub seed: u32,
     /// Whether to replace existing files.
     pub replace: bool,
 }
 
-/// What was split.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SplitResult {
-    /// Rows for training.
     pub training_rows: u64,
-    /// Rows for validation.
     pub validation_rows: u64,
-    /// System prompts among them.
+    /// Distinct system prompts.
     pub tasks: u64,
     /// The file for training.
     pub training: Written,
@@ -45,16 +40,18 @@ pub struct SplitResult {
     pub validation: Written,
 }
 
-/// A row on its way to one of the files.
+/// A row to write to one of the files.
 struct SplitRow {
     line: u64,
     end: usize,
-    /// Stands for what it says, and for its task.
+    /// Its key and the hash of its task.
     row: Result<([u8; 16], u64), String>,
 }
 
-/// Splits a dataset into two files of one row a line, each as it was written. A row
-/// with errors stops it.
+/// Splits a dataset into two files with one row per line, each as it was written.
+///
+/// # Errors
+/// A row has an error, or a file cannot be read or written.
 pub fn split(
     path: &Path,
     options: &ReadOptions,
@@ -87,14 +84,14 @@ pub fn split(
             let mut bytes = Vec::with_capacity(block.bytes.len());
             let mut rows = Vec::new();
             if block.too_long.is_some() || block.problem.is_some() {
-                let reason = block.problem.map_or("the row is too long", |(_, problem)| problem);
+                let reason = block.problem.map_or("row is too long", |(_, problem)| problem);
                 rows.push(SplitRow { line: 1, end: 0, row: Err(reason.to_owned()) });
             }
             for (line, record) in block.numbered_records() {
                 let json = std::str::from_utf8(record)
                     .ok()
                     .and_then(|text| csv::as_json(&recognized.container, text))
-                    .ok_or_else(|| "the row cannot be read".to_owned());
+                    .ok_or_else(|| "cannot read the row".to_owned());
                 let row = json.and_then(|json| {
                     let value = tape.parse(&json).map_err(|error| error.problem.to_string())?;
                     let mut issues = Vec::new();
@@ -102,7 +99,7 @@ pub fn split(
                     let conversation = read.ok_or_else(|| {
                         issues
                             .pop()
-                            .map_or_else(|| "the row cannot be read".to_owned(), |issue| issue.text.reason)
+                            .map_or_else(|| "cannot read the row".to_owned(), |issue| issue.text.reason)
                     })?;
                     let flat =
                         json.bytes().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte });
@@ -152,7 +149,7 @@ struct SplitFiles {
     outputs: [Output; 2],
     rows: [u64; 2],
     lines: u64,
-    /// By task, how much of a row validation is owed: between -1 and 1.
+    /// By task, the share of a row that validation is owed: between -1 and 1.
     owed: HashMap<u64, f64>,
     known: HashMap<[u8; 16], bool>,
     division: SplitOptions,
@@ -177,7 +174,7 @@ impl SplitFiles {
         Ok(())
     }
 
-    /// Decides a row's side. Rows that say the same go to the same side.
+    /// Decides a row's side. Duplicates go to the same side.
     fn is_validation(&mut self, key: [u8; 16], task: u64) -> bool {
         if let Some(&side) = self.known.get(&key) {
             return side;

@@ -1,5 +1,4 @@
-//! Keeps what comes by standard input in a file named by its content, so that a plan
-//! can refer to it.
+//! Stores standard input in a file named by its content, so that a plan can refer to it.
 
 use crate::containers::compress::MAX_UNPACKED_BYTES;
 use crate::containers::source::hex;
@@ -8,8 +7,8 @@ use sha2::{Digest, Sha256};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-/// Reads a stream to its end into a file in `directory`, which is created where it is
-/// missing, for this user alone. The same content gives the same file.
+/// Reads a stream to its end into a file in `directory`, which is created for this user
+/// if missing. The same content gives the same file.
 pub fn spool(mut input: impl Read, directory: &Path) -> Result<PathBuf, DatasetError> {
     let failed = |source| DatasetError::Spool { path: PathBuf::from("-"), source };
     private_directory(directory).map_err(failed)?;
@@ -26,7 +25,7 @@ pub fn spool(mut input: impl Read, directory: &Path) -> Result<PathBuf, DatasetE
         };
         bytes += count as u64;
         if bytes > MAX_UNPACKED_BYTES {
-            let what = format!("has more than {MAX_UNPACKED_BYTES} bytes");
+            let what = format!("is larger than {MAX_UNPACKED_BYTES} bytes");
             return Err(DatasetError::TooLarge { path: PathBuf::from("-"), what });
         }
         digest.update(&buffer[..count]);

@@ -13,29 +13,31 @@ use crate::verdict::row::{BAD, Places, RowCheck, RowFacts, Sums};
 use crate::verdict::rules::Rules;
 use std::collections::BTreeMap;
 
-/// What became of one row.
+/// The result of converting one row.
 pub(super) enum RowResult {
-    /// The bytes that were written, and what stands for what the row says.
-    Written { end: usize, key: Option<[u8; 16]> },
-    /// It has errors.
+    /// The end of its bytes, and its key if duplicates are removed.
+    Written {
+        end: usize,
+        key: Option<[u8; 16]>,
+    },
     Invalid(String),
     /// The format cannot express it.
     Unfit(&'static str),
 }
 
-/// What became of a block.
+/// The result of converting a block.
 #[derive(Default)]
 pub(super) struct ConvertedBlock {
     pub lines: u64,
     pub bytes: Vec<u8>,
     pub rows: Vec<(u64, RowResult)>,
-    /// What is wrong between rows, with its line.
+    /// A syntax error between rows, with its line.
     pub problem: Option<(u64, &'static str)>,
     pub fixed: BTreeMap<&'static str, u64>,
     pub lost: Losses,
 }
 
-/// Converts rows, with memory that it uses again.
+/// Converts rows, and reuses memory between blocks.
 pub(super) struct Worker<'a> {
     recognized: &'a Recognized,
     to: Format,
@@ -52,7 +54,7 @@ impl<'a> Worker<'a> {
     pub fn block(&mut self, block: &Block) -> ConvertedBlock {
         let mut part = ConvertedBlock { lines: block.line_ends(), ..ConvertedBlock::default() };
         if let Some(length) = block.too_long {
-            part.rows.push((1, RowResult::Invalid(format!("{length} bytes are too long for a row"))));
+            part.rows.push((1, RowResult::Invalid(format!("row is too long: {length} bytes"))));
         }
         if let Some((at, problem)) = block.problem {
             let line = 1 + memchr::memchr_iter(b'\n', &block.bytes[..at]).count() as u64;
@@ -68,10 +70,10 @@ impl<'a> Worker<'a> {
         part
     }
 
-    /// Writing rows anew mends what is wrong with lines.
+    /// Counts problems of lines that writing rows anew repairs.
     fn count_fixed_lines(&self, block: &Block, part: &mut ConvertedBlock) {
         if block.offset == 0 && block.bytes.starts_with(b"\xef\xbb\xbf") {
-            *part.fixed.entry("byte order mark removed").or_default() += 1;
+            *part.fixed.entry("removed the byte order mark").or_default() += 1;
         }
         if block.spans.is_none() && block.too_long.is_none() {
             let ends =
@@ -79,7 +81,8 @@ impl<'a> Worker<'a> {
             let crlf = ends.count() as u64;
             let lines = block.bytes.split_inclusive(|&byte| byte == b'\n');
             let blank = lines.filter(|line| line.iter().copied().all(is_space)).count() as u64;
-            for (what, count) in [("line ends CR LF written as LF", crlf), ("blank lines removed", blank)] {
+            for (what, count) in [("changed CR LF line endings to LF", crlf), ("removed blank lines", blank)]
+            {
                 if count > 0 {
                     *part.fixed.entry(what).or_default() += count;
                 }
@@ -93,13 +96,13 @@ impl<'a> Worker<'a> {
         if self.fix && memchr::memchr(0, record).is_some() {
             without_nul = record.iter().copied().filter(|&byte| byte != 0).collect();
             record = &without_nul;
-            *part.fixed.entry("NUL characters removed").or_default() += 1;
+            *part.fixed.entry("removed NUL characters").or_default() += 1;
         }
         let Ok(text) = std::str::from_utf8(record) else {
-            return RowResult::Invalid("bytes that are not UTF-8".to_owned());
+            return RowResult::Invalid("invalid UTF-8".to_owned());
         };
         let Some(json) = csv::as_json(&self.recognized.container, text) else {
-            return RowResult::Invalid("the record does not fit the header".to_owned());
+            return RowResult::Invalid("record does not match the header".to_owned());
         };
         let format = self.recognized.format;
         let value = match self.tape.parse(&json) {
@@ -110,7 +113,7 @@ impl<'a> Worker<'a> {
             return RowResult::Invalid(reason);
         }
         let Some(mut conversation) = conversation::read(format, value, &mut Vec::new()) else {
-            return RowResult::Invalid("the row cannot be read".to_owned());
+            return RowResult::Invalid("cannot read the row".to_owned());
         };
         let fixed = self.fix && fix(&mut conversation, &mut part.fixed);
         let key = self.fix.then(|| key(&conversation));
@@ -133,7 +136,7 @@ impl<'a> Worker<'a> {
     }
 }
 
-/// What is wrong with a row, if it has an error that holds for every provider.
+/// The first error of a row, if it has one that holds for every provider.
 fn first_error(format: Format, value: Value<'_>, scratch: &mut String) -> Option<String> {
     let mut findings = Findings::default();
     let rules = Rules::default();

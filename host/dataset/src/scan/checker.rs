@@ -30,18 +30,18 @@ pub(super) struct CheckedRow {
     pub facts: RowFacts,
 }
 
-/// Checks blocks, with memory that it uses again.
+/// Checks blocks, and reuses memory between them.
 pub(super) struct Checker<'a> {
     rules: &'a Rules,
     recognized: &'a Recognized,
     tape: Tape,
     plain: Plain,
     scratch: String,
-    /// Rows that a block has, by the last one.
+    /// The number of rows of the previous block, to size the next.
     usual_rows: usize,
 }
 
-/// A record as it lies in its block.
+/// A record in its block.
 struct Record<'a> {
     text: Result<&'a str, std::str::Utf8Error>,
     /// Bytes of the line before it.
@@ -75,7 +75,7 @@ impl<'a> Checker<'a> {
             let start = memchr::memrchr(b'\n', &block.bytes[..at]).map_or(0, |end| end + 1);
             let place = Position { line: Some(line), row: None, column: u32::try_from(at - start + 1).ok() };
             checked.findings.add(Severity::Error, FindingKind::JsonSyntax, place, || {
-                explain("", what, "correct the list, or write one row a line without a list")
+                explain("", what, "correct the list, or write one row per line without a list")
             });
         }
         self.usual_rows = checked.rows.len() + checked.rows.len() / 8;
@@ -103,17 +103,13 @@ impl<'a> Checker<'a> {
                     column: u32::try_from(end - start).ok(),
                 };
                 checked.findings.add(Severity::Warning, FindingKind::CrLf, place, || {
-                    explain(
-                        "",
-                        "the line ends in CR LF",
-                        "nothing needs doing; `tunesmith dataset convert --fix` writes plain line ends",
-                    )
+                    explain("", "line ends with CR LF", "no action needed; conversion can write LF instead")
                 });
             }
             if is_blank(bytes) {
                 let place = Position { line: Some(checked.lines), row: None, column: Some(1) };
                 checked.findings.add(Severity::Warning, FindingKind::BlankLine, place, || {
-                    explain("", "a line without a row", "remove it; it is passed over")
+                    explain("", "blank line", "remove it; it is skipped")
                 });
             } else {
                 let text = match whole {
@@ -162,8 +158,8 @@ impl<'a> Checker<'a> {
         checked.findings.add(severity, FindingKind::ByteOrderMark, place, || {
             explain(
                 "",
-                "the file starts with a byte order mark, which many readers take for part of the first row",
-                "save it as UTF-8 without a byte order mark (`tunesmith dataset convert --fix` does)",
+                "file starts with a byte order mark, which many readers treat as part of the first row",
+                "save it as UTF-8 without a byte order mark",
             )
         });
     }
@@ -183,7 +179,7 @@ impl<'a> Checker<'a> {
             Ok(text) => text,
             Err(error) => {
                 row.error(FindingKind::NotUtf8, error.valid_up_to(), || {
-                    explain("", "bytes that are not UTF-8", "save the file as UTF-8")
+                    explain("", "invalid UTF-8", "save the file as UTF-8")
                 });
                 return row.facts;
             }
@@ -229,8 +225,8 @@ impl<'a> Checker<'a> {
                 row.error(FindingKind::NotAnObject, value.start(), || {
                     explain(
                         "",
-                        format!("the row is {}, not an object", value.kind().name()),
-                        "write each row as an object in braces",
+                        format!("expected an object, found {}", value.kind().name()),
+                        "write each row as a JSON object",
                     )
                 })
             }
@@ -253,8 +249,8 @@ impl<'a> Checker<'a> {
         row.error(FindingKind::RowTooLong, 0, || {
             explain(
                 "",
-                format!("the row has {length} bytes; at most {MAX_ROW_BYTES} are read"),
-                "split it, or refer to images by web address",
+                format!("row has {length} bytes; the limit is {MAX_ROW_BYTES}"),
+                "split it, or refer to images by URL",
             )
         });
         let facts = row.facts;
@@ -265,15 +261,15 @@ impl<'a> Checker<'a> {
 fn report_record(row: &mut RowCheck<'_>, problem: &csv::RecordProblem, columns: usize) {
     match *problem {
         csv::RecordProblem::Unclosed(at) => row.error(FindingKind::CsvRecord, at, || {
-            explain("", "a quote that is not closed", "close it, or write two quotes for one within a value")
+            explain("", "unclosed quote", "close it; write a quote within a value as two quotes")
         }),
         csv::RecordProblem::AfterQuote(at) => row.error(FindingKind::CsvRecord, at, || {
-            explain("", "more text after a closing quote", "write two quotes for one within a value")
+            explain("", "unexpected text after a closing quote", "write a quote within a value as two quotes")
         }),
         csv::RecordProblem::Fields(fields) => row.error(FindingKind::CsvRecord, 0, || {
             explain(
                 "",
-                format!("the record has {fields} fields, the header {columns}"),
+                format!("record has {fields} fields, the header has {columns}"),
                 "quote values that contain commas",
             )
         }),
@@ -286,19 +282,19 @@ fn report_syntax(row: &mut RowCheck<'_>, error: SyntaxError, text: &str) {
         SyntaxProblem::Control(0) => (FindingKind::Nul, "remove it".to_owned()),
         SyntaxProblem::Control(byte) => (FindingKind::JsonSyntax, format!("write it as \\u{byte:04x}")),
         SyntaxProblem::Depth => (FindingKind::TooDeep, "flatten the row".to_owned()),
-        SyntaxProblem::DuplicateKey(_) => {
-            (FindingKind::DuplicateKey, "keep one of them: programs differ in which they read".to_owned())
-        }
-        SyntaxProblem::Trailing => (FindingKind::JsonSyntax, "write one object per line".to_owned()),
-        SyntaxProblem::Ends => (
-            FindingKind::JsonSyntax,
-            "complete the row; one that spans several lines must be put on one line".to_owned(),
+        SyntaxProblem::DuplicateKey(_) => (
+            FindingKind::DuplicateKey,
+            "remove one of them; programs differ in which one they read".to_owned(),
         ),
+        SyntaxProblem::Trailing => (FindingKind::JsonSyntax, "write one object per line".to_owned()),
+        SyntaxProblem::Ends => {
+            (FindingKind::JsonSyntax, "complete the row; each row must be on one line".to_owned())
+        }
         SyntaxProblem::Expected("a key in double quotes") if text.as_bytes().get(at) == Some(&b'\'') => {
-            (FindingKind::JsonSyntax, "write double quotes: this looks like a Python dictionary".to_owned())
+            (FindingKind::JsonSyntax, "use double quotes; this looks like a Python dictionary".to_owned())
         }
         SyntaxProblem::Expected(_) if matches!(text.as_bytes().get(at), Some(b'N' | b'T' | b'F')) => {
-            (FindingKind::JsonSyntax, "write null, true and false in lower case".to_owned())
+            (FindingKind::JsonSyntax, "write null, true and false in lowercase".to_owned())
         }
         _ => (FindingKind::JsonSyntax, "correct the JSON here".to_owned()),
     };

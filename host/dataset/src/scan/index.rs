@@ -1,31 +1,31 @@
-//! Where rows are and what they weigh, in bounded memory whatever the file's size.
+//! Positions and sizes of rows, in bounded memory for any file size.
 
 use crate::verdict::row::{REPEATED, RowFacts, SHOWABLE, TYPED};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 
-/// Rows whose place is kept. A larger file keeps every second one, every fourth and so
-/// on: figures then come from an even sample, and other rows are found by reading on
-/// from the nearest one kept. 24 bytes each make 12 MiB.
+/// Rows that are indexed. Of a larger file every second row is, every fourth and so on:
+/// figures then come from an even sample, and other rows are found by reading on from
+/// the nearest indexed one. 24 bytes each make 12 MiB.
 pub const INDEXED_ROWS: usize = 1 << 19;
 
-/// Different rows that are remembered to find repeated ones. Beyond them the count of
-/// repeated rows is a lower bound, and is marked so. 12 bytes for each place of a table
+/// Distinct rows that are stored to find duplicates. Beyond them the number of
+/// duplicates is a lower bound, and is marked as one. 12 bytes for each place of a table
 /// that is at most half full make 12 MiB.
 pub const COMPARED_ROWS: usize = 400_000;
 
-/// Different system prompts that are told apart. Rows with further ones belong to no
-/// task, and the count of tasks is marked as a lower bound.
+/// Distinct system prompts. Rows with further ones belong to no task, and the number of
+/// tasks is marked as a lower bound.
 pub const TASKS: usize = 100_000;
 
-/// The longest rows that are kept by name.
+/// The longest rows that are listed.
 pub const LONGEST_ROWS: usize = 10;
 
 /// The task of a row that belongs to none.
 pub(crate) const NO_TASK: u32 = u32::MAX;
 
-/// One row's place and weight.
+/// One row's position and size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Entry {
     pub offset: u64,
@@ -52,7 +52,7 @@ impl Entry {
     }
 }
 
-/// A place in the file.
+/// A row with its position in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LocatedRow {
     pub row: u64,
@@ -67,25 +67,25 @@ pub(crate) struct TaskInfo {
     pub rows: u64,
     /// The first of them, whose system prompt it is.
     pub first: Entry,
-    /// Stands for having no system prompt.
+    /// Whether its rows have no system prompt.
     pub none: bool,
 }
 
-/// What is kept of all rows.
+/// The index of a file's rows.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Index {
-    /// Every row whose number is a multiple of this is kept, in order.
+    /// Every row whose number is a multiple of this is in `entries`, in order.
     pub stride: u64,
     pub entries: Vec<Entry>,
     pub rows: u64,
     pub typed: u64,
     pub showable: u64,
     pub repeated: u64,
-    /// Rows that repeat are all known.
+    /// Whether all duplicates were found.
     pub repeated_is_exact: bool,
     /// Tasks, those with most rows first.
     pub tasks: Vec<TaskInfo>,
-    /// Tasks are all known.
+    /// Whether all tasks were found.
     pub tasks_are_exact: bool,
     /// The longest rows by text, longest first.
     pub longest: Vec<LocatedRow>,
@@ -96,20 +96,19 @@ pub(crate) struct IndexBuilder {
     index: Index,
     seen: RowTable,
     tasks: HashMap<u64, u32, IdentityHasher>,
-    /// The task of the row before, by what stands for its system prompt: rows with the
-    /// same one often follow each other.
+    /// The task of the previous row, by the hash of its system prompt: rows with the same
+    /// one often follow each other.
     last_task: Option<(u64, u32)>,
 }
 
-/// Lines by what stands for what their rows say: an open table, whose places are looked
-/// at in advance. A look-up is a wait for memory, and several can wait at once.
+/// Lines by the hash of their rows: an open hash table with prefetching. A lookup waits
+/// for memory, and several can wait at once.
 struct RowTable {
-    /// 0 where there is nothing. As many as a power of two.
+    /// 0 if empty. The length is a power of two.
     hashes: Vec<u64>,
     lines: Vec<u32>,
     count: usize,
-    /// Odd, and another one each time, so that no file can be made whose rows all want
-    /// the same place.
+    /// Odd and random, so that nobody can craft a file whose rows all collide.
     scatter: u64,
 }
 
@@ -119,20 +118,20 @@ impl RowTable {
         Self { hashes: vec![0; 1 << 10], lines: vec![0; 1 << 10], count: 0, scatter }
     }
 
-    /// Where a row is looked for first.
+    /// The first slot of a hash.
     fn place(&self, hash: u64) -> usize {
         let bits = self.hashes.len().trailing_zeros();
         (hash.wrapping_mul(self.scatter) >> (u64::BITS - bits)) as usize
     }
 
-    /// Has the processor fetch where these rows will be looked for.
+    /// Prefetches the slots of these rows.
     fn expect<'a>(&self, rows: impl Iterator<Item = &'a RowFacts>) {
         let fetched = rows.fold(0, |all, facts| all ^ self.hashes[self.place(facts.hash)]);
         std::hint::black_box(fetched);
     }
 
-    /// The line of the first row that says the same; adds this one where there is none
-    /// and the table is not to be left as it is.
+    /// The line of the first row with this hash; without one, adds this row unless the
+    /// table is full.
     fn first(&mut self, hash: u64, line: u64, full: bool) -> Option<u32> {
         let hash = hash.max(1);
         let mask = self.hashes.len() - 1;
@@ -170,7 +169,7 @@ impl RowTable {
     }
 }
 
-/// For keys that are hashes already.
+/// For keys that are already hashes.
 type IdentityHasher = BuildHasherDefault<IdentityHash>;
 
 /// See [`IdentityHasher`].
@@ -197,18 +196,16 @@ impl IndexBuilder {
         Self { index, seen: RowTable::new(), tasks: HashMap::default(), last_task: None }
     }
 
-    /// Rows so far.
     pub fn rows(&self) -> u64 {
         self.index.rows
     }
 
-    /// Says which rows are added next: it is faster for many.
+    /// Announces the rows that are added next, which is faster for many rows.
     pub fn expect<'a>(&self, rows: impl Iterator<Item = &'a RowFacts>) {
         self.seen.expect(rows);
     }
 
-    /// Adds the next row. Where it says what an earlier one says, gives that one's
-    /// line.
+    /// Adds the next row. Returns the line of an earlier duplicate.
     pub fn add(&mut self, offset: u64, length: u32, line: u64, facts: &RowFacts) -> Option<u32> {
         let index = &mut self.index;
         let row = index.rows;
@@ -288,7 +285,7 @@ impl IndexBuilder {
         task
     }
 
-    /// The index, with tasks in their final order.
+    /// The index, with tasks in their final order: most rows first.
     pub fn finish(self) -> Index {
         let mut index = self.index;
         let mut order: Vec<u32> = (0..index.tasks.len() as u32).collect();
@@ -309,9 +306,8 @@ impl IndexBuilder {
     }
 }
 
-/// The numbers from 0 to `count`, in an order of which every beginning is spread evenly
-/// over the whole, chosen by `seed`: bits reversed (van der Corput's sequence) and
-/// flipped by the seed's.
+/// The numbers from 0 to `count`, in an order whose every prefix is spread evenly over the
+/// range: bits reversed (van der Corput sequence), flipped by those of `seed`.
 pub(crate) fn spread(count: u32, seed: u32) -> impl Iterator<Item = u32> {
     let bits = u32::BITS - count.saturating_sub(1).leading_zeros();
     let total = 1_u64 << bits;
@@ -322,7 +318,7 @@ pub(crate) fn spread(count: u32, seed: u32) -> impl Iterator<Item = u32> {
     })
 }
 
-/// Scatters a seed's bits (the finaliser of MurmurHash3).
+/// Scatters a seed's bits (the finalizer of MurmurHash3).
 pub(crate) fn mix(mut x: u32) -> u32 {
     x = (x ^ (x >> 16)).wrapping_mul(0x85eb_ca6b);
     x = (x ^ (x >> 13)).wrapping_mul(0xc2b2_ae35);

@@ -1,5 +1,5 @@
 //! Reads a whole dataset once: cuts it into blocks, checks them on several threads,
-//! and joins the results in order, so that they do not depend on the threads.
+//! and joins the results in order, so that they do not depend on the number of threads.
 
 mod checker;
 pub(crate) mod index;
@@ -18,10 +18,10 @@ use crate::verdict::{FindingKind, Findings, Position, Severity, explain};
 use checker::{CheckedBlock, Checker};
 use index::{Entry, Index, IndexBuilder, LocatedRow};
 
-/// Rows that may be over the model's limit, kept to be counted exactly.
+/// Rows that may exceed the model's limit and are counted exactly later.
 pub(crate) const SUSPECTS: usize = 20_000;
 
-/// What one reading gives.
+/// The result of a scan.
 #[derive(Debug)]
 pub(crate) struct Scan {
     pub digest: String,
@@ -29,13 +29,13 @@ pub(crate) struct Scan {
     pub index: Index,
     pub sums: Sums,
     pub findings: Findings,
-    /// Rows whose text is so long that they may be over the limit on tokens.
+    /// Rows so long that they may exceed the token limit.
     pub suspects: Vec<LocatedRow>,
-    /// How many more of those there are.
+    /// The number of further ones.
     pub more_suspects: u64,
 }
 
-/// Reads and checks everything; digests it on the way unless its digest is known.
+/// Reads and checks everything, and digests it on the way unless the digest is known.
 pub(crate) fn scan(
     source: &Source,
     recognized: &Recognized,
@@ -115,8 +115,8 @@ impl JoinedBlocks {
                 self.findings.add(Severity::Warning, FindingKind::DuplicateRow, place, || {
                     explain(
                         "",
-                        format!("says the same as line {first}"),
-                        "remove one of them (`tunesmith dataset convert --fix` does), unless it is meant to count twice",
+                        format!("duplicate of line {first}"),
+                        "remove one of them, unless it should count twice",
                     )
                 });
             }

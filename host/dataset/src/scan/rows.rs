@@ -54,7 +54,7 @@ impl Rows {
         Err(self.source.changed())
     }
 
-    /// Reads a row again and shows it parsed; none where it is not JSON.
+    /// Reads a row again and passes it to `see`; `None` if it is not JSON.
     fn with_row<T>(
         &self,
         entry: &Entry,
@@ -68,14 +68,14 @@ impl Rows {
         Ok(json::Tape::default().parse(&text).ok().map(see))
     }
 
-    /// A row as a conversation; none where it cannot be read.
+    /// A row as a conversation; `None` if it cannot be read.
     pub fn conversation(&self, entry: &Entry) -> Result<Option<Conversation>, DatasetError> {
         let format = self.recognized.format;
         let read = self.with_row(entry, |value| conversation::read(format, value, &mut Vec::new()))?;
         Ok(read.flatten())
     }
 
-    /// A row as the typed view shows it; none where it cannot.
+    /// A row in the typed view; `None` if that cannot express it.
     pub fn typed(&self, entry: &Entry) -> Result<Option<Example>, DatasetError> {
         Ok(self.conversation(entry)?.and_then(|conversation| conversation.typed()))
     }

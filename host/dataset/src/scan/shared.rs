@@ -1,4 +1,4 @@
-//! Finds rows that a training and a validation file both have.
+//! Finds rows that are in both a training and a validation file.
 
 use super::index::COMPARED_ROWS;
 use crate::containers::csv;
@@ -16,25 +16,24 @@ use serde::Serialize;
 use std::collections::HashMap;
 use std::path::Path;
 
-/// Shared rows that are named.
+/// Shared rows that are listed.
 const NAMED: usize = 20;
 
-/// Rows that two files share.
+/// Rows that are in both files.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SharedRows {
-    /// How many rows of the second file the first has too.
+    /// Rows of the second file that are also in the first.
     pub count: u64,
-    /// Whether that is all: the first file has no more different rows than are
-    /// remembered.
+    /// Whether `count` is exact; a lower bound otherwise.
     pub exact: bool,
     /// The first of them: the line in the first file and in the second.
     pub lines: Vec<(u64, u64)>,
 }
 
 impl SharedRows {
-    /// Adds them to the verdict on the first file: an error for OpenAI, which takes no
-    /// such files, otherwise a warning.
+    /// Adds them to the verdict on the first file: an error for OpenAI, which rejects such
+    /// files, otherwise a warning.
     pub(crate) fn report(&self, verdict: &mut Verdict, rules: &Rules) {
         let severity = if rules.is_openai() { Severity::Error } else { Severity::Warning };
         let findings = self.lines.iter().map(|&(training, validation)| Finding {
@@ -44,8 +43,8 @@ impl SharedRows {
             row: None,
             column: Some(1),
             field: String::new(),
-            reason: format!("line {validation} of the validation file says the same"),
-            fix: "make both files with `tunesmith dataset split`, which keeps them apart".to_owned(),
+            reason: format!("duplicate of line {validation} of the validation file"),
+            fix: "split one dataset into both files, with no row in both".to_owned(),
         });
         verdict.findings.extend(findings);
         verdict.findings.sort_by_key(|finding| (finding.severity, finding.line.unwrap_or(0)));
@@ -54,8 +53,8 @@ impl SharedRows {
     }
 }
 
-/// Finds the rows of `validation` that `training` has too. Rows that cannot be read
-/// are passed over.
+/// Finds the rows of `validation` that are also in `training`. Skips rows that cannot be
+/// read.
 pub fn shared_rows(
     training: &Path,
     validation: &Path,

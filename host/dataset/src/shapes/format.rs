@@ -20,7 +20,7 @@ pub enum Format {
     ShareGpt,
     /// `instruction`, `input`, `output`, and `system` and `history` where given.
     Alpaca,
-    /// `prompt` and `completion`, texts or messages.
+    /// `prompt` and `completion`, strings or messages.
     PromptCompletion,
     /// `chosen` and `rejected`, with `prompt` where given.
     Preference,
@@ -29,7 +29,6 @@ pub enum Format {
 }
 
 impl Format {
-    /// Every format.
     pub const ALL: [Self; 7] = [
         Self::OpenAi,
         Self::OpenAiPreference,
@@ -40,7 +39,7 @@ impl Format {
         Self::Text,
     ];
 
-    /// The name that `--format` and `--to` take.
+    /// The stable name, as users write it.
     pub fn name(self) -> &'static str {
         match self {
             Self::OpenAi => "openai",
@@ -71,7 +70,7 @@ impl Format {
         matches!(self, Self::OpenAiPreference | Self::Preference)
     }
 
-    /// What a row's keys tell of its format.
+    /// The format of a row, by its fields.
     pub(crate) fn of(row: Value<'_>) -> Option<Self> {
         let has = |key: &str| row.get(key).is_some();
         Some(if has("messages") {
@@ -94,7 +93,7 @@ impl Format {
         })
     }
 
-    /// The keys that tell it, for the evidence.
+    /// The fields that identify it, for [`Recognized::evidence`].
     fn keys(self) -> &'static str {
         match self {
             Self::OpenAi => "\"messages\"",
@@ -114,7 +113,7 @@ impl FromStr for Format {
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         Self::ALL.into_iter().find(|format| format.name() == name).ok_or_else(|| {
             let names: Vec<_> = Self::ALL.iter().map(|format| format.name()).collect();
-            format!("not a format; formats are {}", names.join(", "))
+            format!("unknown format; expected one of {}", names.join(", "))
         })
     }
 }
@@ -123,18 +122,17 @@ impl FromStr for Format {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Recognized {
-    /// What rows are.
     pub format: Format,
-    /// How they lie in the file.
+    /// How rows are stored in the file.
     pub container: Container,
-    /// Why it is read so.
+    /// Why it was recognized as this.
     pub evidence: String,
 }
 
-/// Rows that are looked at.
+/// Rows that are read to recognize the format.
 const LOOKED_AT: usize = 100;
 
-/// Recognises a file by its first rows.
+/// Recognizes the container and format of a file by its first rows.
 pub(crate) fn recognize(source: &Source, given: Option<Format>) -> Result<Recognized, DatasetError> {
     let mut start = vec![0; 64 << 10];
     let count =
@@ -153,13 +151,13 @@ pub(crate) fn recognize(source: &Source, given: Option<Format>) -> Result<Recogn
     };
     if container == Container::Lines {
         let evidence = match given {
-            Some(_) => "given with --format",
-            None => "the name ends in .txt, and the first line is not JSON",
+            Some(_) => "as requested",
+            None => "the file name ends in .txt or .md, and the first line is not JSON",
         };
         return Ok(Recognized { format: Format::Text, container, evidence: evidence.to_owned() });
     }
     if let Some(format) = given {
-        return Ok(Recognized { format, container, evidence: "given with --format".to_owned() });
+        return Ok(Recognized { format, container, evidence: "as requested".to_owned() });
     }
     let mut found = [0_usize; Format::ALL.len()];
     let mut rows = 0;
@@ -181,7 +179,7 @@ pub(crate) fn recognize(source: &Source, given: Option<Format>) -> Result<Recogn
         Format::ALL.into_iter().max_by_key(|&format| (found[format as usize], std::cmp::Reverse(format)));
     let (format, count) = most.map_or((Format::OpenAi, 0), |format| (format, found[format as usize]));
     let evidence = match count {
-        0 => "no row has the keys of a known format; read as OpenAI chat".to_owned(),
+        0 => "no row has the fields of a known format; read as OpenAI chat".to_owned(),
         _ if count == rows && rows < LOOKED_AT => format!("all {rows} rows have {}", format.keys()),
         _ if count == rows => format!("the first {rows} rows have {}", format.keys()),
         _ => format!("{count} of the first {rows} rows have {}", format.keys()),
@@ -189,7 +187,7 @@ pub(crate) fn recognize(source: &Source, given: Option<Format>) -> Result<Recogn
     Ok(Recognized { format, container, evidence })
 }
 
-/// Whether the name is that of plain text.
+/// Whether the file name is that of a text file.
 pub(crate) fn is_text_file(source: &Source) -> bool {
     let name = source.path().file_name().map(|name| name.to_string_lossy().to_lowercase());
     name.is_some_and(|name| {

@@ -1,6 +1,6 @@
 //! Reads the commonest row without a list of nodes: OpenAI's chat format with nothing
-//! but texts and role says them, in that order. Most rows of most files are such, and
-//! reading them so takes half the time. Whatever else a row is, right or wrong, is for
+//! but roles and strings, in that order. Most rows of most files are like this, and this
+//! takes half the time. Every other row, valid or not, goes to
 //! [`json`](crate::containers::json).
 
 use crate::containers::json::{is_plain_escape, plain_end};
@@ -27,8 +27,8 @@ pub(crate) struct Message {
 }
 
 impl Plain {
-    /// The messages of a row and where their list starts; none where it is not such a
-    /// row. What was read before is forgotten.
+    /// The messages of a row and the start of their list; `None` for any other kind of
+    /// row. Replaces what was read before.
     pub fn read(&mut self, text: &str) -> Option<(usize, &[Message])> {
         self.messages.clear();
         let mut reader = Reader { bytes: text.as_bytes(), at: 0 };
@@ -75,7 +75,7 @@ impl Reader<'_> {
         Some(byte)
     }
 
-    /// This byte, and white space after it.
+    /// Consumes this byte and the white space after it.
     #[inline]
     fn take(&mut self, byte: u8) -> Option<()> {
         (*self.bytes.get(self.at)? == byte).then_some(())?;
@@ -84,7 +84,7 @@ impl Reader<'_> {
         Some(())
     }
 
-    /// This name of a field, up to its value.
+    /// Consumes this field name, up to its value.
     #[inline]
     fn name(&mut self, name: &[u8]) -> Option<()> {
         self.bytes.get(self.at..)?.starts_with(name).then_some(())?;
@@ -118,7 +118,7 @@ impl Reader<'_> {
         (self.next()? == b'}').then_some(Message { role, start, content, end, escaped })
     }
 
-    /// Reads over a text; says whether it has escapes.
+    /// Consumes a string; returns whether it has escapes.
     #[inline]
     fn text(&mut self) -> Option<bool> {
         (*self.bytes.get(self.at)? == b'"').then_some(())?;
@@ -152,7 +152,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    /// What is found in a row, read here or by the parser for all.
+    /// The findings of a row, read by this reader or by the full parser.
     fn judged(text: &str, plain: bool) -> (RowFacts, Sums, Verdict) {
         let rules = Rules::default();
         let (mut findings, mut sums) = (Findings::default(), Sums::default());
@@ -176,7 +176,7 @@ mod tests {
     }
 
     proptest! {
-        /// What is read here is read the same by the parser for all.
+        /// This reader and the full parser agree.
         #[test]
         fn finds_what_the_whole_parser_finds(
             messages in prop::collection::vec(("system|user|assistant|tool", "|[ \n]|[^x]{0,20}"), 0..5),

@@ -1,12 +1,12 @@
-//! Writes a conversation as a row of a format, and says what the format has no place
-//! for.
+//! Writes a conversation as a row of a format, and counts details that the format cannot
+//! express.
 
 use crate::containers::csv::quote;
 use crate::shapes::conversation::{Content, Conversation, MessageRole, Turn};
 use crate::shapes::format::Format;
 use std::collections::BTreeMap;
 
-/// Details that a format has no place for, with how often they were left out.
+/// Details that a format cannot express, and how many of each were dropped.
 pub(crate) type Losses = BTreeMap<&'static str, u64>;
 
 /// Fields of an OpenAI row besides its messages.
@@ -16,8 +16,8 @@ pub(crate) const ROW_FIELDS: [&str; 3] = ["tools", "functions", "parallel_tool_c
 pub(crate) const MESSAGE_FIELDS: [&str; 7] =
     ["name", "weight", "tool_calls", "tool_call_id", "function_call", "refusal", "audio"];
 
-/// Writes a row of `to`, read from a row of `from`. Where the format cannot express the
-/// conversation, says why.
+/// Writes a row of `to`, read from a row of `from`. If the format cannot express the
+/// conversation, the error says why.
 pub(crate) fn row(
     conversation: &Conversation,
     from: Format,
@@ -29,7 +29,7 @@ pub(crate) fn row(
     Ok(out)
 }
 
-/// The same, added to `out`, which may end in a part of the row where it fails.
+/// Like [`row`], but appends to `out`, which may end with part of the row after an error.
 pub(crate) fn write(
     out: &mut String,
     conversation: &Conversation,
@@ -51,29 +51,29 @@ pub(crate) fn write(
         if from == Format::OpenAi
             && fields.iter().any(|(key, _)| matches!(key.as_str(), "tools" | "functions"))
         {
-            return Err("it offers tools, which the format cannot express");
+            return Err("has tool definitions, which the format cannot express");
         }
-        *lost.entry("fields of rows that the format does not know").or_default() += 1;
+        *lost.entry("fields of rows").or_default() += 1;
     }
     if (conversation.text.is_some()) != (to == Format::Text) {
         return Err(match to {
-            Format::Text => "it is a conversation, which plain text cannot express",
-            _ => "it is plain text without roles",
+            Format::Text => "is a conversation, which raw text cannot express",
+            _ => "is raw text without roles",
         });
     }
     if conversation.rejected.is_empty() && to.is_preference() {
-        return Err("it has one answer; a preference pair needs two");
+        return Err("has one answer; a preference pair needs two");
     }
     if !conversation.rejected.is_empty() && !to.is_preference() {
-        *lost.entry("answers that are not preferred").or_default() += 1;
+        *lost.entry("rejected answers").or_default() += 1;
     }
     out.push('{');
     match to {
         Format::OpenAi => list(out, "messages", &conversation.turns, from, to, &mut lost)?,
         Format::OpenAiPreference => {
-            let (answer, input) = conversation.turns.split_last().ok_or("it has no messages")?;
+            let (answer, input) = conversation.turns.split_last().ok_or("has no messages")?;
             if answer.role != MessageRole::Assistant || input.is_empty() {
-                return Err("it is not a conversation with an answer");
+                return Err("last message is not from the assistant");
             }
             out.push_str("\"input\":{");
             list(out, "messages", input, from, to, &mut lost)?;
@@ -101,7 +101,7 @@ pub(crate) fn write(
     // Of a row with a question and an answer, which are written under these names.
     let repeats = |key: &str| to == Format::PromptCompletion && matches!(key, "prompt" | "completion");
     if fields.iter().any(|(key, _)| kept(key) && repeats(key)) {
-        return Err("it has both an answer and a completion");
+        return Err("has both an answer and a completion");
     }
     append(out, fields.iter().filter(|(key, _)| kept(key)));
     out.push('}');
@@ -144,7 +144,7 @@ fn list(
                 || has("function_call")
                 || turn.role == MessageRole::Tool && !has("tool_call_id")
             {
-                return Err("it calls tools in a way that the format cannot express");
+                return Err("has tool calls without ids, which the format cannot express");
             }
         }
         if n > 0 {
@@ -166,7 +166,7 @@ fn list(
         let known = |key: &str| from == to || MESSAGE_FIELDS.contains(&key);
         append(out, turn.more.iter().filter(|(key, _)| known(key)));
         if turn.more.iter().any(|(key, _)| !known(key)) {
-            *lost.entry("fields of messages that the format does not know").or_default() += 1;
+            *lost.entry("fields of messages").or_default() += 1;
         }
         out.push('}');
     }
@@ -180,19 +180,19 @@ fn plain<'a>(turn: &'a Turn, from: Format, to: Format, lost: &mut Losses) -> Res
         match key.as_str() {
             _ if value == "null" => {}
             "tool_calls" | "function_call" | "tool_call_id" => {
-                return Err("it calls tools, which the format cannot express");
+                return Err("has tool calls, which the format cannot express");
             }
-            "refusal" | "audio" => return Err("it has a refusal or audio, which the format cannot express"),
-            "weight" => *lost.entry("weights of messages").or_default() += 1,
-            "name" => *lost.entry("names of speakers").or_default() += 1,
+            "refusal" | "audio" => return Err("has a refusal or audio, which the format cannot express"),
+            "weight" => *lost.entry("message weights").or_default() += 1,
+            "name" => *lost.entry("speaker names").or_default() += 1,
             _ if from == to => {}
-            _ => *lost.entry("fields of messages that the format does not know").or_default() += 1,
+            _ => *lost.entry("fields of messages").or_default() += 1,
         }
     }
     match &turn.content {
         Content::Text(text) => Ok(text),
-        Content::Json(_) => Err("it has images or parts, which the format cannot express"),
-        Content::Absent => Err("it has a message without content"),
+        Content::Json(_) => Err("has images or content parts, which the format cannot express"),
+        Content::Absent => Err("has a message without content"),
     }
 }
 
@@ -206,9 +206,7 @@ fn sharegpt(out: &mut String, turns: &[Turn], from: Format, lost: &mut Losses) -
             MessageRole::Assistant => "gpt",
             MessageRole::Tool if from == Format::ShareGpt => "tool",
             _ => {
-                return Err(
-                    "it has messages of tools, functions or developers, which the format cannot express",
-                );
+                return Err("has tool, function or developer messages, which the format cannot express");
             }
         };
         if n > 0 {
@@ -228,7 +226,7 @@ fn sharegpt(out: &mut String, turns: &[Turn], from: Format, lost: &mut Losses) -
 }
 
 fn alpaca(out: &mut String, turns: &[Turn], lost: &mut Losses) -> Result<(), &'static str> {
-    const ORDER: &str = "its messages are not questions and answers in turn, which the format needs";
+    const ORDER: &str = "user and assistant messages do not alternate, which the format requires";
     let text = |turn, lost: &mut Losses| plain(turn, Format::OpenAi, Format::Alpaca, lost);
     let (system, turns) = match turns {
         [first, rest @ ..] if first.role == MessageRole::System => (Some(first), rest),
@@ -244,7 +242,7 @@ fn alpaca(out: &mut String, turns: &[Turn], lost: &mut Losses) -> Result<(), &'s
     if let Some(system) = system {
         let system = text(system, lost)?;
         if system.is_empty() {
-            return Err("its system message is empty, which the format cannot express");
+            return Err("system message is empty, which the format cannot express");
         }
         out.push_str("\"system\":");
         quote(system, out);
@@ -268,7 +266,7 @@ fn alpaca(out: &mut String, turns: &[Turn], lost: &mut Losses) -> Result<(), &'s
     Ok(())
 }
 
-/// A prompt and one answer or two: texts where that says all, otherwise messages.
+/// A prompt and one or two answers: strings if these express everything, else messages.
 fn pair(
     out: &mut String,
     answer: &str,
@@ -278,9 +276,9 @@ fn pair(
     lost: &mut Losses,
 ) -> Result<(), &'static str> {
     let to = if other.is_some() { Format::Preference } else { Format::PromptCompletion };
-    let (last, prompt) = conversation.turns.split_last().ok_or("it has no messages")?;
+    let (last, prompt) = conversation.turns.split_last().ok_or("has no messages")?;
     if last.role != MessageRole::Assistant || prompt.is_empty() {
-        return Err("it does not end with an answer, which the format needs");
+        return Err("last message is not from the assistant");
     }
     let bare = |turn: &Turn| match &turn.content {
         Content::Text(text) if turn.more.is_empty() => Some(text.clone()),

@@ -20,8 +20,8 @@ pub(crate) fn check(row: &mut RowCheck<'_>, format: Format, value: Value<'_>, sc
         row.error(FindingKind::OtherFormat, value.start(), || {
             explain(
                 "",
-                format!("the row is {}, the file is {}", other.title(), format.title()),
-                "put rows of different formats into different files",
+                format!("row is {}, the file is {}", other.title(), format.title()),
+                "put rows of each format into a file of their own",
             )
         });
         return;
@@ -56,7 +56,7 @@ fn check_plain(row: &mut RowCheck<'_>, text: &str, value: Value<'_>) {
     row.fold(hash);
     if text.trim_ascii().is_empty() {
         row.warn(FindingKind::EmptyContent, value.start(), || {
-            explain("text", "the text is empty", "remove the row")
+            explain("text", "text is empty", "remove the row")
         });
     }
 }
@@ -70,8 +70,8 @@ fn speaker(role: MessageRole) -> CountedRole {
     }
 }
 
-/// Checks and counts a message. One of OpenAI's format is judged as those of chat rows
-/// are.
+/// Checks and counts a message. Messages in OpenAI's format get the checks of
+/// chat rows.
 fn check_turn(
     row: &mut RowCheck<'_>,
     turn: &Turn,
@@ -135,8 +135,8 @@ fn check_preference(
         row.openai_error(FindingKind::Preference, value.start(), || {
             explain(
                 "",
-                format!("the answer that is not preferred has {} messages", conversation.rejected.len()),
-                "give one message of the assistant for each answer",
+                format!("rejected answer has {} messages", conversation.rejected.len()),
+                "write each answer as one assistant message",
             )
         });
         return;
@@ -145,19 +145,19 @@ fn check_preference(
         row.error(FindingKind::Preference, rejected.start, || {
             explain(
                 rejected.at.at.field("role"),
-                "the answer that is not preferred is not the assistant's",
-                "give it the role assistant",
+                "rejected answer is not from the assistant",
+                "set its role to \"assistant\"",
             )
         });
     }
     if preferred.is_some_and(|preferred| says_the_same(preferred, rejected)) {
         row.warn(FindingKind::SameAnswers, value.start(), || {
-            explain("", "both answers are the same, so that there is nothing to prefer", "remove the row")
+            explain("", "both answers are the same, so there is nothing to prefer", "remove the row")
         });
     }
     if row.rules.target == Target::OpenAi && row.facts.flags & (TOOLS | IMAGES) != 0 {
         row.error(FindingKind::Preference, value.start(), || {
-            explain("", "OpenAI takes only texts in preference pairs", "remove the row")
+            explain("", "OpenAI accepts only text in preference pairs", "remove the row")
         });
     }
 }

@@ -1,11 +1,10 @@
-//! What holds for the messages of a conversation in every format: their order, and
-//! that they say something.
+//! Checks for messages of every format: their order, and that they are not empty.
 
 use crate::verdict::row::{CountedRole, RowCheck, SHOWABLE};
 use crate::verdict::{FindingKind, explain};
 use tunesmith_core::contract::Role;
 
-/// Where a message is, to name its fields.
+/// The path of a message in its row, such as `messages[1]`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum MessagePath {
     /// An item of a list.
@@ -33,7 +32,7 @@ impl MessagePath {
     }
 }
 
-/// What was seen of a conversation so far.
+/// The state of a conversation between two messages.
 #[derive(Debug, Default)]
 pub(crate) struct TurnOrder {
     messages: u32,
@@ -49,7 +48,7 @@ impl TurnOrder {
         self.last == Some(CountedRole::Typed(Role::Assistant))
     }
 
-    /// Takes the next message, and reports one that is out of order.
+    /// Adds the next message; reports it if it is out of order.
     pub fn next(&mut self, row: &mut RowCheck<'_>, role: CountedRole, start: usize, at: MessagePath) {
         let mut warn = |reason: &str, fix: &str| {
             row.warn(FindingKind::RoleOrder, start, || explain(at.field("role"), reason, fix));
@@ -57,20 +56,23 @@ impl TurnOrder {
         match role {
             CountedRole::Typed(Role::System) if self.messages == 0 => {}
             CountedRole::Typed(Role::System) if self.last == Some(role) => {
-                warn("a second system message: chat templates expect one", "join the two into one");
+                warn("second system message; chat templates expect one", "join the two");
             }
             CountedRole::Typed(Role::System) => warn(
-                "a system message after the conversation began: chat templates expect it first",
+                "system message is not first; chat templates expect it first",
                 "move it to the start of the row",
             ),
             CountedRole::Typed(Role::User) if self.last == Some(role) => {
-                warn("two user messages in a row: chat templates expect turns", "join them into one message");
+                warn(
+                    "two user messages in a row; chat templates expect alternating turns",
+                    "join them into one message",
+                );
             }
             CountedRole::Typed(Role::Assistant) if self.turns == 0 => {
-                warn("the assistant speaks before the user", "begin with the user's message");
+                warn("conversation starts with the assistant", "start with a user message");
             }
             CountedRole::Typed(Role::Assistant) if self.last == Some(role) => warn(
-                "two assistant messages in a row: chat templates expect turns",
+                "two assistant messages in a row; chat templates expect alternating turns",
                 "join them into one message",
             ),
             _ => {}
@@ -82,22 +84,18 @@ impl TurnOrder {
         self.last = Some(role);
     }
 
-    /// Reports what is wrong with the conversation as a whole.
+    /// Reports problems of the conversation as a whole.
     pub fn finish(&self, row: &mut RowCheck<'_>, start: usize, field: &str) {
         if self.assistants == 0 {
             row.error(FindingKind::MissingAssistant, start, || {
-                explain(
-                    field,
-                    "no message of the assistant, so that there is nothing to learn",
-                    "add the answer",
-                )
+                explain(field, "no assistant message, so there is nothing to learn", "add the answer")
             });
         } else if !self.ends_with_assistant() {
             row.warn(FindingKind::RoleOrder, start, || {
                 explain(
                     field,
-                    "the last message is not the assistant's: nothing is learned from what follows its last answer",
-                    "end the row with the assistant's answer",
+                    "last message is not from the assistant; nothing after the last answer is learned",
+                    "end the row with an assistant message",
                 )
             });
         } else if self.users > 0 {
@@ -106,7 +104,7 @@ impl TurnOrder {
     }
 }
 
-/// Reports a message that says nothing, or has a NUL character in it.
+/// Reports a message that is empty or contains a NUL character.
 pub(crate) fn check_text(
     row: &mut RowCheck<'_>,
     role: CountedRole,
@@ -122,26 +120,26 @@ pub(crate) fn check_text(
         row.warn(FindingKind::Nul, start, || {
             explain(
                 at.field("content"),
-                "a NUL character (\\u0000) in the text, at which many programs stop reading",
-                "remove it (`tunesmith dataset convert --fix` does)",
+                "NUL character (\\u0000) in the text; many programs stop reading there",
+                "remove it",
             )
         });
     }
 }
 
-/// Reports a message that says nothing.
+/// Reports an empty message.
 pub(crate) fn empty(row: &mut RowCheck<'_>, role: CountedRole, start: usize, at: MessagePath) {
     if role == CountedRole::Typed(Role::Assistant) {
         row.error(FindingKind::EmptyContent, start, || {
             explain(
                 at.field("content"),
-                "the assistant says nothing, which teaches the model to be silent",
+                "empty assistant message, which teaches the model to say nothing",
                 "add the answer, or remove the row",
             )
         });
     } else {
         row.warn(FindingKind::EmptyContent, start, || {
-            explain(at.field("content"), "the message is empty", "add what it says, or remove the message")
+            explain(at.field("content"), "message is empty", "add the text, or remove the message")
         });
     }
 }

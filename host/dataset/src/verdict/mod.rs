@@ -1,4 +1,4 @@
-//! What is wrong with a dataset: findings with their place, reason and fix, and
+//! Errors and warnings about a dataset: findings with position, reason and fix, and
 //! counts by kind.
 
 pub(crate) mod row;
@@ -7,7 +7,7 @@ pub(crate) mod rules;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Findings of one kind that are kept with their place; further ones are counted.
+/// Findings of one kind that are listed; further ones are only counted.
 /// Twenty are enough to see the pattern, and a file with a million bad rows must not
 /// fill memory or hide its other problems.
 pub const KEPT_PER_KIND: usize = 20;
@@ -15,19 +15,18 @@ pub const KEPT_PER_KIND: usize = 20;
 /// Declares the kinds of finding with their names, in the order in which a verdict
 /// lists them.
 macro_rules! kinds {
-    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
+    ($($(#[doc = $doc:literal])* $variant:ident = $name:literal,)+) => {
         /// The kinds of finding.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(rename_all = "kebab-case")]
         pub enum FindingKind {
-            $($(#[doc = $doc])+ $variant,)+
+            $($(#[doc = $doc])* $variant,)+
         }
 
         impl FindingKind {
-            /// Every kind.
             pub const ALL: &[FindingKind] = &[$(FindingKind::$variant),+];
 
-            /// The name, which scripts can rely on.
+            /// The name, which stays the same between versions.
             pub fn name(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name,)+
@@ -56,21 +55,21 @@ kinds! {
     NotAnObject = "not-an-object",
     /// A row of another format than the file.
     OtherFormat = "other-format",
-    /// No `messages`, or not a list with messages.
+    /// `messages` is missing, or not a list of messages.
     MissingMessages = "missing-messages",
-    /// Something needed is absent.
+    /// A required field is missing.
     MissingField = "missing-field",
     /// A value of the wrong kind.
     WrongType = "wrong-type",
-    /// A key that the format does not know.
+    /// An unknown field.
     UnknownKey = "unknown-key",
-    /// A role that the format does not know.
+    /// An unknown role.
     UnknownRole = "unknown-role",
-    /// A role that the provider may not take for fine-tuning.
+    /// A role that the provider may not accept for fine-tuning.
     DeveloperRole = "developer-role",
-    /// A message that says nothing.
+    /// A message without content.
     EmptyContent = "empty-content",
-    /// No message of the assistant.
+    /// No assistant message.
     MissingAssistant = "missing-assistant",
     /// Messages in an order that chat templates do not expect.
     RoleOrder = "role-order",
@@ -82,23 +81,23 @@ kinds! {
     Weight = "weight",
     /// Every assistant message has weight 0.
     AllWeightsZero = "all-weights-zero",
-    /// An image that the provider does not take.
+    /// An image that the provider does not accept.
     Image = "image",
-    /// A preference pair that the provider does not take.
+    /// A preference pair that the provider does not accept.
     Preference = "preference",
     /// The two answers of a preference pair are the same.
     SameAnswers = "same-answers",
-    /// A row that says what an earlier one says.
+    /// A duplicate of an earlier row.
     DuplicateRow = "duplicate-row",
-    /// A row that another file of the same job has too.
+    /// A duplicate of a row in another file of the job.
     SharedRow = "shared-row",
     /// More tokens than the model takes in a row.
     TooManyTokens = "too-many-tokens",
     /// Fewer rows than are needed or useful.
     FewRows = "few-rows",
-    /// No rows that can be used.
+    /// No usable rows.
     NoUsableRows = "no-usable-rows",
-    /// A format that the provider does not take.
+    /// A format that the provider does not accept.
     FormatNotTaken = "format-not-taken",
     /// A byte order mark at the start.
     ByteOrderMark = "byte-order-mark",
@@ -112,13 +111,13 @@ kinds! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// The dataset cannot be used with it.
+    /// The dataset cannot be used.
     Error,
-    /// It can, but the user should know.
+    /// The dataset can be used, but the user should know.
     Warning,
 }
 
-/// One thing that is wrong.
+/// One error or warning.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
@@ -126,9 +125,9 @@ pub struct Finding {
     pub severity: Severity,
     /// What kind of thing.
     pub kind: FindingKind,
-    /// The line, from 1; none where it is about the whole file.
+    /// The line, from 1; `None` if it is about the whole file.
     pub line: Option<u64>,
-    /// The row, from 0: its place among lines that are not blank.
+    /// The row, from 0, blank lines not counted.
     pub row: Option<u64>,
     /// The byte within the line, from 1.
     pub column: Option<u32>,
@@ -136,27 +135,23 @@ pub struct Finding {
     pub field: String,
     /// What is wrong with it.
     pub reason: String,
-    /// What to do.
     pub fix: String,
 }
 
-/// How often a kind was found.
+/// The number of findings of one kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FindingCount {
-    /// How serious.
     pub severity: Severity,
-    /// What kind.
     pub kind: FindingKind,
-    /// How often.
     pub count: u64,
 }
 
-/// What is wrong with a dataset.
+/// The findings about a dataset.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Verdict {
-    /// Findings with their place, errors first, then by line; at most
+    /// Findings, errors first, then by line; at most
     /// [`KEPT_PER_KIND`] of each kind.
     pub findings: Vec<Finding>,
     /// Every finding, counted, errors first.
@@ -178,7 +173,7 @@ impl Verdict {
         self.counts.iter().filter(|count| count.severity == severity).map(|count| count.count).sum()
     }
 
-    /// How often a kind was found.
+    /// The number of findings of one kind.
     pub fn count(&self, kind: FindingKind) -> u64 {
         self.counts.iter().filter(|count| count.kind == kind).map(|count| count.count).sum()
     }
@@ -195,7 +190,7 @@ pub(crate) struct Position {
     pub column: Option<u32>,
 }
 
-/// Findings as they are collected. Texts are made only for those that are kept.
+/// Collects findings. The text is only built for those that are listed.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
     kept: Vec<Finding>,
@@ -203,7 +198,7 @@ pub(crate) struct Findings {
 }
 
 impl Findings {
-    /// Counts a finding, and keeps it if few of its kind were found before.
+    /// Counts a finding, and lists it if few of its kind were found before.
     pub fn add(
         &mut self,
         severity: Severity,
@@ -228,8 +223,7 @@ impl Findings {
         }
     }
 
-    /// Takes over a block's findings, whose lines and rows count from the block's
-    /// start.
+    /// Adds a block's findings, whose lines and rows count from the block's start.
     pub fn merge(&mut self, block: Findings, lines_before: u64, rows_before: u64) {
         if block.counts.is_empty() {
             return;
@@ -253,7 +247,7 @@ impl Findings {
         }
     }
 
-    /// The verdict in the order in which people read it.
+    /// The verdict, in display order.
     pub fn finish(mut self) -> Verdict {
         self.kept.sort_by_key(|finding| {
             let Finding { severity, line, column, kind, .. } = *finding;
@@ -268,18 +262,15 @@ impl Findings {
     }
 }
 
-/// The texts of a finding.
+/// The text of a finding.
 #[derive(Debug)]
 pub(crate) struct FindingText {
-    /// Which field.
     pub field: String,
-    /// What is wrong.
     pub reason: String,
-    /// What to do.
     pub fix: String,
 }
 
-/// The texts of a finding.
+/// Builds the text of a finding: the field, the reason, and what to do.
 pub(crate) fn explain(
     field: impl Into<String>,
     reason: impl Into<String>,

@@ -1,4 +1,4 @@
-//! What is gathered of each row while it is checked, and summed over rows.
+//! Checking one row: its findings, its counts, and sums over all rows.
 
 use crate::verdict::rules::Rules;
 use crate::verdict::{FindingKind, FindingText, Findings, Position, Severity};
@@ -6,36 +6,34 @@ use serde::{Deserialize, Serialize};
 use std::hash::{BuildHasher, Hasher};
 use tunesmith_core::contract::Role;
 
-/// The row is plain system, user and assistant texts.
+/// The row has only plain system, user and assistant messages.
 pub(crate) const TYPED: u8 = 1;
 /// The row has a user's message and ends with the assistant's, so that it can be shown
 /// to a model as an example.
 pub(crate) const SHOWABLE: u8 = 1 << 1;
-/// The row says what an earlier one says.
+/// The row is a duplicate of an earlier one.
 pub(crate) const REPEATED: u8 = 1 << 2;
 /// The row has an error.
 pub(crate) const BAD: u8 = 1 << 3;
-/// The row calls tools or functions, or offers them.
+/// The row has tool or function calls or definitions.
 pub(crate) const TOOLS: u8 = 1 << 4;
 /// The row has images.
 pub(crate) const IMAGES: u8 = 1 << 5;
 /// The row has weights.
 pub(crate) const WEIGHTS: u8 = 1 << 6;
 
-/// One row's facts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RowFacts {
     /// Bytes of text that are ASCII.
     pub ascii: u32,
     /// Bytes of text that are not.
     pub other: u32,
-    /// Messages.
     pub messages: u32,
     /// See the constants of this module.
     pub flags: u8,
-    /// Stands for what the row says.
+    /// Hash of the row's content.
     pub hash: u64,
-    /// Stands for its system prompt.
+    /// Hash of its system prompt.
     pub task: u64,
 }
 
@@ -44,7 +42,6 @@ impl RowFacts {
         self.flags & flag != 0
     }
 
-    /// Bytes of text.
     pub fn text_bytes(&self) -> u64 {
         u64::from(self.ascii) + u64::from(self.other)
     }
@@ -54,13 +51,9 @@ impl RowFacts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Script {
-    /// Latin letters.
     Latin,
-    /// Greek.
     Greek,
-    /// Cyrillic.
     Cyrillic,
-    /// Hebrew.
     Hebrew,
     /// Arabic, also for Persian and Urdu.
     Arabic,
@@ -72,11 +65,9 @@ pub enum Script {
     Han,
     /// Hiragana and katakana.
     Kana,
-    /// Korean.
     Hangul,
     /// Emoji and other pictures.
     Emoji,
-    /// Any other letter.
     Other,
 }
 
@@ -97,7 +88,7 @@ impl Script {
         Self::Other,
     ];
 
-    /// The script of a character that is not ASCII; none for signs and marks.
+    /// The script of a character that is not ASCII; `None` for signs and marks.
     fn of(character: char) -> Option<Self> {
         Some(match character as u32 {
             0xc0..=0x24f | 0x1e00..=0x1eff => Self::Latin,
@@ -117,13 +108,11 @@ impl Script {
     }
 }
 
-/// Sums over rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Sums {
     /// Messages of the system.
     pub system: u64,
-    /// Messages of users.
     pub user: u64,
     /// Messages of the assistant.
     pub assistant: u64,
@@ -134,7 +123,6 @@ pub struct Sums {
 }
 
 impl Sums {
-    /// All messages.
     pub fn messages(&self) -> u64 {
         self.system + self.user + self.assistant + self.tool
     }
@@ -150,7 +138,7 @@ impl Sums {
     }
 }
 
-/// A row while it is checked: where it is, what was found, what is gathered.
+/// A row while it is checked: its position, findings and counts.
 pub(crate) struct RowCheck<'a> {
     pub rules: &'a Rules,
     pub findings: &'a mut Findings,
@@ -160,11 +148,11 @@ pub(crate) struct RowCheck<'a> {
     pub line: u64,
     /// The row's number, from 0, in the block.
     pub row: u64,
-    /// How bytes of the row's text are places in the file.
+    /// Maps bytes of the row to positions in the file.
     pub places: Places<'a>,
 }
 
-/// How bytes of a row's text are places in the file.
+/// Maps bytes of a row to positions in the file.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Places<'a> {
     /// The row is a line, whose text starts after this many bytes.
@@ -218,23 +206,21 @@ impl RowCheck<'_> {
         self.findings.add(severity, kind, place, say);
     }
 
-    /// Reports an error.
     pub fn error(&mut self, kind: FindingKind, at: usize, say: impl FnOnce() -> FindingText) {
         self.report(Severity::Error, kind, at, say);
     }
 
-    /// Reports a warning.
     pub fn warn(&mut self, kind: FindingKind, at: usize, say: impl FnOnce() -> FindingText) {
         self.report(Severity::Warning, kind, at, say);
     }
 
-    /// Reports what is an error for OpenAI and a warning otherwise.
+    /// Reports an error for OpenAI, otherwise a warning.
     pub fn openai_error(&mut self, kind: FindingKind, at: usize, say: impl FnOnce() -> FindingText) {
         let severity = if self.rules.is_openai() { Severity::Error } else { Severity::Warning };
         self.report(severity, kind, at, say);
     }
 
-    /// Counts a message of a role and what it says.
+    /// Counts a message and its text.
     pub fn message(&mut self, role: CountedRole, text: &str) {
         self.begin_message(role);
         let hash = self.count_text(text);
@@ -244,7 +230,7 @@ impl RowCheck<'_> {
         }
     }
 
-    /// Counts a message of a role, whose texts follow one by one.
+    /// Counts a message whose parts follow one by one.
     pub fn begin_message(&mut self, role: CountedRole) {
         self.facts.messages = self.facts.messages.saturating_add(1);
         let (sum, code) = match role {
@@ -257,7 +243,7 @@ impl RowCheck<'_> {
         self.fold(code);
     }
 
-    /// Counts a text, and gives what stands for it.
+    /// Counts a text and returns its hash.
     pub fn count_text(&mut self, text: &str) -> u64 {
         let (other, letters) = count_bytes(text.as_bytes());
         self.facts.ascii = self.facts.ascii.saturating_add((text.len() - other) as u32);
@@ -271,7 +257,7 @@ impl RowCheck<'_> {
         hash(text.as_bytes())
     }
 
-    /// Lets something count in whether the row repeats another.
+    /// Mixes a value into the row's hash.
     pub fn fold(&mut self, with: u64) {
         const ODD: [u64; 2] = [0x9e37_79b9_7f4a_7c15, 0xd6e8_feb8_6659_fd93];
         let product = u128::from(self.facts.hash ^ ODD[0]) * u128::from(with ^ ODD[1]);
@@ -279,7 +265,7 @@ impl RowCheck<'_> {
     }
 }
 
-/// MessageRole speaks, as far as it matters for counting.
+/// The roles that are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CountedRole {
     /// A role of the typed view.
@@ -288,14 +274,14 @@ pub(crate) enum CountedRole {
     Tool,
 }
 
-/// Stands for a text. It is compared within one run only.
+/// Hash of a text, which is only compared within one run.
 pub(crate) fn hash(bytes: &[u8]) -> u64 {
     let mut hasher = foldhash::quality::FixedState::default().build_hasher();
     hasher.write(bytes);
     hasher.finish()
 }
 
-/// Stands for a system prompt; 0 stands for none.
+/// Hash of a system prompt; 0 is no system prompt.
 pub(crate) fn task_hash(text_hash: u64) -> u64 {
     text_hash.max(1)
 }

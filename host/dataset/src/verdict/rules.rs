@@ -1,19 +1,18 @@
-//! What a provider asks of a dataset. Rules hold for the provider in question, not
-//! in general.
+//! What a provider requires of a dataset.
 
 use serde::{Deserialize, Serialize};
 
-/// Whose rules they are.
+/// The provider whose rules apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Target {
-    /// OpenAI, and services that copy its interface.
+    /// OpenAI, and services with its protocol.
     OpenAi,
     /// Ollama: rows become examples in a prompt.
     Ollama,
     /// The embedded trainer.
     Local,
-    /// No provider chosen: what holds for every one.
+    /// No provider: only rules that hold for all of them.
     Any,
 }
 
@@ -29,22 +28,20 @@ impl Target {
     }
 }
 
-/// The fewest rows that OpenAI takes (its fine-tuning guide).
+/// The fewest rows that OpenAI accepts (its fine-tuning guide).
 pub const OPENAI_MIN_ROWS: u64 = 10;
 
-/// Below this many rows a tuned model seldom improves (the same guide: 50 to 100).
+/// Fine-tuning with fewer rows rarely helps (the same guide: 50 to 100).
 pub const FEW_ROWS: u64 = 50;
 
-/// The most images in an example that OpenAI takes (its vision fine-tuning guide).
+/// The most images per row that OpenAI accepts (its vision fine-tuning guide).
 pub const OPENAI_MAX_IMAGES: usize = 10;
 
 /// The rules that a dataset is checked against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Rules {
-    /// Whose rules.
     pub target: Target,
-    /// The most tokens of a row before the provider cuts it at the end; none where
-    /// it is not known.
+    /// The most tokens of a row before the provider cuts off its end; `None` if unknown.
     pub row_tokens: Option<u32>,
     /// Whether the rows are converted before the provider gets them, so that their
     /// format and the file's encoding need not be the provider's.
@@ -57,7 +54,7 @@ impl Rules {
         Self { target, row_tokens, converted: false }
     }
 
-    /// The same for a file that will be converted.
+    /// The same rules for a file that is converted first.
     #[must_use]
     pub fn before_conversion(self) -> Self {
         Self { converted: true, ..self }

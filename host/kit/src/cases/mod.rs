@@ -35,17 +35,12 @@ pub const EXPECTED: &str = "expected.json";
 /// A case, as its folder says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Case {
-    /// The folder's name.
     pub name: String,
-    /// The folder.
     pub folder: PathBuf,
     /// What it is about.
     pub about: Option<String>,
-    /// What is called.
     pub function: Function,
-    /// The job's name.
     pub job: String,
-    /// The base model.
     pub base_model: String,
     /// The settings that the user gives.
     pub settings: Vec<GivenSetting>,

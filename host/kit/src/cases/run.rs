@@ -18,7 +18,6 @@ const MOST_LINES: usize = 200;
 /// What happens to answers that are not expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// The case fails.
     Compare,
     /// They are what is expected from now on.
     Bless,
@@ -28,14 +27,11 @@ pub enum Mode {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// The case's name.
     pub case: String,
     /// What it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub about: Option<String>,
-    /// The function.
     pub call: &'static str,
-    /// How it went.
     #[serde(flatten)]
     pub verdict: Verdict,
     /// What it cost, where the call came back.
@@ -57,15 +53,9 @@ pub enum Verdict {
         difference: String,
     },
     /// There is nothing to compare with.
-    New {
-        /// The answer.
-        answer: String,
-    },
+    New { answer: String },
     /// There is no answer, or none that could be used.
-    Failed {
-        /// Why.
-        reason: String,
-    },
+    Failed { reason: String },
 }
 
 impl Verdict {
@@ -75,7 +65,6 @@ impl Verdict {
     }
 }
 
-/// Runs one case.
 pub fn run(plugin: &Plugin, case: &Case, mode: Mode) -> Report {
     let mut receipt = None;
     let verdict =

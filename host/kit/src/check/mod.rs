@@ -27,9 +27,7 @@ const LONGEST: usize = 300;
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// The plugin's id.
     pub plugin: String,
-    /// Its version.
     pub version: String,
     /// SHA-256 of its file.
     pub sha256: String,
@@ -51,11 +49,9 @@ pub enum Level {
     Ok,
     /// It works; its users would thank you for mending it.
     Warning,
-    /// It fails somewhere.
     Error,
 }
 
-/// One finding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
@@ -63,7 +59,6 @@ pub struct Finding {
     pub rule: &'static str,
     /// How serious it is.
     pub level: Level,
-    /// What was found.
     pub message: String,
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -23,7 +23,6 @@ pub enum Language {
 }
 
 impl Language {
-    /// All languages.
     pub const ALL: [Self; 3] = [Self::Rust, Self::JavaScript, Self::Python];
 
     /// The name that `--lang` takes.
@@ -54,7 +53,6 @@ impl FromStr for Language {
 pub struct ProjectFile {
     /// Its path in the project.
     pub path: String,
-    /// Its content.
     pub content: String,
 }
 
@@ -65,34 +63,16 @@ pub enum ScaffoldError {
     #[error(
         "{name:?} cannot be a method's id: lower-case letters, digits and hyphens, beginning with a letter, at most {LONGEST_ID}"
     )]
-    Name {
-        /// The name.
-        name: String,
-        /// One that can.
-        near: Option<String>,
-    },
+    Name { name: String, near: Option<String> },
     /// The name means something else already.
     #[error("the name {name:?} is taken: {by}")]
-    Taken {
-        /// The name.
-        name: String,
-        /// By what.
-        by: String,
-    },
+    Taken { name: String, by: String },
     /// There is something of that name already.
     #[error("{} is already there", .folder.display())]
-    Exists {
-        /// The folder.
-        folder: PathBuf,
-    },
+    Exists { folder: PathBuf },
     /// A file could not be written.
     #[error("cannot make the project {}: {source}", .folder.display())]
-    Write {
-        /// The folder.
-        folder: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Write { folder: PathBuf, source: io::Error },
 }
 
 /// The files of a project.

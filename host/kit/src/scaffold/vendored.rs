@@ -44,7 +44,6 @@ pub const SDK: &[(&str, &str)] = &[
     ("src/value.rs", include_str!("../../../../plugins/sdk/src/value.rs")),
 ];
 
-/// The SDK's manifest.
 pub const SDK_MANIFEST: &str = include_str!("../../../../plugins/sdk/Cargo.toml");
 
 /// The licences of both, either of which holds.

@@ -95,7 +95,7 @@ pub(super) fn array_rows(
                 at += 1;
             }
             (ArrayState::Row { first: false }, b']') => {
-                problem.get_or_insert((at, "a comma before the list's closing `]`"));
+                problem.get_or_insert((at, "trailing comma before the list's closing `]`"));
                 state = ArrayState::After;
                 at += 1;
             }
@@ -104,13 +104,13 @@ pub(super) fn array_rows(
                 at += 1;
             }
             (ArrayState::After, _) => {
-                problem.get_or_insert((at, "more text after the list's closing `]`"));
+                problem.get_or_insert((at, "unexpected text after the list's closing `]`"));
                 return (Cut::MessagePath(bytes.len()), state);
             }
             // Without a comma the next row begins at once; its text says what is wrong.
             (ArrayState::Before | ArrayState::AfterRow | ArrayState::Row { .. }, _) => {
                 if state == ArrayState::AfterRow {
-                    problem.get_or_insert((at, "no comma between two rows"));
+                    problem.get_or_insert((at, "missing comma between two rows"));
                 }
                 match value_end(bytes, at) {
                     Some(end) => {

@@ -19,17 +19,17 @@ pub const MAX_ROW_BYTES: usize = 16 << 20;
 /// small enough for a processor's cache and for many in flight.
 const BLOCK_BYTES: usize = 1 << 20;
 
-/// How rows lie in a file.
+/// How rows are stored in a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Container {
-    /// A JSON value a line.
+    /// One JSON value per line.
     Jsonl,
     /// One JSON list of rows.
     Array,
     /// Comma-separated values, with the names of the columns.
     Csv(Vec<String>),
-    /// Plain text, a row a line.
+    /// Plain text, one row per line.
     Lines,
 }
 
@@ -40,7 +40,7 @@ impl Container {
             Self::Jsonl => "JSONL",
             Self::Array => "a JSON list",
             Self::Csv(_) => "CSV",
-            Self::Lines => "text lines",
+            Self::Lines => "lines of text",
         }
     }
 }
@@ -48,7 +48,7 @@ impl Container {
 /// Whole records.
 #[derive(Debug, Default)]
 pub(crate) struct Block {
-    /// Its place among the blocks, from 0.
+    /// Its number, from 0.
     pub number: u64,
     /// Where its first byte is in the (uncompressed) file.
     pub offset: u64,
@@ -59,13 +59,12 @@ pub(crate) struct Block {
     /// Set where the block stands for one row that is too long, with its length. Of
     /// its bytes only the line ends were kept.
     pub too_long: Option<u64>,
-    /// What is wrong with the file after the last record, and how far from the block's
-    /// start.
+    /// A syntax error between records, and its offset in the block.
     pub problem: Option<(usize, &'static str)>,
 }
 
 impl Block {
-    /// Its records, without line ends; what is blank is none.
+    /// Its records, without line ends and without blank lines.
     pub fn records(&self) -> impl Iterator<Item = &[u8]> {
         let lines = match (&self.spans, self.too_long) {
             (None, None) => &self.bytes[..],
@@ -96,14 +95,13 @@ impl Block {
         })
     }
 
-    /// Its line ends.
     pub fn line_ends(&self) -> u64 {
         memchr::memchr_iter(b'\n', &self.bytes).count() as u64
     }
 }
 
-/// What JSON takes for white space, and so what a line without a row may have. Nothing
-/// else: a form feed is not JSON, so that a line of them is a row, and a wrong one.
+/// White space as JSON defines it. A line of anything else, such as form feeds, is an
+/// invalid row.
 pub(crate) fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
@@ -120,7 +118,6 @@ pub(crate) struct Span {
     pub end: u32,
 }
 
-/// Cuts records.
 pub(crate) struct Framer<R> {
     input: R,
     kind: Framing,
@@ -157,17 +154,16 @@ impl<R: Read> Framer<R> {
         Self { kind, ..Self::new(container, input) }
     }
 
-    /// The stream again, after the last block.
+    /// Returns the stream.
     pub fn into_inner(self) -> R {
         self.input
     }
 
-    /// The stream.
     pub fn get_ref(&self) -> &R {
         &self.input
     }
 
-    /// The next block, in the memory of `bytes`; none at the end.
+    /// The next block, which reuses the memory of `bytes`; `None` at the end.
     pub fn next_block(&mut self, mut bytes: Vec<u8>) -> io::Result<Option<Block>> {
         bytes.clear();
         bytes.append(&mut self.carry);
@@ -183,7 +179,8 @@ impl<R: Read> Framer<R> {
                     Framing::Array(state) if open && *state != ArrayState::After => {
                         *state = ArrayState::After;
                         let mut block = self.block(bytes);
-                        block.problem = Some((0, "the file ends before the list's closing `]`"));
+                        block.problem =
+                            Some((0, "unexpected end of file: the list's closing `]` is missing"));
                         Some(block)
                     }
                     _ => None,
@@ -223,7 +220,7 @@ impl<R: Read> Framer<R> {
         }
     }
 
-    /// Reads over a row that is too long, of which `bytes` is the start.
+    /// Skips a row that is too long; `bytes` is its start.
     fn skip_row(&mut self, mut bytes: Vec<u8>) -> io::Result<Block> {
         let mut skip = match &mut self.kind {
             Framing::Lines => Skip::Line,
@@ -262,7 +259,7 @@ impl<R: Read> Framer<R> {
     }
 }
 
-/// Reads until `bytes` has `wanted` bytes; says whether the stream ended.
+/// Reads until `bytes` has `wanted` bytes; returns whether the stream ended.
 fn fill(input: &mut impl Read, bytes: &mut Vec<u8>, wanted: usize) -> io::Result<bool> {
     let mut filled = bytes.len();
     bytes.resize(wanted.max(filled), 0);

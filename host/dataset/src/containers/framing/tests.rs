@@ -83,10 +83,10 @@ fn a_row_that_is_too_long_is_skipped_and_its_neighbours_kept() {
 #[test]
 fn a_broken_list_is_said_to_be_broken() {
     let what = |text: &str| problems(&Container::Array, text.as_bytes());
-    assert_eq!(what("[{}, {}"), ["the file ends before the list's closing `]`"]);
-    assert_eq!(what("[{}, {},]"), ["a comma before the list's closing `]`"]);
-    assert_eq!(what("[{}] x"), ["more text after the list's closing `]`"]);
-    assert_eq!(what("[{} {}]"), ["no comma between two rows"]);
+    assert_eq!(what("[{}, {}"), ["unexpected end of file: the list's closing `]` is missing"]);
+    assert_eq!(what("[{}, {},]"), ["trailing comma before the list's closing `]`"]);
+    assert_eq!(what("[{}] x"), ["unexpected text after the list's closing `]`"]);
+    assert_eq!(what("[{} {}]"), ["missing comma between two rows"]);
     assert_eq!(records(&Container::Array, b"[{} {}, 7]"), ["{}", "{}", "7"]);
     assert_eq!(records(&Container::Array, b"[{}, {\"a\": [1, 2"), ["{}", "{\"a\": [1, 2"]);
 }

@@ -1,8 +1,8 @@
-//! A JSON parser that keeps the place of every value, so that a verdict can name
-//! the byte column of what is wrong and unknown parts can be kept byte for byte.
+//! A JSON parser that records the position of every value, so that findings can name
+//! the byte column and unknown fields can be copied byte for byte.
 //!
-//! It writes a flat list of nodes that is used again for each row: no allocation
-//! per value, nothing copied from the text.
+//! It writes a flat list of nodes that is reused for each row: no allocation per value,
+//! nothing copied from the text.
 
 mod parser;
 mod text;
@@ -25,27 +25,23 @@ pub enum ValueKind {
     Object,
     /// Values follow as children.
     Array,
-    /// A text, with its quotes in the span.
+    /// A string; its span includes the quotes.
     Text,
-    /// A number.
     Number,
-    /// `true`.
     True,
-    /// `false`.
     False,
-    /// `null`.
     Null,
 }
 
 impl ValueKind {
-    /// The kind in words that a message can use.
+    /// The kind with its article, for messages.
     pub fn name(self) -> &'static str {
         match self {
             Self::Object => "an object",
             Self::Array => "a list",
-            Self::Text => "a text",
+            Self::Text => "a string",
             Self::Number => "a number",
-            Self::True | Self::False => "true or false",
+            Self::True | Self::False => "a boolean",
             Self::Null => "null",
         }
     }
@@ -68,16 +64,15 @@ pub struct Tape {
     keys: Vec<(u32, u32)>,
 }
 
-/// Why a text is not JSON.
+/// A syntax error and its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SyntaxError {
-    /// The byte at which it was noticed, from 0.
+    /// Byte offset, from 0.
     pub at: usize,
-    /// What is wrong.
     pub problem: SyntaxProblem,
 }
 
-/// What is wrong with a text that is not JSON.
+/// Kinds of syntax errors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SyntaxProblem {
     /// The text ends within a value.
@@ -90,7 +85,7 @@ pub enum SyntaxProblem {
     Escape,
     /// A `\u` escape that is half of a surrogate pair.
     Surrogate,
-    /// A number that JSON does not know.
+    /// An invalid number.
     Number,
     /// Nested deeper than [`MAX_DEPTH`].
     Depth,
@@ -103,24 +98,24 @@ pub enum SyntaxProblem {
 impl fmt::Display for SyntaxProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Ends => f.write_str("the row ends in the middle of a value"),
+            Self::Ends => f.write_str("unexpected end of row inside a value"),
             Self::Expected(what) => write!(f, "expected {what}"),
-            Self::Control(0) => f.write_str("a NUL byte within a text"),
-            Self::Control(b'\t') => f.write_str("a raw tab within a text"),
-            Self::Control(byte) => write!(f, "a raw control character (0x{byte:02x}) within a text"),
-            Self::Escape => f.write_str("an escape that JSON does not know"),
-            Self::Surrogate => f.write_str("a \\u escape that is half of a surrogate pair"),
-            Self::Number => f.write_str("a number that is not valid JSON"),
+            Self::Control(0) => f.write_str("unescaped NUL byte in a string"),
+            Self::Control(b'\t') => f.write_str("unescaped tab in a string"),
+            Self::Control(byte) => write!(f, "unescaped control character (0x{byte:02x}) in a string"),
+            Self::Escape => f.write_str("invalid escape sequence"),
+            Self::Surrogate => f.write_str("\\u escape is half of a surrogate pair"),
+            Self::Number => f.write_str("invalid number"),
             Self::Depth => write!(f, "nested more than {MAX_DEPTH} levels deep"),
-            Self::Trailing => f.write_str("more text after the end of the value"),
-            Self::DuplicateKey(key) => write!(f, "the key {key:?} appears twice in one object"),
+            Self::Trailing => f.write_str("unexpected text after the end of the value"),
+            Self::DuplicateKey(key) => write!(f, "duplicate key {key:?}"),
         }
     }
 }
 
 impl Tape {
-    /// Parses one value with nothing but white space around it. What was parsed
-    /// before is forgotten.
+    /// Parses one value with nothing but white space around it. Replaces
+    /// what was parsed before.
     pub fn parse<'a>(&'a mut self, text: &'a str) -> Result<Value<'a>, SyntaxError> {
         self.nodes.clear();
         if u32::try_from(text.len()).is_err() {

@@ -262,7 +262,7 @@ impl<'a, 'b> Parser<'a, 'b> {
         }
     }
 
-    /// JSON leaves open what a repeated key means, and readers differ, so that a row
+    /// JSON does not define the meaning of a duplicate key, and readers differ: a row
     /// with one could mean one thing here and another at the provider.
     fn unique_keys(&mut self, object: usize) -> Result<(), SyntaxError> {
         let nodes = &self.tape.nodes;

@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 
-/// Whether this byte after a `\` stands for one character.
+/// Whether `\` and this byte are an escape of one character.
 #[inline]
 pub(crate) fn is_plain_escape(byte: u8) -> bool {
     matches!(byte, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't')
 }
 
-/// Where a text stops being plain: its end, an escape or a control character.
+/// The offset of the first quote, backslash or control character.
 pub(crate) fn plain_end(bytes: &[u8], mut at: usize) -> usize {
     const LOW: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
@@ -42,7 +42,7 @@ pub(super) fn hex(digits: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |sum, &digit| Some(sum * 16 + (digit as char).to_digit(16)?))
 }
 
-/// The meaning of a text without its quotes, whose escapes are known to be valid.
+/// The value of a string without its quotes, whose escapes are known to be valid.
 pub(super) fn unescape(raw: &str) -> Cow<'_, str> {
     if !raw.contains('\\') {
         return Cow::Borrowed(raw);

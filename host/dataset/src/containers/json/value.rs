@@ -22,18 +22,17 @@ impl<'a> Value<'a> {
         &self.nodes[self.index]
     }
 
-    /// What it is.
     #[inline]
     pub fn kind(&self) -> ValueKind {
         self.node().kind
     }
 
-    /// Its place among the values that were parsed with it.
+    /// Its index in the tape.
     pub fn place(&self) -> usize {
         self.index
     }
 
-    /// The value in this place of those that were parsed with it.
+    /// The value at an index of the same tape.
     pub fn in_place(&self, place: usize) -> Self {
         Self { index: place, ..*self }
     }
@@ -49,12 +48,12 @@ impl<'a> Value<'a> {
         &self.text[node.start as usize..node.end as usize]
     }
 
-    /// Whether it is a text with escapes in it.
+    /// Whether it is a string with escapes.
     pub fn is_escaped(&self) -> bool {
         self.node().escaped
     }
 
-    /// A text's meaning, borrowed where nothing is escaped.
+    /// A string's value, borrowed if it has no escapes; `None` for other kinds.
     pub fn text(&self) -> Option<Cow<'a, str>> {
         let node = self.node();
         if node.kind != ValueKind::Text {
@@ -64,7 +63,7 @@ impl<'a> Value<'a> {
         Some(if node.escaped { unescape(raw) } else { Cow::Borrowed(raw) })
     }
 
-    /// A text's meaning, in `scratch` where something is escaped.
+    /// A string's value, in `scratch` if it has escapes.
     pub fn text_in<'b>(&self, scratch: &'b mut String) -> Option<&'b str>
     where
         'a: 'b,
@@ -82,7 +81,7 @@ impl<'a> Value<'a> {
         Some(scratch)
     }
 
-    /// Adds a text's meaning to `out`; says whether it is a text.
+    /// Appends a string's value to `out`; returns whether it is a string.
     pub fn text_onto(&self, out: &mut String) -> bool {
         let node = self.node();
         if node.kind != ValueKind::Text {
@@ -122,7 +121,7 @@ impl<'a> Value<'a> {
         self.entries().find(|(name, _)| name.is_text(key)).map(|(_, value)| value)
     }
 
-    /// Whether it is this text.
+    /// Whether it is this string.
     #[inline]
     pub fn is_text(&self, text: &str) -> bool {
         let node = self.node();

@@ -1,5 +1,5 @@
-//! Runs a method's transform over a whole dataset, file to file: batches in parallel,
-//! rows in order, what the typed view cannot express as the job says.
+//! Runs a method's transform over a whole dataset, file to file: batches in parallel, rows
+//! in order; [`UntypedRows`] decides about rows that the typed view cannot express.
 
 mod rows;
 mod worker;
@@ -27,60 +27,54 @@ pub const BATCH_ROWS: usize = 16_384;
 /// bytes: 289 MB/s, and 276 with half of it).
 pub const BATCH_BYTES: usize = 1 << 20;
 
-/// What to do with rows that the typed view cannot express, and that a transform
-/// therefore does not see.
+/// What to do with rows that the typed view cannot express: a transform does not see
+/// them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum UntypedRows {
-    /// Stop: a redacting plugin must never be bypassed silently.
+    /// Fail: a redacting plugin must never be bypassed silently.
     #[default]
     Refuse,
-    /// Keep them as they are.
+    /// Write them unchanged.
     Pass,
-    /// Leave them out.
     Drop,
 }
 
-/// Notes that a transform leaves and that are kept; the same one counts once. A batch
-/// may leave some, and there may be millions of batches.
+/// Distinct notes of a transform that are stored. There may be millions of batches, each
+/// with notes of its own.
 pub const KEPT_NOTES: usize = 20;
 
-/// What a transform makes of a batch.
+/// A transformed batch.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
-    /// For each row one or none, in order.
+    /// One row or none for each input row, in order.
     pub rows: Conversations,
-    /// What it told the user.
+    /// Its notes to the user.
     pub notes: Vec<Note>,
 }
 
-/// How to transform.
 #[derive(Debug, Clone, Copy)]
 pub struct TransformOptions<'a> {
-    /// What the transform is told.
+    /// The job as the transform sees it.
     pub job: &'a MethodJob,
     /// What to do with rows that it cannot see.
     pub untyped: UntypedRows,
 }
 
-/// What was transformed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Transformed {
-    /// Rows read.
     pub rows: u64,
-    /// Rows written.
     pub rows_written: u64,
-    /// Rows that the transform left out.
+    /// Rows that the transform dropped.
     pub rows_dropped: u64,
     /// Rows that the transform did not see, and that were passed or dropped.
     pub rows_untyped: u64,
-    /// Details that the written format has no place for, with how often they were left
-    /// out.
+    /// Details that the written format cannot express, and how many of each were
+    /// dropped.
     pub lost: BTreeMap<String, u64>,
-    /// What the transform told the user; see [`KEPT_NOTES`].
+    /// Its notes to the user; see [`KEPT_NOTES`].
     pub notes: Vec<Note>,
-    /// The file.
     pub file: Written,
 }
 
@@ -94,49 +88,37 @@ pub enum TransformError<E> {
     #[error(transparent)]
     Write(#[from] WriteError),
     /// A row is not valid.
-    #[error("line {line} of the dataset has an error: {reason}")]
-    Invalid {
-        /// The line.
-        line: u64,
-        /// What is wrong.
-        reason: String,
-    },
-    /// A row that the transform would not see.
-    #[error("line {line} of the dataset is not plain texts ({what}), so that the transform would not see it")]
-    Untyped {
-        /// The line.
-        line: u64,
-        /// What it has.
-        what: &'static str,
-    },
-    /// Every row was left out.
-    #[error("the transform left out all {rows} rows of the dataset")]
+    #[error("line {line} of the dataset is invalid: {reason}")]
+    Invalid { line: u64, reason: String },
+    /// A row that the transform cannot see.
+    #[error("line {line} of the dataset has {what}, which the transform would not see")]
+    Untyped { line: u64, what: &'static str },
+    /// Every row was dropped.
+    #[error("the transform dropped all {rows} rows of the dataset")]
     NothingLeft {
         /// How many there were.
         rows: u64,
     },
     /// The transform broke its contract.
-    #[error("the transform of the rows from line {line} on {what}")]
+    #[error("invalid transform result for the rows from line {line}: {what}")]
     Broken {
         /// The line of the batch's first row.
         line: u64,
-        /// How, as the rest of a sentence.
+        /// How it did.
         what: String,
     },
-    /// The transform failed.
-    #[error("the transform failed in the rows from line {line} on")]
+    #[error("the transform failed on the rows from line {line}")]
     Failed {
         /// The line of the batch's first row.
         line: u64,
-        /// Why.
         #[source]
         source: E,
     },
 }
 
-/// Transforms a dataset into a new file, one row a line: of OpenAI chat rows, or where
-/// the transform sees no row of the format, of the nearest format that keeps them.
-/// `start` makes what transforms batches, once for each thread.
+/// Transforms a dataset into a new file with one row per line: OpenAI chat rows, or the
+/// nearest format that can express rows which the transform does not see. `start` makes
+/// the function that transforms batches, once per thread.
 pub fn transform<E, F>(
     path: &Path,
     options: &ReadOptions,
@@ -209,7 +191,7 @@ fn written_as(format: Format) -> Format {
     }
 }
 
-/// Keeps the first different notes.
+/// Adds the first distinct notes.
 fn add_notes(notes: &mut Vec<Note>, more: Vec<Note>) {
     for note in more {
         if notes.len() < KEPT_NOTES && !notes.contains(&note) {

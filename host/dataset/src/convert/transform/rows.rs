@@ -1,4 +1,4 @@
-//! What of a row a transform sees, and how its answer is written back.
+//! Which parts of a row a transform sees, and how its result is written back.
 
 use crate::containers::csv::quote;
 use crate::containers::json::Value;
@@ -7,8 +7,8 @@ use crate::shapes::format::Format;
 use crate::shapes::render;
 use tunesmith_core::contract::{Conversations, Example, Role, Turns};
 
-/// What a row has that a transform would not see although it is kept; none where the
-/// transform sees all.
+/// A part of a row that is written but that a transform would not see; `None` if it sees
+/// everything.
 pub(super) fn unseen(conversation: &Conversation, format: Format) -> Option<&'static str> {
     if conversation.text.is_some() {
         return Some("plain text without roles");
@@ -20,15 +20,15 @@ pub(super) fn unseen(conversation: &Conversation, format: Format) -> Option<&'st
     let kept = |key: &str| format == Format::OpenAi || render::ROW_FIELDS.contains(&key);
     for (key, value) in &conversation.more {
         if matches!(key.as_str(), "tools" | "functions") && value != "null" {
-            return Some("definitions of tools");
+            return Some("tool definitions");
         }
         if key != "parallel_tool_calls" && value != "null" && kept(key) {
-            return Some("further fields of the row");
+            return Some("unknown fields");
         }
     }
     for turn in &conversation.turns {
         if turn.role.typed().is_none() {
-            return Some("messages of tools, functions or developers");
+            return Some("tool, function or developer messages");
         }
         for (key, value) in &turn.more {
             if key != "weight"
@@ -36,23 +36,23 @@ pub(super) fn unseen(conversation: &Conversation, format: Format) -> Option<&'st
                 && (format == Format::OpenAi || render::MESSAGE_FIELDS.contains(&key.as_str()))
             {
                 return Some(match key.as_str() {
-                    "tool_calls" | "function_call" => "calls of tools",
-                    _ => "further fields of messages",
+                    "tool_calls" | "function_call" => "tool calls",
+                    _ => "unknown message fields",
                 });
             }
         }
         match turn.content {
             Content::Text(_) => {}
-            Content::Json(_) => return Some("images or other parts"),
+            Content::Json(_) => return Some("images or other content parts"),
             Content::Absent => return Some("a message without content"),
         }
     }
     None
 }
 
-/// Adds a row of OpenAI's chat format that is nothing but texts with their speakers, as
-/// most are; says whether it is one. Any other is for [`conversation::read`], which says
-/// what is wrong with it.
+/// Adds a row of OpenAI's chat format with only roles and strings, as most are; returns
+/// whether it is one. Any other goes to
+/// [`conversation::read`](crate::shapes::conversation::read), which reports problems.
 pub(super) fn add_plain(row: Value<'_>, to: &mut Conversations) -> bool {
     let mut entries = row.entries();
     let (Some((key, messages)), None) = (entries.next(), entries.next()) else { return false };
@@ -103,7 +103,7 @@ pub(super) fn write_plain(out: &mut String, turns: Turns<'_>) {
     out.push_str("]}");
 }
 
-/// Takes the texts out of a conversation, of which [`unseen`] found nothing.
+/// Takes the texts out of a conversation that a transform sees completely.
 pub(super) fn add_texts(conversation: &mut Conversation, to: &mut Conversations) {
     for turn in &mut conversation.turns {
         if let (Content::Text(text), Some(role)) = (&mut turn.content, turn.role.typed()) {
@@ -113,8 +113,8 @@ pub(super) fn add_texts(conversation: &mut Conversation, to: &mut Conversations)
     to.end_row();
 }
 
-/// Puts what the transform gave in place of what it was given. Weights stay with the
-/// assistant's messages, in order.
+/// Writes the transform's result back into the conversation. Weights stay with the
+/// assistant messages, in order.
 pub(super) fn put_back(conversation: &mut Conversation, example: Example) -> Result<(), &'static str> {
     let same_roles = conversation.turns.len() == example.messages.len()
         && conversation
@@ -141,10 +141,10 @@ pub(super) fn put_back(conversation: &mut Conversation, example: Example) -> Res
         .filter(|message| MessageRole::from(message.role) == MessageRole::Assistant)
         .count();
     if weighted && answers != weights.len() {
-        return Err("changed the number of answers of a row whose answers have weights");
+        return Err("number of assistant messages changed in a row with weights");
     }
     let Some(place) = conversation.turns.first().map(|turn| (turn.start, turn.at)) else {
-        return Err("gave messages for a row that has none");
+        return Err("messages for a row that has none");
     };
     let mut weights = weights.into_iter();
     conversation.turns = example

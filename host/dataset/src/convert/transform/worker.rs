@@ -11,7 +11,7 @@ use crate::shapes::render::{self, Losses};
 use std::sync::Arc;
 use tunesmith_core::contract::{Conversations, MethodJob, Note};
 
-/// What became of a block: rows as text, and counts. A failure's line counts from the
+/// The result of a block: rows as text, and counts. A failure's line counts from the
 /// block's start.
 pub(super) struct TransformedBlock<E> {
     pub text: String,
@@ -33,11 +33,11 @@ pub(super) struct Counts {
 /// A row that waits for its batch.
 struct PendingRow {
     line: u64,
-    /// What the row is besides texts with their speakers; nothing, of most.
+    /// The row's other fields; `None` for most rows.
     rest: Option<Box<Conversation>>,
 }
 
-/// Transforms rows, with memory that it uses again.
+/// Transforms rows, and reuses memory between blocks.
 pub(super) struct Worker<'a, F> {
     container: &'a Container,
     format: Format,
@@ -45,10 +45,9 @@ pub(super) struct Worker<'a, F> {
     how: &'a TransformOptions<'a>,
     apply: F,
     tape: Tape,
-    /// The batch.
     given: Conversations,
     waiting: Vec<PendingRow>,
-    /// Bytes that came of the last block.
+    /// Bytes written for the previous block, to size the next.
     usual: usize,
 }
 
@@ -96,7 +95,7 @@ impl<'a, F> Worker<'a, F> {
         F: FnMut(&MethodJob, &Arc<Conversations>) -> Result<Batch, E>,
     {
         if block.too_long.is_some() || block.problem.is_some() {
-            let reason = block.problem.map_or("the row is too long", |(_, problem)| problem);
+            let reason = block.problem.map_or("row is too long", |(_, problem)| problem);
             return Err(TransformError::Invalid { line: 1, reason: reason.to_owned() });
         }
         self.given.clear();
@@ -105,10 +104,9 @@ impl<'a, F> Worker<'a, F> {
         for (line, record) in block.numbered_records() {
             part.counts.rows += 1;
             let invalid = |reason: String| TransformError::Invalid { line, reason };
-            let text =
-                std::str::from_utf8(record).map_err(|_| invalid("bytes that are not UTF-8".to_owned()))?;
+            let text = std::str::from_utf8(record).map_err(|_| invalid("invalid UTF-8".to_owned()))?;
             let json = csv::as_json(self.container, text)
-                .ok_or_else(|| invalid("the record does not fit the header".to_owned()))?;
+                .ok_or_else(|| invalid("record does not match the header".to_owned()))?;
             if self.waiting.len() == BATCH_ROWS || bytes + record.len() > BATCH_BYTES {
                 self.batch(part)?;
                 bytes = 0;
@@ -123,7 +121,7 @@ impl<'a, F> Worker<'a, F> {
             let read = conversation::read(self.format, value, &mut issues);
             let mut conversation = read.ok_or_else(|| {
                 invalid(
-                    issues.pop().map_or_else(|| "it cannot be read".to_owned(), |issue| issue.text.reason),
+                    issues.pop().map_or_else(|| "cannot read the row".to_owned(), |issue| issue.text.reason),
                 )
             })?;
             if let Some(what) = unseen(&conversation, self.format) {
@@ -162,9 +160,9 @@ impl<'a, F> Worker<'a, F> {
         add_notes(&mut part.notes, notes);
         if rows.len() != self.waiting.len() {
             let what = format!(
-                "gave {} rows for {}; each row must give one row or none",
-                rows.len(),
-                self.waiting.len()
+                "expected one row or none for each of {} rows, found {} rows",
+                self.waiting.len(),
+                rows.len()
             );
             return Err(TransformError::Broken { line, what });
         }
@@ -175,7 +173,7 @@ impl<'a, F> Worker<'a, F> {
             };
             let broken = |what: &str| TransformError::Broken { line, what: what.to_owned() };
             if turns.len() == 0 {
-                return Err(broken("gave a row without messages"));
+                return Err(broken("a row has no messages"));
             }
             match rest {
                 None => write_plain(&mut part.text, turns),

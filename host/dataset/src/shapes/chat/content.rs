@@ -1,4 +1,4 @@
-//! What a message says: a string, or parts with text and images.
+//! The content of a message: a string, or parts with text and images.
 
 use super::{ChatCheck, CheckedRole};
 use crate::containers::json::{Value, ValueKind};
@@ -7,7 +7,7 @@ use crate::verdict::row::{CountedRole, RowCheck, hash};
 use crate::verdict::{FindingKind, explain};
 use tunesmith_core::contract::Role;
 
-/// Checks what a message says; says whether it is plain text.
+/// Checks the content of a message; returns whether it is plain text.
 #[expect(clippy::too_many_arguments, reason = "one call site; a struct would only rename them")]
 pub(super) fn check_content(
     row: &mut RowCheck<'_>,
@@ -26,8 +26,8 @@ pub(super) fn check_content(
             row.error(FindingKind::MissingField, message.start(), || {
                 explain(
                     at.field("content"),
-                    "the message has no content",
-                    "add what it says, or remove the message",
+                    "missing field \"content\"",
+                    "add the text, or remove the message",
                 )
             });
         }
@@ -47,8 +47,8 @@ pub(super) fn check_content(
     row.error(FindingKind::WrongType, content.start(), || {
         explain(
             at.field("content"),
-            format!("the content is {}, not a text", content.kind().name()),
-            "write it as a text",
+            format!("expected a string or a list of parts, found {}", content.kind().name()),
+            "write it as a string",
         )
     });
     false
@@ -75,7 +75,7 @@ fn check_parts(
                     row.fold(hash);
                 }
                 None => row.error(FindingKind::MissingField, part.start(), || {
-                    explain(field(), "a text part without a text", "add \"text\"")
+                    explain(field(), "text part without \"text\"", "add \"text\"")
                 }),
             },
             "image_url" => {
@@ -87,7 +87,7 @@ fn check_parts(
             _ => row.error(FindingKind::WrongType, part.start(), || {
                 explain(
                     field(),
-                    "a part of the content that is neither a text nor an image",
+                    "content part is neither text nor an image",
                     "use parts of type text or image_url",
                 )
             }),
@@ -102,13 +102,13 @@ fn check_parts(
 fn check_image(row: &mut RowCheck<'_>, part: Value<'_>, spoken: &CheckedRole, field: impl Fn() -> String) {
     if spoken.role != CountedRole::Typed(Role::User) {
         row.openai_error(FindingKind::Image, part.start(), || {
-            explain(field(), "an image in a message that is not the user's", "move it to a user message")
+            explain(field(), "image in a message that is not from the user", "move it to a user message")
         });
     }
     let Some(url) = part.get("image_url").and_then(|image| image.get("url")).and_then(|url| url.text())
     else {
         row.error(FindingKind::Image, part.start(), || {
-            explain(field(), "an image without a URL", "write {\"image_url\": {\"url\": …}}")
+            explain(field(), "image without a URL", "write {\"image_url\": {\"url\": …}}")
         });
         return;
     };
@@ -118,8 +118,8 @@ fn check_image(row: &mut RowCheck<'_>, part: Value<'_>, spoken: &CheckedRole, fi
         row.openai_error(FindingKind::Image, part.start(), || {
             explain(
                 field(),
-                "an image that is neither a web address nor JPEG, PNG or WebP data",
-                "use a https URL, or a data URL of one of these types",
+                "image is neither a URL nor JPEG, PNG or WebP data",
+                "use an https URL, or a data URL of one of these types",
             )
         });
     }

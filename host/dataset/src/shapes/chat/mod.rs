@@ -38,15 +38,15 @@ pub(crate) fn check(row: &mut RowCheck<'_>, value: Value<'_>, scratch: &mut Stri
                 let name = key.text().unwrap_or_default().into_owned();
                 explain(
                     name.clone(),
-                    format!("the key {name:?} is not part of the chat format"),
-                    format!("remove it, or check its spelling: known keys are {}", ROW_KEYS.join(", ")),
+                    format!("unknown field {name:?}"),
+                    format!("remove it, or check its spelling: known fields are {}", ROW_KEYS.join(", ")),
                 )
             });
         }
     }
     let Some(messages) = messages else {
         row.error(FindingKind::MissingMessages, value.start(), || {
-            explain("messages", "the row has no \"messages\"", "add a list of messages")
+            explain("messages", "missing field \"messages\"", "add a list of messages")
         });
         return;
     };
@@ -54,7 +54,7 @@ pub(crate) fn check(row: &mut RowCheck<'_>, value: Value<'_>, scratch: &mut Stri
         row.error(FindingKind::MissingMessages, messages.start(), || {
             explain(
                 "messages",
-                format!("\"messages\" is {}", messages.kind().name()),
+                format!("expected a list, found {}", messages.kind().name()),
                 "make it a list of messages",
             )
         });
@@ -66,8 +66,8 @@ pub(crate) fn check(row: &mut RowCheck<'_>, value: Value<'_>, scratch: &mut Stri
     }
 }
 
-/// Checks a whole row that [`Plain`](crate::shapes::plain::Plain) has read; finds what [`check`]
-/// does.
+/// Checks a whole row that [`Plain`](crate::shapes::plain::Plain) has read, with the same
+/// findings as [`check`].
 pub(crate) fn check_plain(
     row: &mut RowCheck<'_>,
     text: &str,
@@ -95,7 +95,7 @@ pub(crate) fn check_plain(
     row.facts.flags |= TYPED;
 }
 
-/// What was seen of a conversation so far.
+/// The state of a conversation between two messages.
 #[derive(Default)]
 pub(crate) struct ChatCheck {
     turns: turns::TurnOrder,
@@ -104,12 +104,12 @@ pub(crate) struct ChatCheck {
     weighted: u32,
     zero_weights: u32,
     images: usize,
-    /// Calls that wait for an answer: id and where.
+    /// Tool calls without an answer yet: id and position.
     calls: Vec<(String, usize)>,
     tools_used: bool,
 }
 
-/// Checks a list of messages; says whether the typed view can express them.
+/// Checks a list of messages; returns whether the typed view can express them.
 fn conversation(
     row: &mut RowCheck<'_>,
     messages: Value<'_>,
@@ -125,7 +125,7 @@ fn conversation(
     }
     if count == 0 {
         row.error(FindingKind::MissingMessages, messages.start(), || {
-            explain(field, "the list of messages is empty", "add the messages, or remove the row")
+            explain(field, "list of messages is empty", "add the messages, or remove the row")
         });
         return false;
     }
@@ -134,19 +134,19 @@ fn conversation(
 }
 
 impl ChatCheck {
-    /// For answers beside the conversation, whose order is not looked at.
+    /// For answers outside the conversation, whose order is not checked.
     pub fn apart() -> Self {
         Self { apart: true, ..Self::default() }
     }
 
-    /// Takes the next message, and reports one that is out of order.
+    /// Adds the next message; reports it if it is out of order.
     pub fn next(&mut self, row: &mut RowCheck<'_>, role: CountedRole, start: usize, at: MessagePath) {
         if !self.apart {
             self.turns.next(row, role, start, at);
         }
     }
 
-    /// Reports what is wrong with the conversation as a whole.
+    /// Reports problems of the conversation as a whole.
     pub fn finish(&mut self, row: &mut RowCheck<'_>, start: usize, field: &str) {
         // A row may end with a call: that is how calling is taught.
         if !self.turns.ends_with_assistant() {
@@ -159,8 +159,8 @@ impl ChatCheck {
             row.warn(FindingKind::AllWeightsZero, start, || {
                 explain(
                     field,
-                    "every assistant message has weight 0, so that the row teaches nothing",
-                    "give the answers to learn weight 1, or remove the row",
+                    "every assistant message has weight 0, so nothing is learned",
+                    "set the weight of answers to learn to 1, or remove the row",
                 )
             });
         }
@@ -168,7 +168,7 @@ impl ChatCheck {
             row.error(FindingKind::Image, start, || {
                 explain(
                     field,
-                    format!("{} images; OpenAI takes at most {OPENAI_MAX_IMAGES} in a row", self.images),
+                    format!("{} images; OpenAI accepts at most {OPENAI_MAX_IMAGES} per row", self.images),
                     "split the row",
                 )
             });
@@ -176,7 +176,7 @@ impl ChatCheck {
         self.note(row);
     }
 
-    /// Notes in the row's facts what its messages have.
+    /// Sets the row's flags for weights, tools and images.
     pub fn note(&self, row: &mut RowCheck<'_>) {
         for (has, flag) in [(self.weighted > 0, WEIGHTS), (self.tools_used, TOOLS), (self.images > 0, IMAGES)]
         {
@@ -187,7 +187,7 @@ impl ChatCheck {
     }
 }
 
-/// Checks one message; says whether the typed view can express it.
+/// Checks one message; returns whether the typed view can express it.
 pub(crate) fn check_message(
     row: &mut RowCheck<'_>,
     message: Value<'_>,
@@ -199,7 +199,7 @@ pub(crate) fn check_message(
         row.error(FindingKind::WrongType, message.start(), || {
             explain(
                 at.field(""),
-                format!("the message is {}, not an object", message.kind().name()),
+                format!("expected an object, found {}", message.kind().name()),
                 "write it as {\"role\": …, \"content\": …}",
             )
         });
@@ -268,8 +268,8 @@ impl<'a> MessageFields<'a> {
             _ => row.openai_error(FindingKind::UnknownKey, key.start(), || {
                 explain(
                     at.field(&name),
-                    format!("messages have no key {name:?}"),
-                    format!("remove it, or check its spelling: known keys are {}", MESSAGE_KEYS.join(", ")),
+                    format!("unknown message field {name:?}"),
+                    format!("remove it, or check its spelling: known fields are {}", MESSAGE_KEYS.join(", ")),
                 )
             }),
         }
@@ -292,7 +292,7 @@ fn check_role(
 ) -> Option<CheckedRole> {
     let Some(role) = role else {
         row.error(FindingKind::MissingField, message.start(), || {
-            explain(at.field("role"), "the message has no role", "add system, user, assistant or tool")
+            explain(at.field("role"), "missing field \"role\"", "add system, user, assistant or tool")
         });
         return None;
     };
@@ -316,7 +316,7 @@ fn check_role(
         row.warn(FindingKind::DeveloperRole, role.start(), || {
             explain(
                 at.field("role"),
-                "OpenAI documents the role \"developer\" for chats, but not for fine-tuning files",
+                "role \"developer\" is documented for chats, but not for fine-tuning files",
                 "write \"system\"",
             )
         });
@@ -326,8 +326,8 @@ fn check_role(
         None => row.error(FindingKind::WrongType, role.start(), || {
             explain(
                 at.field("role"),
-                format!("the role is {}, not a text", role.kind().name()),
-                "write a text",
+                format!("expected a string, found {}", role.kind().name()),
+                "write a string",
             )
         }),
         Some(name) => row.error(FindingKind::UnknownRole, role.start(), || {
@@ -343,7 +343,7 @@ fn check_role(
             } else {
                 format!("write {meant:?}")
             };
-            explain(at.field("role"), format!("the role {name:?} is not known"), fix)
+            explain(at.field("role"), format!("unknown role {name:?}"), fix)
         }),
     }
     None
@@ -363,7 +363,7 @@ fn check_weight(
         row.warn(FindingKind::Weight, weight.start(), || {
             explain(
                 at.field("weight"),
-                "a weight on a message that is not the assistant's means nothing",
+                "weight on a message that is not from the assistant has no effect",
                 "remove it",
             )
         });
@@ -372,7 +372,7 @@ fn check_weight(
     } else if number != Some(1.0) {
         row.openai_error(FindingKind::Weight, weight.start(), || {
             let found: String = weight.raw().chars().take(40).collect();
-            explain(at.field("weight"), format!("the weight is {found}; it can be 0 or 1"), "write 0 or 1")
+            explain(at.field("weight"), format!("invalid weight {found}; expected 0 or 1"), "write 0 or 1")
         });
     }
 }

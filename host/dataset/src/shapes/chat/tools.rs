@@ -10,8 +10,8 @@ pub(super) fn unanswered(row: &mut RowCheck<'_>, field: &str, id: &str, at: usiz
     row.openai_error(FindingKind::UnansweredToolCall, at, || {
         explain(
             field,
-            format!("no tool message answers the call {id:?}"),
-            "add a message of role \"tool\" with this tool_call_id right after it",
+            format!("no tool message answers call {id:?}"),
+            "add a \"tool\" message with this tool_call_id right after it",
         )
     });
 }
@@ -29,7 +29,11 @@ pub(super) fn check_tools(
         if spoken.legacy {
             if more.name.is_none() {
                 row.error(FindingKind::MissingField, message.start(), || {
-                    explain(at.field("name"), "a function's message has no name", "add the function's name")
+                    explain(
+                        at.field("name"),
+                        "missing field \"name\" of a function message",
+                        "add the function's name",
+                    )
                 });
             }
             return;
@@ -38,7 +42,7 @@ pub(super) fn check_tools(
             row.error(FindingKind::MissingField, message.start(), || {
                 explain(
                     at.field("tool_call_id"),
-                    "a tool's message has no tool_call_id",
+                    "missing field \"tool_call_id\" of a tool message",
                     "add the id of the call that it answers",
                 )
             });
@@ -52,8 +56,8 @@ pub(super) fn check_tools(
             None => row.openai_error(FindingKind::AnswerWithoutCall, id.start(), || {
                 explain(
                     at.field("tool_call_id"),
-                    format!("answers the call {name:?}, which the assistant did not just make"),
-                    "use the id of a call in the assistant message before it",
+                    format!("answers call {name:?}, which is not in the previous assistant message"),
+                    "use the id of a call in the previous assistant message",
                 )
             }),
         }
@@ -72,7 +76,7 @@ pub(super) fn check_tools(
         row.error(FindingKind::WrongType, calls.start(), || {
             explain(
                 at.field("tool_calls"),
-                format!("tool_calls is {}, not a list", calls.kind().name()),
+                format!("expected a list, found {}", calls.kind().name()),
                 "make it a list of calls",
             )
         });
@@ -83,17 +87,13 @@ pub(super) fn check_tools(
         match call.get("id").and_then(|id| id.text()) {
             Some(id) => seen.calls.push((id.into_owned(), call.start())),
             None => row.error(FindingKind::MissingField, call.start(), || {
-                explain(field(".id"), "the call has no id", "add an id, and answer it with tool_call_id")
+                explain(field(".id"), "missing field \"id\"", "add an id, and answer it with tool_call_id")
             }),
         }
         match call.get("function") {
             Some(function) => check_function(row, function, || field(".function")),
             None => row.error(FindingKind::MissingField, call.start(), || {
-                explain(
-                    field(".function"),
-                    "the call names no function",
-                    "add {\"name\": …, \"arguments\": …}",
-                )
+                explain(field(".function"), "missing function name", "add {\"name\": …, \"arguments\": …}")
             }),
         }
     }
@@ -102,7 +102,7 @@ pub(super) fn check_tools(
 fn check_function(row: &mut RowCheck<'_>, function: Value<'_>, field: impl Fn() -> String) {
     if function.get("name").and_then(|name| name.text()).is_none_or(|name| name.is_empty()) {
         row.error(FindingKind::MissingField, function.start(), || {
-            explain(format!("{}.name", field()), "the call names no function", "add its name")
+            explain(format!("{}.name", field()), "missing function name", "add its name")
         });
     }
     match function.get("arguments") {
@@ -110,15 +110,15 @@ fn check_function(row: &mut RowCheck<'_>, function: Value<'_>, field: impl Fn() 
         Some(arguments) => row.openai_error(FindingKind::WrongType, arguments.start(), || {
             explain(
                 format!("{}.arguments", field()),
-                format!("the arguments are {}, not a text that holds JSON", arguments.kind().name()),
-                "write them as JSON within a text",
+                format!("expected a string of JSON, found {}", arguments.kind().name()),
+                "write the arguments as JSON inside a string",
             )
         }),
         None => row.openai_error(FindingKind::MissingField, function.start(), || {
             explain(
                 format!("{}.arguments", field()),
-                "the call has no arguments",
-                "add \"{}\" where there are none",
+                "missing field \"arguments\"",
+                "write \"{}\" if there are none",
             )
         }),
     }

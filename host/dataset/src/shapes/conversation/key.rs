@@ -1,9 +1,9 @@
-//! What tells whether two rows say the same.
+//! Keys that tell whether two rows are duplicates.
 
 use super::{Content, Conversation};
 use sha2::{Digest, Sha256};
 
-/// Stands for what a row says, so surely that rows with the same are the same.
+/// A digest of a row's content: rows with the same key are duplicates.
 pub(crate) fn key(conversation: &Conversation) -> [u8; 16] {
     let mut digest = Sha256::new();
     let mut part = |text: &str| {

@@ -1,5 +1,5 @@
 //! A row of any format as one neutral conversation: what conversion, counting and the
-//! typed view work on. Parts that only some formats know are kept as they were written.
+//! typed view work on. Fields that only some formats have stay as they were written.
 
 mod key;
 mod read;
@@ -12,7 +12,7 @@ use crate::shapes::turns::MessagePath;
 use tunesmith_core::contract::{Example, Message, Role};
 use tunesmith_core::tokens::{PER_CONVERSATION, PER_MESSAGE, Tokenizer};
 
-/// MessageRole speaks, in OpenAI's words.
+/// The author of a message, by OpenAI's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MessageRole {
     System,
@@ -26,7 +26,6 @@ pub(crate) enum MessageRole {
 }
 
 impl MessageRole {
-    /// OpenAI's name.
     pub fn name(self) -> &'static str {
         match self {
             Self::System => "system",
@@ -70,25 +69,23 @@ impl From<Role> for MessageRole {
 pub(crate) enum Content {
     /// Plain text.
     Text(String),
-    /// Anything else that was given, as JSON.
+    /// Any other content, as JSON.
     Json(String),
-    /// Nothing was given.
     Absent,
 }
 
-/// A message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Turn {
     pub role: MessageRole,
     pub content: Content,
     /// Its other fields: name and JSON.
     pub more: Vec<(String, String)>,
-    /// Where it starts in the row, and where it is.
+    /// Byte offset in the row, and the message it was read from.
     pub start: usize,
     pub at: MessageOrigin,
 }
 
-/// Where a turn came from; not part of what it says.
+/// Where a turn was read from; ignored when turns are compared.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MessageOrigin {
     pub at: MessagePath,
@@ -111,7 +108,6 @@ impl MessageOrigin {
     }
 }
 
-/// A row.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Conversation {
     pub turns: Vec<Turn>,
@@ -126,14 +122,14 @@ pub(crate) struct Conversation {
     pub text: Option<String>,
 }
 
-/// Whether two messages say the same.
+/// Whether two messages have the same role, content and fields.
 pub(crate) fn says_the_same(a: &Turn, b: &Turn) -> bool {
     a.role == b.role && a.content == b.content && a.more == b.more
 }
 
 impl Conversation {
-    /// The conversation, if the typed view can express it. Names and weights are left
-    /// to the host.
+    /// The conversation, if the typed view can express it. Names and weights
+    /// stay with the host.
     pub fn typed(&self) -> Option<Example> {
         if self.text.is_some() || !self.is_plain() {
             return None;
@@ -145,7 +141,7 @@ impl Conversation {
         Some(Example { messages: messages.collect::<Option<Vec<_>>>()? })
     }
 
-    /// Whether it has nothing but texts of system, user and assistant.
+    /// Whether it has only plain system, user and assistant messages.
     fn is_plain(&self) -> bool {
         let tools = |(key, value): &(String, String)| {
             matches!(key.as_str(), "tools" | "functions") && value != "null"
@@ -175,7 +171,7 @@ impl Conversation {
     }
 }
 
-/// Whether a message with this field says more than the typed view can express.
+/// Whether the typed view cannot express a message with this field.
 fn blocks_typed(field: &str) -> bool {
     matches!(field, "tool_calls" | "tool_call_id" | "function_call" | "refusal" | "audio")
 }

@@ -6,7 +6,7 @@ use crate::shapes::format::Format;
 use crate::shapes::turns::MessagePath;
 use crate::verdict::{FindingKind, FindingText, explain};
 
-/// What a reader noticed.
+/// A problem that a reader found.
 pub(crate) struct Issue {
     /// Whether it is an error.
     pub error: bool,
@@ -22,8 +22,7 @@ struct Reader<'a> {
     start: usize,
 }
 
-/// Reads a row. What is wrong is added to `issues`; none is given where nothing can be
-/// made of the row.
+/// Reads a row. Adds problems to `issues`; returns `None` if the row cannot be read.
 pub(crate) fn read(format: Format, row: Value<'_>, issues: &mut Vec<Issue>) -> Option<Conversation> {
     let mut reader = Reader { issues, start: row.start() };
     if row.kind() != ValueKind::Object {
@@ -31,8 +30,8 @@ pub(crate) fn read(format: Format, row: Value<'_>, issues: &mut Vec<Issue>) -> O
             FindingKind::NotAnObject,
             row.start(),
             "",
-            format!("the row is {}, not an object", row.kind().name()),
-            "write each row as an object in braces",
+            format!("expected an object, found {}", row.kind().name()),
+            "write each row as a JSON object",
         );
         return None;
     }
@@ -65,7 +64,7 @@ impl Reader<'_> {
             FindingKind::MissingField,
             at,
             field,
-            format!("the row has no {field:?}"),
+            format!("missing field {field:?}"),
             "add it, or remove the row",
         );
     }
@@ -74,8 +73,8 @@ impl Reader<'_> {
         if let Some(text) = value.text() {
             return Some(text.into_owned());
         }
-        let reason = format!("{field:?} is {}, not a text", value.kind().name());
-        self.error(FindingKind::WrongType, value.start(), field, reason, "write it as a text");
+        let reason = format!("{field:?}: expected a string, found {}", value.kind().name());
+        self.error(FindingKind::WrongType, value.start(), field, reason, "write it as a string");
         None
     }
 
@@ -95,7 +94,7 @@ impl Reader<'_> {
         })
     }
 
-    /// The same, for a field that may be absent or empty.
+    /// Like [`turn`](Self::turn), for a field that may be absent or empty.
     fn optional(&mut self, row: Value<'_>, role: MessageRole, field: &'static str) -> Option<Turn> {
         let value = row.get(field)?;
         if value.kind() == ValueKind::Null || value.is_text("") { None } else { self.turn(row, role, field) }
@@ -120,8 +119,8 @@ impl Reader<'_> {
     fn messages(&mut self, list: Value<'_>, field: &'static str) -> Option<Vec<Turn>> {
         if list.kind() != ValueKind::Array || list.items().next().is_none() {
             let reason = match list.kind() {
-                ValueKind::Array => "the list of messages is empty".to_owned(),
-                kind => format!("{field:?} is {}, not a list", kind.name()),
+                ValueKind::Array => "list of messages is empty".to_owned(),
+                kind => format!("{field:?}: expected a list, found {}", kind.name()),
             };
             self.error(
                 FindingKind::MissingMessages,
@@ -143,7 +142,7 @@ impl Reader<'_> {
     /// One message in OpenAI's format.
     fn message(&mut self, value: Value<'_>, at: MessagePath) -> Option<Turn> {
         if value.kind() != ValueKind::Object {
-            let reason = format!("the message is {}, not an object", value.kind().name());
+            let reason = format!("expected an object, found {}", value.kind().name());
             self.error(
                 FindingKind::WrongType,
                 value.start(),
@@ -160,14 +159,14 @@ impl Reader<'_> {
                     FindingKind::MissingField,
                     value.start(),
                     at.field("role"),
-                    "the message has no role",
+                    "missing field \"role\"",
                     "add system, user or assistant",
                 ),
                 Some(role) => self.error(
                     FindingKind::UnknownRole,
                     value.start(),
                     at.field("role"),
-                    format!("the role {role:?} is not known"),
+                    format!("unknown role {role:?}"),
                     "use system, user or assistant",
                 ),
             }
@@ -196,7 +195,7 @@ impl Reader<'_> {
                 FindingKind::MissingMessages,
                 list.start(),
                 "conversations",
-                "not a list with messages",
+                "expected a list of messages",
                 "make it a list of messages",
             );
             return None;
@@ -222,7 +221,7 @@ impl Reader<'_> {
                 FindingKind::MissingField,
                 value.start(),
                 at.field(field),
-                format!("the message has no {field:?}"),
+                format!("missing field {field:?}"),
                 "add it",
             );
             return None;
@@ -238,7 +237,7 @@ impl Reader<'_> {
                     FindingKind::UnknownRole,
                     from.start(),
                     at.field("from"),
-                    "calls of functions in ShareGPT rows are not read",
+                    "function calls in ShareGPT rows are not supported",
                     "write the row in OpenAI's chat format",
                 );
                 return None;
@@ -248,7 +247,7 @@ impl Reader<'_> {
                     FindingKind::UnknownRole,
                     from.start(),
                     at.field("from"),
-                    format!("{name:?} is not a known speaker"),
+                    format!("unknown speaker {name:?}"),
                     "use human, gpt or system",
                 );
                 return None;
@@ -272,7 +271,7 @@ impl Reader<'_> {
                         FindingKind::WrongType,
                         pair.start(),
                         at.field(""),
-                        "not a pair of question and answer",
+                        "expected a pair of question and answer",
                         "write it as [\"question\", \"answer\"]",
                     );
                     return None;
@@ -345,7 +344,7 @@ impl Reader<'_> {
                 FindingKind::MissingMessages,
                 input.start(),
                 "input.messages",
-                "\"input\" has no \"messages\"",
+                "missing field \"input.messages\"",
                 "add the conversation before the answer",
             );
             return None;
