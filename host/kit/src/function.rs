@@ -1,4 +1,4 @@
-//! The functions of a plugin by name, as `plugin call` and cases write them.
+//! The functions of a plugin by name.
 
 use std::fmt;
 use std::str::FromStr;
@@ -34,7 +34,7 @@ impl Function {
         }
     }
 
-    /// The ability that it belongs to; none for what every plugin has.
+    /// The ability that it belongs to; `None` for functions of every plugin.
     pub fn ability(self) -> Option<Ability> {
         match self {
             Self::Describe => None,
@@ -50,8 +50,8 @@ impl Function {
         Self::ALL.into_iter().filter(|function| function.ability().is_none_or(|ability| plugin.can(ability)))
     }
 
-    /// The provider whose jobs it answers. A transform serves them all; the rules of
-    /// its rows are those of the one that is least strict.
+    /// The provider whose jobs it answers. A transform serves all of them; its rows are
+    /// checked by the least strict rules.
     pub fn provider(self) -> Provider {
         match self {
             Self::OpenAi => Provider::OpenAi,
@@ -84,7 +84,9 @@ impl FromStr for Function {
             let shown = tunesmith_core::text::quoted(name);
             match tunesmith_engine::nearest(names, name) {
                 Some(near) => format!("{shown} is not a function of the contract; did you mean {near}?"),
-                None => format!("{shown} is not a function of the contract: use {}", names.join(", ")),
+                None => {
+                    format!("{shown} is not a function of the contract; expected one of {}", names.join(", "))
+                }
             }
         })
     }

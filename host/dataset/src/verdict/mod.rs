@@ -32,6 +32,20 @@ macro_rules! kinds {
                     $(Self::$variant => $name,)+
                 }
             }
+
+            /// Whether conversion with [`ConvertOptions::fix`](crate::ConvertOptions::fix)
+            /// repairs it.
+            pub fn is_repairable(self) -> bool {
+                matches!(
+                    self,
+                    Self::Nul
+                        | Self::DeveloperRole
+                        | Self::DuplicateRow
+                        | Self::ByteOrderMark
+                        | Self::CrLf
+                        | Self::BlankLine
+                )
+            }
         }
     };
 }

@@ -1,5 +1,5 @@
-//! What a plugin imports and exports, in words: each import says what it lets the
-//! plugin do, each export has the contract's own documentation.
+//! Explains a plugin's interfaces: what each import allows, and the contract's
+//! documentation of each export.
 
 use super::scaffold::vendored::CONTRACT;
 use serde::Serialize;
@@ -8,7 +8,7 @@ use wit_parser::{Docs, Resolve, SourceMap};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Import {
     pub name: String,
-    /// What it lets the plugin do.
+    /// What it allows the plugin to do.
     pub meaning: &'static str,
 }
 
@@ -16,7 +16,7 @@ pub struct Import {
 pub struct Export {
     /// The interface, or the function.
     pub name: String,
-    /// What it is for, as the contract says; none for what is not the contract's.
+    /// The contract's documentation; `None` if it is not part of the contract.
     pub doc: Option<String>,
     pub functions: Vec<ExportedFunction>,
 }
@@ -25,11 +25,11 @@ pub struct Export {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ExportedFunction {
     pub name: String,
-    /// What it does, as the contract says.
+    /// The contract's documentation.
     pub doc: String,
 }
 
-/// Puts imports into words.
+/// Explains imports.
 pub fn imports(names: &[String]) -> Vec<Import> {
     names.iter().map(|name| Import { name: name.clone(), meaning: meaning(name) }).collect()
 }
@@ -38,28 +38,24 @@ fn meaning(import: &str) -> &'static str {
     let name = import.split_once('@').map_or(import, |(name, _)| name);
     let starts = |prefix: &str| name.starts_with(prefix);
     match name {
-        "tunesmith:method/dataset" => "looks at the job's dataset: figures, tasks and samples",
-        "tunesmith:method/diagnostics" => "tells the user something, and why it failed",
-        "tunesmith:method/types" => "nothing: names of types",
-        "wasi:cli/environment" => "environment and arguments: both are empty",
+        "tunesmith:method/dataset" => "reads the job's dataset: figures, tasks and samples",
+        "tunesmith:method/diagnostics" => "reports notes, and why it failed, to the user",
+        "tunesmith:method/types" => "nothing: type definitions",
+        "wasi:cli/environment" => "environment and arguments, both empty",
         "wasi:cli/exit" => "ends its own call",
-        "wasi:clocks/wall-clock" | "wasi:clocks/monotonic-clock" => "a clock that stands still",
-        _ if starts("tunesmith:method/") => "nothing that this host knows: the file is rejected",
-        _ if starts("wasi:cli/") => {
-            "prints, into a bounded buffer that is shown when it fails; reads nothing"
-        }
-        _ if starts("wasi:io/") => "streams of the standard output, and waiting for nothing",
-        _ if starts("wasi:clocks/") => "names of types, and a clock that stands still",
-        _ if starts("wasi:random/") => "random numbers that follow from the job's seed",
-        _ if starts("wasi:filesystem/") => "files: there are none to open",
-        _ if starts("wasi:sockets/") || starts("wasi:http/") => {
-            "the network: never linked; the file is rejected"
-        }
-        _ => "nothing that a plugin has: the file is rejected",
+        "wasi:clocks/wall-clock" | "wasi:clocks/monotonic-clock" => "a clock that never advances",
+        _ if starts("tunesmith:method/") => "unknown to this host: the file is rejected",
+        _ if starts("wasi:cli/") => "prints into a bounded buffer that is shown if it fails; reads nothing",
+        _ if starts("wasi:io/") => "streams of standard output; waits for nothing",
+        _ if starts("wasi:clocks/") => "names of types, and a clock that never advances",
+        _ if starts("wasi:random/") => "random numbers derived from the job's seed",
+        _ if starts("wasi:filesystem/") => "files: none can be opened",
+        _ if starts("wasi:sockets/") || starts("wasi:http/") => "the network: the file is rejected",
+        _ => "not available to plugins: the file is rejected",
     }
 }
 
-/// Gives exports the contract's documentation.
+/// Adds the contract's documentation to exports.
 pub fn exports(names: &[String]) -> Vec<Export> {
     let contract = contract();
     names
@@ -78,8 +74,8 @@ pub fn exports(names: &[String]) -> Vec<Export> {
         .collect()
 }
 
-/// The contract's interfaces. It is part of the program, and a test sees to it that it
-/// can be parsed; if it could not, exports would stand without documentation.
+/// The contract's interfaces. A test checks that the embedded contract can be parsed;
+/// otherwise exports would have no documentation.
 fn contract() -> Vec<Export> {
     let mut files = SourceMap::default();
     for (name, text) in CONTRACT {
@@ -104,8 +100,7 @@ fn contract() -> Vec<Export> {
     interfaces.collect()
 }
 
-/// The first sentence of a documentation, which by the contract's rules says what it
-/// is about.
+/// The first sentence of a documentation, which by the contract's rules is its summary.
 fn sentence(docs: &Docs) -> Option<String> {
     let first = docs.contents.as_deref()?.split("\n\n").next()?.replace('\n', " ");
     let end = first.find(". ").map_or(first.len(), |dot| dot + 1);

@@ -1,24 +1,24 @@
-//! The state of a project's sources, by which a change is noticed.
+//! The state of a project's sources, to detect changes.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// Files of a project that are looked at. 10,000: a project has dozens; one with more
-/// has its dependencies in a folder that is not known here, and is watched in part.
+/// Files of a project that are watched. 10,000: a project has dozens; one with more has
+/// its dependencies in an unknown folder, and only part of it is watched.
 const MOST_FILES: usize = 10_000;
 
-/// Folders that hold what tools made or fetched, beside those whose names begin with a
-/// dot.
+/// Folders with generated or downloaded files; folders that start with a dot are skipped,
+/// too.
 const MADE: [&str; 5] = ["target", "dist", "build", "node_modules", "__pycache__"];
 
 /// Names, lengths and times of a project's files.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stamp(BTreeMap<PathBuf, (u64, Option<SystemTime>)>);
+pub struct SourceState(BTreeMap<PathBuf, (u64, Option<SystemTime>)>);
 
-impl Stamp {
-    /// The state of a folder now. What cannot be read counts as not there.
+impl SourceState {
+    /// The current state of a folder. Unreadable files count as missing.
     pub fn of(folder: &Path) -> Self {
         let mut files = BTreeMap::new();
         let mut left = vec![folder.to_owned()];
@@ -45,8 +45,8 @@ impl Stamp {
     }
 }
 
-/// Whether a file is one that a person saves: not what editors keep beside it, not what
-/// is built, and not a lock file that the build itself writes.
+/// Whether a file is a source: not an editor's backup, not built, and not a lock file that
+/// the build itself writes.
 fn is_source(name: &str) -> bool {
     !name.starts_with(['.', '#'])
         && !name.ends_with(['~'])
@@ -69,20 +69,20 @@ mod tests {
             fs::write(path, text).unwrap();
         };
         put("src/lib.rs", "a");
-        let before = Stamp::of(folder.path());
+        let before = SourceState::of(folder.path());
         for made in
             ["target/x.rs", "node_modules/y.js", ".venv/z.py", "src/.lib.rs.swp", "src/lib.rs~", "Cargo.lock"]
         {
             put(made, "made");
         }
-        assert_eq!(Stamp::of(folder.path()), before);
+        assert_eq!(SourceState::of(folder.path()), before);
         put("cases/one/case.json", "{}");
-        let added = Stamp::of(folder.path());
+        let added = SourceState::of(folder.path());
         assert_ne!(added, before);
         put("src/lib.rs", "longer");
-        let edited = Stamp::of(folder.path());
+        let edited = SourceState::of(folder.path());
         assert_ne!(edited, added);
         fs::remove_file(folder.path().join("src/lib.rs")).unwrap();
-        assert_ne!(Stamp::of(folder.path()), edited);
+        assert_ne!(SourceState::of(folder.path()), edited);
     }
 }
