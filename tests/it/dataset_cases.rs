@@ -11,59 +11,59 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use tunesmith_dataset::{Kind, Severity};
+use tunesmith_dataset::{FindingKind, Severity};
 
 /// Kinds that are an error for some input, and kinds that are a warning.
-const ERRORS: &[Kind] = &[
-    Kind::NotUtf8,
-    Kind::Nul,
-    Kind::RowTooLong,
-    Kind::JsonSyntax,
-    Kind::TooDeep,
-    Kind::DuplicateKey,
-    Kind::CsvRecord,
-    Kind::NotAnObject,
-    Kind::OtherFormat,
-    Kind::MissingMessages,
-    Kind::MissingField,
-    Kind::WrongType,
-    Kind::UnknownKey,
-    Kind::UnknownRole,
-    Kind::EmptyContent,
-    Kind::MissingAssistant,
-    Kind::UnansweredToolCall,
-    Kind::AnswerWithoutCall,
-    Kind::Weight,
-    Kind::Image,
-    Kind::Preference,
-    Kind::SharedRow,
-    Kind::FewRows,
-    Kind::NoUsableRows,
-    Kind::FormatNotTaken,
-    Kind::ByteOrderMark,
+const ERRORS: &[FindingKind] = &[
+    FindingKind::NotUtf8,
+    FindingKind::Nul,
+    FindingKind::RowTooLong,
+    FindingKind::JsonSyntax,
+    FindingKind::TooDeep,
+    FindingKind::DuplicateKey,
+    FindingKind::CsvRecord,
+    FindingKind::NotAnObject,
+    FindingKind::OtherFormat,
+    FindingKind::MissingMessages,
+    FindingKind::MissingField,
+    FindingKind::WrongType,
+    FindingKind::UnknownKey,
+    FindingKind::UnknownRole,
+    FindingKind::EmptyContent,
+    FindingKind::MissingAssistant,
+    FindingKind::UnansweredToolCall,
+    FindingKind::AnswerWithoutCall,
+    FindingKind::Weight,
+    FindingKind::Image,
+    FindingKind::Preference,
+    FindingKind::SharedRow,
+    FindingKind::FewRows,
+    FindingKind::NoUsableRows,
+    FindingKind::FormatNotTaken,
+    FindingKind::ByteOrderMark,
 ];
-const WARNINGS: &[Kind] = &[
-    Kind::Nul,
-    Kind::MissingField,
-    Kind::WrongType,
-    Kind::UnknownKey,
-    Kind::DeveloperRole,
-    Kind::EmptyContent,
-    Kind::RoleOrder,
-    Kind::UnansweredToolCall,
-    Kind::AnswerWithoutCall,
-    Kind::Weight,
-    Kind::AllWeightsZero,
-    Kind::Image,
-    Kind::Preference,
-    Kind::SameAnswers,
-    Kind::DuplicateRow,
-    Kind::SharedRow,
-    Kind::TooManyTokens,
-    Kind::FewRows,
-    Kind::ByteOrderMark,
-    Kind::CrLf,
-    Kind::BlankLine,
+const WARNINGS: &[FindingKind] = &[
+    FindingKind::Nul,
+    FindingKind::MissingField,
+    FindingKind::WrongType,
+    FindingKind::UnknownKey,
+    FindingKind::DeveloperRole,
+    FindingKind::EmptyContent,
+    FindingKind::RoleOrder,
+    FindingKind::UnansweredToolCall,
+    FindingKind::AnswerWithoutCall,
+    FindingKind::Weight,
+    FindingKind::AllWeightsZero,
+    FindingKind::Image,
+    FindingKind::Preference,
+    FindingKind::SameAnswers,
+    FindingKind::DuplicateRow,
+    FindingKind::SharedRow,
+    FindingKind::TooManyTokens,
+    FindingKind::FewRows,
+    FindingKind::ByteOrderMark,
+    FindingKind::CrLf,
+    FindingKind::BlankLine,
 ];
 
 struct Case {
@@ -133,7 +133,7 @@ fn each_case_is_judged_as_expected() {
 
 #[test]
 fn every_kind_of_error_and_warning_has_a_case() {
-    let mut found: BTreeSet<(Severity, Kind)> = BTreeSet::new();
+    let mut found: BTreeSet<(Severity, FindingKind)> = BTreeSet::new();
     for case in cases().iter().filter(|case| case.command.first().is_some_and(|verb| verb == "check")) {
         let output = tunesmith()
             .current_dir(&case.folder)
@@ -152,7 +152,7 @@ fn every_kind_of_error_and_warning_has_a_case() {
             }
         }
     }
-    let expected: BTreeSet<(Severity, Kind)> = ERRORS
+    let expected: BTreeSet<(Severity, FindingKind)> = ERRORS
         .iter()
         .map(|&kind| (Severity::Error, kind))
         .chain(WARNINGS.iter().map(|&kind| (Severity::Warning, kind)))
@@ -162,6 +162,6 @@ fn every_kind_of_error_and_warning_has_a_case() {
     let unlisted: Vec<_> = found.difference(&expected).collect();
     assert!(unlisted.is_empty(), "list {unlisted:?} above");
     let unknown: Vec<_> =
-        Kind::ALL.iter().filter(|kind| !expected.iter().any(|(_, known)| known == *kind)).collect();
+        FindingKind::ALL.iter().filter(|kind| !expected.iter().any(|(_, known)| known == *kind)).collect();
     assert!(unknown.is_empty(), "no case is expected to have {unknown:?}");
 }

@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tunesmith_core::contract::{Conversations, MethodJob};
 use tunesmith_dataset::{
-    Batch, Conversion, Converted, Dataset, Destination, Division, Format, Options, Transformation,
-    UntypedRows,
+    Batch, ConvertOptions, Converted, Dataset, Destination, Format, ReadOptions, SplitOptions,
+    TransformOptions, UntypedRows,
 };
 
 /// Texts with everything that has to be escaped somewhere.
@@ -79,8 +79,8 @@ fn read(path: &Path) -> Vec<Value> {
 fn convert(from: &Path, to: Format, name: &str) -> Result<Converted, tunesmith_dataset::ConvertError> {
     let out = from.parent().unwrap().join(name);
     let destination = Destination::File { path: &out, replace: true };
-    let conversion = Conversion { to: Some(to), ..Conversion::default() };
-    tunesmith_dataset::convert(from, &Options::default(), &conversion, destination)
+    let conversion = ConvertOptions { to: Some(to), ..ConvertOptions::default() };
+    tunesmith_dataset::convert(from, &ReadOptions::default(), &conversion, destination)
 }
 
 /// Role and text of each message.
@@ -100,10 +100,10 @@ proptest! {
         let file = write(folder.path(), "chat.jsonl", &rows);
         for to in [Format::OpenAi, Format::ShareGpt, Format::Alpaca, Format::PromptCompletion] {
             let there = convert(&file, to, "there.jsonl").unwrap();
-            prop_assert_eq!(there.rows_written, rows.len() as u64, "{:?}", there.left_out_rows);
+            prop_assert_eq!(there.rows_written, rows.len() as u64, "{:?}", there.dropped_rows);
             prop_assert!(there.lost.is_empty());
-            let found = Dataset::open(&there.file.path, &Options::default()).unwrap();
-            prop_assert_eq!(found.recognised().format, to);
+            let found = Dataset::open(&there.file.path, &ReadOptions::default()).unwrap();
+            prop_assert_eq!(found.recognized().format, to);
             let back = convert(&there.file.path, Format::OpenAi, "back.jsonl").unwrap();
             prop_assert_eq!(back.rows_written, rows.len() as u64);
             let back = read(&back.file.path);
@@ -119,13 +119,13 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let file = write(folder.path(), "chat.jsonl", &rows);
         let job = MethodJob { name: "x".into(), base_model: "x".into(), settings: vec![], seed: 0 };
-        let how = Transformation { job: &job, untyped: UntypedRows::Pass };
+        let how = TransformOptions { job: &job, untyped: UntypedRows::Pass };
         let same = |_: &MethodJob, rows: &Arc<Conversations>| {
             Ok::<_, Infallible>(Batch { rows: (**rows).clone(), notes: vec![] })
         };
         let out = folder.path().join("out.jsonl");
         let destination = Destination::File { path: &out, replace: true };
-        tunesmith_dataset::transform(&file, &Options::default(), &how, || same, destination).unwrap();
+        tunesmith_dataset::transform(&file, &ReadOptions::default(), &how, || same, destination).unwrap();
         prop_assert_eq!(read(&out), rows);
     }
 
@@ -153,7 +153,7 @@ proptest! {
         };
         prop_assert_eq!(there.lost.values().sum::<u64>(), details);
         prop_assert_eq!(there.rows_written, expressible.len() as u64);
-        prop_assert_eq!(there.left_out.values().sum::<u64>(), (rows.len() - expressible.len()) as u64);
+        prop_assert_eq!(there.dropped.values().sum::<u64>(), (rows.len() - expressible.len()) as u64);
         let back = convert(&there.file.path, Format::OpenAi, "back.jsonl").unwrap();
         for (row, back) in expressible.iter().zip(read(&back.file.path)) {
             prop_assert_eq!(said(row), said(&back));
@@ -232,8 +232,8 @@ proptest! {
         }
         let file = write(folder.path(), "chat.jsonl", &rows);
         let at = |name: &str| folder.path().join(name);
-        let division = Division { validation: share, seed, replace: true };
-        let split = |a: &str, b: &str| tunesmith_dataset::split(&file, &Options::default(), &division, &at(a), &at(b));
+        let division = SplitOptions { validation: share, seed, replace: true };
+        let split = |a: &str, b: &str| tunesmith_dataset::split(&file, &ReadOptions::default(), &division, &at(a), &at(b));
         let divided = split("train.jsonl", "validation.jsonl").unwrap();
         let (train, validation) = (read(&at("train.jsonl")), read(&at("validation.jsonl")));
         prop_assert_eq!(divided.training_rows as usize, train.len());
@@ -302,7 +302,7 @@ const TOKENS: [&str; 22] = [
 
 /// The rows of a file as methods see them.
 fn examples(path: &Path) -> Vec<Option<tunesmith_core::contract::Example>> {
-    let dataset = Dataset::open(path, &Options::default()).unwrap();
+    let dataset = Dataset::open(path, &ReadOptions::default()).unwrap();
     (0..dataset.rows()).map(|id| dataset.example(id as u32).unwrap()).collect()
 }
 

@@ -3,8 +3,8 @@
 use crate::common;
 use crate::common::kept;
 use crate::common::seed;
-use common::tunesmith;
-use kept::{Folder, KEY, WRONG_KEY};
+use common::sandbox::Sandbox;
+use kept::{KEY, WRONG_KEY};
 use seed::{job, new_job, open, wait};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};

@@ -1,13 +1,7 @@
 //! End-to-end tests: the program as people run it, and the crates together.
 //!
 //! One binary, so that the host is linked once.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::print_stderr,
-    reason = "a failed test panics"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a failed test panics")]
 
 mod common;
 #[path = "../../host/provider/src/http/mock.rs"]

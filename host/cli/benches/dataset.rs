@@ -5,7 +5,7 @@
 //! 0.7 on one core and 1.5 on two for check and overview, on rows of about 110 bytes and
 //! on rows of about 1.8 kB, and 0.75 for the transform. Each figure is the best of
 //! several rounds, in which the contestants take turns.
-#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 #[path = "../../../tests/it/support/mod.rs"]
 mod support;
@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use support::{Place, get, job};
 use tunesmith_core::contract::{Conversations, Example, MethodJob, Turns};
 use tunesmith_core::tokens::Tokenizer;
-use tunesmith_dataset::{Batch, Dataset, Destination, Options, Transformation, UntypedRows};
+use tunesmith_dataset::{Batch, Dataset, Destination, ReadOptions, TransformOptions, UntypedRows};
 use tunesmith_plugin_host::Plugin;
 
 /// Bytes of each file, unless the environment variable `BENCH_MB` says otherwise: large
@@ -59,12 +59,12 @@ fn plain(path: &Path) {
     black_box(messages);
 }
 
-fn options(threads: usize) -> Options {
-    Options { threads: NonZeroUsize::new(threads), ..Options::default() }
+fn options(threads: usize) -> ReadOptions {
+    ReadOptions { threads: NonZeroUsize::new(threads), ..ReadOptions::default() }
 }
 
 fn check_and_overview(path: &Path, threads: usize, digest: bool) {
-    let dataset = Dataset::open(path, &Options { digest, ..options(threads) }).unwrap();
+    let dataset = Dataset::open(path, &ReadOptions { digest, ..options(threads) }).unwrap();
     assert_eq!(dataset.verdict().errors(), 0);
     black_box(dataset.figures(Tokenizer::Cautious).unwrap());
 }
@@ -77,7 +77,7 @@ fn transform_by(
     let job = job("bench");
     let out = path.with_extension("out");
     let apply = &apply;
-    let how = Transformation { job: &job, untyped: UntypedRows::Refuse };
+    let how = TransformOptions { job: &job, untyped: UntypedRows::Refuse };
     tunesmith_dataset::transform(
         path,
         &options(threads),

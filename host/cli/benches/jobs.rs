@@ -3,7 +3,7 @@
 //!
 //! `cargo bench --bench jobs`. Bars: 1,000 jobs all finish, with at most 1.5 times the
 //! memory of 100; at most 12 synced transactions a job.
-#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader};

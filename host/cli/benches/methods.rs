@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench methods`. Bar: at most 1 ms for each, as much on 100,000 rows
 //! as on 100.
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(clippy::unwrap_used)]
 
 use divan::Bencher;
 use std::fmt::Write as _;
@@ -47,7 +47,7 @@ fn view(rows: usize) -> Arc<dyn DatasetView> {
     }
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), text).unwrap();
-    let dataset = Dataset::open(file.path(), &tunesmith_dataset::Options::default()).unwrap();
+    let dataset = Dataset::open(file.path(), &tunesmith_dataset::ReadOptions::default()).unwrap();
     Arc::new(dataset.view(Tokenizer::Cautious, 42).unwrap())
 }
 

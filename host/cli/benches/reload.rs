@@ -8,7 +8,7 @@
 //! and the 1,000th reload memory grows by at most 1 KB a reload, and the store of code
 //! stays within its bound; beside a spinning plugin another's calls are delayed by at
 //! most 20 ms (99th percentile).
-#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

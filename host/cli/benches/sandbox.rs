@@ -4,7 +4,7 @@
 //! `describe` at most 100 µs (median, on the calling thread); a guest's part of a plan
 //! the same on 100,000 rows as on 100; a hostile guest stopped within the deadline and
 //! 100 ms.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "../../../tests/it/support/mod.rs"]
 mod support;

@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench startup`. Bars: `methods list` with warm compiled code at most
 //! 25 ms; the first run ever under 2 s.
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(clippy::unwrap_used)]
 
 use divan::Bencher;
 use std::path::{Path, PathBuf};

@@ -3,7 +3,7 @@
 //!
 //! `cargo bench --bench upload`; needs curl and 2 GB of disk. Bars: at most 100 MB of
 //! memory, 0.8 or more of curl's speed.
-#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use serde_json::json;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -94,7 +94,7 @@ pub fn progress(output: &Output) -> Option<tunesmith_dataset::OnProgress> {
         let percent = bytes.saturating_mul(100).checked_div(of).unwrap_or(100);
         if of >= PROGRESS_BYTES && last.0.elapsed() >= PROGRESS_EVERY && percent >= last.1 + 5 {
             *last = (Instant::now(), percent);
-            handle.say(&format!("reading: {percent} % of {}", crate::view::dataset::size(of)));
+            handle.say(&format!("reading: {percent}% of {}", crate::view::dataset::size(of)));
         }
     }))
 }

@@ -1,36 +1,38 @@
-//! Keeps what reading a dataset gave, by the digest of its bytes, so that the second
-//! reading of the same file costs no more than its digest.
+//! Caches the result of reading a dataset by the digest of its bytes: opening the same
+//! file again costs only the digest.
 
-use super::counting::Tokens;
-use super::format::Recognised;
-use super::index::Index;
-use super::spool::private_directory;
-use super::verdict::Verdict;
-use super::{Options, Sums, source};
+use crate::containers::source;
+use crate::convert::spool::private_directory;
+use crate::counting::Tokens;
+use crate::options::ReadOptions;
+use crate::scan::index::Index;
+use crate::shapes::format::Recognized;
+use crate::verdict::Verdict;
+use crate::verdict::row::Sums;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-/// Results that are kept; the oldest go first. The largest have 15 MB.
+/// Results in the cache; the oldest are deleted first. The largest have 15 MB.
 const KEPT_RESULTS: usize = 32;
 
-/// Changes whenever what is kept, or how it is found, changes within one version of
+/// Change it when the cached data, or how it is computed, changes within one version of
 /// the program.
 const LAYOUT: u32 = 1;
 
-/// What is kept.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Cached {
+pub(crate) struct Cached<'a> {
     pub bytes: u64,
-    pub recognised: Recognised,
-    pub index: Index,
-    pub sums: Sums,
-    pub verdict: Verdict,
-    pub tokens: Tokens,
+    pub recognized: Cow<'a, Recognized>,
+    pub index: Cow<'a, Index>,
+    pub sums: Cow<'a, Sums>,
+    pub verdict: Cow<'a, Verdict>,
+    pub tokens: Cow<'a, Tokens>,
 }
 
-/// Where the result for these bytes and these options is.
-pub(super) fn path(directory: &Path, digest: &str, text_file: bool, options: &Options) -> PathBuf {
+/// The path of the result for these bytes and options.
+pub(crate) fn path(directory: &Path, digest: &str, text_file: bool, options: &ReadOptions) -> PathBuf {
     let key = format!(
         "{} {LAYOUT} {:?} {:?} {} {:?} {text_file}",
         env!("CARGO_PKG_VERSION"),
@@ -43,8 +45,8 @@ pub(super) fn path(directory: &Path, digest: &str, text_file: bool, options: &Op
     directory.join(format!("{digest}-{key}.dataset"))
 }
 
-/// A result, if a whole one is there.
-pub(super) fn load(path: &Path) -> Option<Cached> {
+/// A cached result; `None` if it is missing or damaged.
+pub(crate) fn load(path: &Path) -> Option<Cached<'static>> {
     let bytes = std::fs::read(path).ok()?;
     let (check, content) = bytes.split_at_checked(32)?;
     if Sha256::digest(content)[..] != *check {
@@ -53,8 +55,8 @@ pub(super) fn load(path: &Path) -> Option<Cached> {
     postcard::from_bytes(content).ok()
 }
 
-/// Keeps a result. That it could not be kept costs only time, so that it is no error.
-pub(super) fn store(path: &Path, cached: &Cached) {
+/// Stores a result. A failure costs only time, so it is not an error.
+pub(crate) fn store(path: &Path, cached: &Cached<'_>) {
     let Some(directory) = path.parent() else { return };
     let Ok(content) = postcard::to_allocvec(cached) else { return };
     let write = || -> std::io::Result<()> {
@@ -67,11 +69,11 @@ pub(super) fn store(path: &Path, cached: &Cached) {
         Ok(())
     };
     if write().is_ok() {
-        forget_oldest(directory);
+        delete_oldest(directory);
     }
 }
 
-fn forget_oldest(directory: &Path) {
+fn delete_oldest(directory: &Path) {
     let Ok(entries) = std::fs::read_dir(directory) else { return };
     let mut results: Vec<_> = entries
         .filter_map(Result::ok)

@@ -1,9 +1,9 @@
-//! Tokens of rows: counted where the dataset is small, otherwise estimated from the
-//! bytes of their texts by rates measured on a sample.
+//! Tokens of rows: counted if the dataset is small, otherwise estimated from the bytes of
+//! text by rates measured on a sample.
 
-use super::Inner;
-use super::error::DatasetError;
-use super::index::{Entry, Index, spread};
+use crate::error::DatasetError;
+use crate::scan::index::{Entry, Index, spread};
+use crate::scan::rows::Rows;
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -25,27 +25,25 @@ const SEEMINGLY_LONGEST: usize = 512;
 /// Decides which rows are measured: the same ones each time.
 const SAMPLE_SEED: u32 = 0x5eed;
 
-/// How tokens were found.
+/// Tokens of a dataset, counted or estimated.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Counting {
-    /// By which tokenizer.
     pub tokenizer: Tokenizer,
     /// Tokens in all rows.
     pub total: u64,
     /// Whether every row was counted.
     pub exact: bool,
-    /// Of an estimate: the half width of the total's 95 % confidence interval, as a
-    /// share of the total. 0 where every row was counted.
+    /// Half width of the total's 95% confidence interval, as a share of the total. 0 if
+    /// every row was counted.
     pub error: f64,
-    /// Tokens of the longest row, counted also where the total is estimated, unless it
+    /// Tokens of the longest row, counted even if the total is estimated, unless the row
     /// has half a megabyte or more.
     pub longest: u32,
 }
 
-/// Tokens by row.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Tokens {
+pub(crate) struct Tokens {
     pub summary: Counting,
     pub rates: Rates,
     /// For each entry of the index.
@@ -54,7 +52,7 @@ pub(super) struct Tokens {
 
 /// Tokens per byte of text.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(super) struct Rates {
+pub(crate) struct Rates {
     ascii: f64,
     other: f64,
     message: f64,
@@ -79,33 +77,33 @@ impl Rates {
     }
 }
 
-/// Finds the tokens of all rows.
-pub(super) fn count(inner: &Inner, tokenizer: Tokenizer, exact: bool) -> Result<Tokens, DatasetError> {
-    let index = &inner.index;
+/// Counts or estimates the tokens of all rows.
+pub(crate) fn count(rows: &Rows, tokenizer: Tokenizer, exact: bool) -> Result<Tokens, DatasetError> {
+    let index = &rows.index;
     let text: u64 = index.entries.iter().map(Entry::text_bytes).sum();
     if index.stride == 1 && (exact || text <= COUNTED_BYTES) {
-        return count_all(inner, tokenizer);
+        return count_all(rows, tokenizer);
     }
     let (rates, error) = match tokenizer {
         Tokenizer::Cautious => (Rates::CAUTIOUS, 0.0),
-        _ => measure(inner, tokenizer)?,
+        _ => measure(rows, tokenizer)?,
     };
     let of_entries: Vec<u32> = index.entries.iter().map(|entry| rates.rounded(entry)).collect();
-    let longest = longest(inner, tokenizer, &rates, &of_entries)?;
-    let total = estimate_total(inner, &rates);
+    let longest = longest(rows, tokenizer, &rates, &of_entries)?;
+    let total = estimate_total(rows, &rates);
     let summary = Counting { tokenizer, total, exact: false, error, longest };
     Ok(Tokens { summary, rates, of_entries })
 }
 
-/// The tokens of the longest row: those that seem longest are counted as far as that is
-/// quick, since they decide what fits.
+/// The tokens of the longest row: the rows with the highest estimates are counted
+/// within a budget, since they decide what fits.
 fn longest(
-    inner: &Inner,
+    rows: &Rows,
     tokenizer: Tokenizer,
     rates: &Rates,
     of_entries: &[u32],
 ) -> Result<u32, DatasetError> {
-    let entries = &inner.index.entries;
+    let entries = &rows.index.entries;
     // The least of those kept is on top. A later row of the same length stays out.
     let mut most: BinaryHeap<(Reverse<u32>, u32)> = BinaryHeap::with_capacity(SEEMINGLY_LONGEST + 1);
     for (n, &tokens) in (0..).zip(of_entries) {
@@ -116,7 +114,7 @@ fn longest(
             most.push((Reverse(tokens), n));
         }
     }
-    let named = inner.index.longest.iter().map(|spot| &spot.entry);
+    let named = rows.index.longest.iter().map(|spot| &spot.entry);
     let mut all: Vec<&Entry> =
         most.into_sorted_vec().into_iter().map(|(_, n)| &entries[n as usize]).chain(named).collect();
     all.sort_by_key(|entry| Reverse(rates.rounded(entry)));
@@ -126,7 +124,7 @@ fn longest(
         let bytes = entry.text_bytes();
         longest = longest.max(if bytes <= budget {
             budget -= bytes;
-            tokens_of(inner, entry, tokenizer)?
+            tokens_of(rows, entry, tokenizer)?
         } else {
             rates.rounded(entry)
         });
@@ -134,10 +132,10 @@ fn longest(
     Ok(longest)
 }
 
-fn count_all(inner: &Inner, tokenizer: Tokenizer) -> Result<Tokens, DatasetError> {
-    let entries = &inner.index.entries;
+fn count_all(rows: &Rows, tokenizer: Tokenizer) -> Result<Tokens, DatasetError> {
+    let entries = &rows.index.entries;
     let of_entries =
-        entries.iter().map(|entry| tokens_of(inner, entry, tokenizer)).collect::<Result<Vec<_>, _>>()?;
+        entries.iter().map(|entry| tokens_of(rows, entry, tokenizer)).collect::<Result<Vec<_>, _>>()?;
     let total = of_entries.iter().copied().map(u64::from).sum();
     let longest = of_entries.iter().copied().max().unwrap_or(0);
     let summary = Counting { tokenizer, total, exact: true, error: 0.0, longest };
@@ -145,13 +143,13 @@ fn count_all(inner: &Inner, tokenizer: Tokenizer) -> Result<Tokens, DatasetError
 }
 
 /// Tokens of one row, counted; 0 for a row that cannot be read.
-pub(super) fn tokens_of(inner: &Inner, entry: &Entry, tokenizer: Tokenizer) -> Result<u32, DatasetError> {
-    let tokens = inner.conversation(entry)?.map_or(0, |conversation| conversation.tokens(tokenizer));
+pub(crate) fn tokens_of(rows: &Rows, entry: &Entry, tokenizer: Tokenizer) -> Result<u32, DatasetError> {
+    let tokens = rows.conversation(entry)?.map_or(0, |conversation| conversation.tokens(tokenizer));
     Ok(u32::try_from(tokens).unwrap_or(u32::MAX))
 }
 
-fn estimate_total(inner: &Inner, rates: &Rates) -> u64 {
-    let Index { stride, entries, rows, .. } = &inner.index;
+fn estimate_total(rows: &Rows, rates: &Rates) -> u64 {
+    let Index { stride, entries, rows, .. } = &rows.index;
     let kept: f64 = entries.iter().map(|entry| rates.of(entry)).sum();
     if *stride == 1 || entries.is_empty() {
         return kept.round() as u64;
@@ -160,8 +158,8 @@ fn estimate_total(inner: &Inner, rates: &Rates) -> u64 {
 }
 
 /// Measures tokens per byte on rows from the whole file.
-fn measure(inner: &Inner, tokenizer: Tokenizer) -> Result<(Rates, f64), DatasetError> {
-    let entries = &inner.index.entries;
+fn measure(rows: &Rows, tokenizer: Tokenizer) -> Result<(Rates, f64), DatasetError> {
+    let entries = &rows.index.entries;
     let fixed =
         |entry: &Entry| PER_CONVERSATION as f64 + f64::from(entry.messages) * (PER_MESSAGE as f64 + 1.0);
     let mut sample = Vec::new();
@@ -175,7 +173,7 @@ fn measure(inner: &Inner, tokenizer: Tokenizer) -> Result<(Rates, f64), DatasetE
             break;
         }
         bytes += entry.text_bytes();
-        sample.push((*entry, f64::from(tokens_of(inner, entry, tokenizer)?)));
+        sample.push((*entry, f64::from(tokens_of(rows, entry, tokenizer)?)));
     }
     let rates = fit(sample.iter().map(|(entry, tokens)| {
         (f64::from(entry.ascii), f64::from(entry.other), (tokens - fixed(entry)).max(0.0))

@@ -1,5 +1,5 @@
-//! Why a dataset could not be read at all. What is wrong with its rows is a
-//! [`Verdict`](super::Verdict), not an error.
+//! Why a dataset could not be read at all. Errors in its rows are in the
+//! [`Verdict`](crate::Verdict).
 
 use std::io;
 use std::path::PathBuf;
@@ -9,65 +9,38 @@ use tunesmith_core::error::{Error, Kind};
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
     /// Opening or reading failed.
-    #[error("cannot read the dataset {}: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error("cannot read dataset {}: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
     /// Not a regular file.
-    #[error("the dataset {} is {what}, not a regular file", path.display())]
-    NotAFile {
-        /// The path.
-        path: PathBuf,
-        /// What it is.
-        what: &'static str,
-    },
+    #[error("dataset {} is {what}, not a regular file", path.display())]
+    NotAFile { path: PathBuf, what: &'static str },
     /// The file changed while it was being read, or since.
-    #[error("the dataset {} changed while it was being read", path.display())]
-    Changed {
-        /// The file.
-        path: PathBuf,
-    },
+    #[error("dataset {} changed while it was being read", path.display())]
+    Changed { path: PathBuf },
     /// The file has no bytes, or none but white space.
-    #[error("the dataset {} is empty", path.display())]
-    Empty {
-        /// The file.
-        path: PathBuf,
-    },
+    #[error("dataset {} is empty", path.display())]
+    Empty { path: PathBuf },
     /// The file is in an encoding or of a kind that is not read.
-    #[error("the dataset {} {what}", path.display())]
+    #[error("dataset {} {what}", path.display())]
     Unreadable {
-        /// The file.
         path: PathBuf,
         /// What it is, as the rest of a sentence.
         what: String,
-        /// What to do.
         fix: String,
     },
     /// Room for unpacking or spooling it was missing.
-    #[error("cannot write a temporary copy of the dataset {}: {source}", path.display())]
-    Spool {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error("cannot write a temporary copy of dataset {}: {source}", path.display())]
+    Spool { path: PathBuf, source: io::Error },
     /// A limit on the whole file.
-    #[error("the dataset {} {what}", path.display())]
+    #[error("dataset {} {what}", path.display())]
     TooLarge {
-        /// The file.
         path: PathBuf,
         /// Which limit, as the rest of a sentence.
         what: String,
     },
     /// The caller asked to stop.
-    #[error("interrupted while reading the dataset {}", path.display())]
-    Interrupted {
-        /// The file.
-        path: PathBuf,
-    },
+    #[error("interrupted while reading dataset {}", path.display())]
+    Interrupted { path: PathBuf },
 }
 
 impl From<DatasetError> for Error {

@@ -1,9 +1,10 @@
-//! The dataset in figures, for people: how long rows are, what they are about, what
-//! repeats.
+//! Figures about a dataset: sizes of rows, tasks, duplicates.
 
-use super::facts::{IMAGES, Script, TOOLS, WEIGHTS};
-use super::index::Entry;
-use super::{Counting, Dataset, DatasetError, LONGEST_ROWS};
+use crate::counting::Counting;
+use crate::dataset::Dataset;
+use crate::error::DatasetError;
+use crate::scan::index::{Entry, LONGEST_ROWS};
+use crate::verdict::row::{IMAGES, Script, TOOLS, WEIGHTS};
 use serde::Serialize;
 use tunesmith_core::contract::Task;
 use tunesmith_core::tokens::Tokenizer;
@@ -11,30 +12,27 @@ use tunesmith_core::tokens::Tokenizer;
 /// Bars of a histogram.
 const BARS: usize = 16;
 
-/// Tasks that are named.
+/// Tasks that are listed.
 const NAMED_TASKS: usize = 10;
 
-/// How a quantity is spread over rows.
+/// The distribution of a quantity over rows.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Spread {
-    /// The smallest.
-    pub least: u64,
-    /// A quarter of rows have no more than this.
+pub struct Distribution {
+    pub min: u64,
+    /// First quartile.
     pub p25: u64,
-    /// Half of rows have no more than this.
+    /// Median.
     pub p50: u64,
-    /// Nine tenths of rows have no more than this.
+    /// 90th percentile.
     pub p90: u64,
-    /// 95 % of rows have no more than this.
+    /// 95th percentile.
     pub p95: u64,
-    /// 99 % of rows have no more than this.
+    /// 99th percentile.
     pub p99: u64,
-    /// The largest.
-    pub most: u64,
-    /// The mean.
+    pub max: u64,
     pub mean: f64,
-    /// Rows in equal steps from the smallest to the largest.
+    /// Rows in equal steps from `min` to `max`.
     pub histogram: Vec<Bar>,
 }
 
@@ -42,11 +40,9 @@ pub struct Spread {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Bar {
-    /// From this on.
     pub from: u64,
-    /// Up to this, included.
+    /// To this, inclusive.
     pub to: u64,
-    /// Rows.
     pub rows: u64,
 }
 
@@ -58,85 +54,70 @@ pub struct LongRow {
     pub line: u64,
     /// Its number, from 0.
     pub row: u64,
-    /// Its tokens.
     pub tokens: u32,
 }
 
-/// The dataset in figures.
+/// Figures about a dataset.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Figures {
-    /// Rows.
     pub rows: u64,
-    /// Rows of plain system, user and assistant texts.
+    /// Rows of plain system, user and assistant messages.
     pub typed_rows: u64,
     /// Bytes, without compression.
     pub bytes: u64,
-    /// Tokens and how they were found.
+    /// Total tokens and how they were counted.
     pub counting: Counting,
-    /// Messages by role.
     pub roles: Roles,
-    /// Tokens of rows.
-    pub tokens: Spread,
-    /// Messages of rows.
-    pub messages: Spread,
-    /// Percentiles come from each row that is a multiple of this; from every row
-    /// where it is 1.
+    pub tokens: Distribution,
+    pub messages: Distribution,
+    /// Distributions come from every n-th row; from every row if 1.
     pub every: u64,
-    /// How many system prompts there are, and whether that is all.
-    pub tasks: Count,
-    /// Those with most rows.
+    /// The number of distinct system prompts.
+    pub tasks: BoundedCount,
+    /// Those with max rows.
     pub largest_tasks: Vec<Task>,
-    /// Rows that repeat others, and whether that is all.
-    pub repeated_rows: Count,
-    /// Letters by script, the most frequent first.
+    /// The number of duplicate rows.
+    pub repeated_rows: BoundedCount,
+    /// Letters by script, the max frequent first.
     pub scripts: Vec<(Script, u64)>,
-    /// Rows with tool calls or definitions, images and weights, among those that
-    /// percentiles come from.
+    /// Rows with tools, images or weights, among the rows that distributions come from.
     pub special: Special,
     /// The longest rows by text.
     pub longest: Vec<LongRow>,
 }
 
-/// Messages by role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Roles {
-    /// The system.
     pub system: u64,
-    /// Users.
     pub user: u64,
-    /// The assistant.
     pub assistant: u64,
-    /// Tools and functions.
     pub tool: u64,
 }
 
 /// A count that may be a lower bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Count {
-    /// How many.
+pub struct BoundedCount {
     pub count: u64,
-    /// Whether that is all; a lower bound otherwise.
+    /// Whether `count` is exact; a lower bound otherwise.
     pub exact: bool,
 }
 
-/// Rows that are more than texts.
+/// Rows with more than text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Special {
     /// With tool calls or definitions.
     pub tools: u64,
-    /// With images.
     pub images: u64,
-    /// With weights.
     pub weights: u64,
 }
 
 impl Dataset {
-    /// The dataset in figures, with tokens by `tokenizer`.
+    /// Figures about the dataset, with tokens by `tokenizer`.
     pub fn figures(&self, tokenizer: Tokenizer) -> Result<Figures, DatasetError> {
         let inner = &self.inner;
         let tokens = inner.tokens(tokenizer)?;
-        let index = &inner.index;
+        let index = &inner.rows.index;
         let with = |flag| index.entries.iter().filter(|entry| entry.is(flag)).count() as u64;
         let mut scripts: Vec<(Script, u64)> =
             Script::ALL.into_iter().zip(inner.sums.letters).filter(|(_, letters)| *letters > 0).collect();
@@ -160,9 +141,9 @@ impl Dataset {
             tokens: spread(tokens.of_entries.clone()),
             messages: spread(index.entries.iter().map(|entry: &Entry| u32::from(entry.messages)).collect()),
             every: index.stride,
-            tasks: Count { count: index.tasks.len() as u64, exact: index.tasks_are_exact },
+            tasks: BoundedCount { count: index.tasks.len() as u64, exact: index.tasks_are_exact },
             largest_tasks: self.tasks(NAMED_TASKS)?,
-            repeated_rows: Count { count: index.repeated, exact: index.repeated_is_exact },
+            repeated_rows: BoundedCount { count: index.repeated, exact: index.repeated_is_exact },
             scripts,
             special: Special { tools: with(TOOLS), images: with(IMAGES), weights: with(WEIGHTS) },
             longest,
@@ -173,20 +154,20 @@ impl Dataset {
 /// Ranges up to this are counted value by value, which takes a fraction of sorting.
 const COUNTED_RANGE: u64 = 1 << 16;
 
-/// How values are spread; percentiles by the nearest rank.
-fn spread(values: Vec<u32>) -> Spread {
-    let least = u64::from(values.iter().copied().min().unwrap_or(0));
-    let most = u64::from(values.iter().copied().max().unwrap_or(0));
+/// The distribution of values; percentiles by nearest rank.
+fn spread(values: Vec<u32>) -> Distribution {
+    let min = u64::from(values.iter().copied().min().unwrap_or(0));
+    let max = u64::from(values.iter().copied().max().unwrap_or(0));
     let count = values.len();
     let mean = values.iter().copied().map(u64::from).sum::<u64>() as f64 / count.max(1) as f64;
     // Different values in order, with how often each is there.
     let mut runs: Vec<(u64, u64)> = Vec::new();
-    if most - least < COUNTED_RANGE {
-        let mut counts = vec![0_u64; (most - least + 1) as usize];
+    if max - min < COUNTED_RANGE {
+        let mut counts = vec![0_u64; (max - min + 1) as usize];
         for value in &values {
-            counts[(u64::from(*value) - least) as usize] += 1;
+            counts[(u64::from(*value) - min) as usize] += 1;
         }
-        runs.extend((least..).zip(counts).filter(|(_, count)| *count > 0));
+        runs.extend((min..).zip(counts).filter(|(_, count)| *count > 0));
         runs.truncate(count);
     } else {
         let mut values = values;
@@ -201,24 +182,24 @@ fn spread(values: Vec<u32>) -> Spread {
         });
         run.map_or(0, |(value, _)| *value)
     };
-    let step = ((most - least + 1).div_ceil(BARS as u64)).max(1);
+    let step = ((max - min + 1).div_ceil(BARS as u64)).max(1);
     let mut histogram: Vec<Bar> = (0..BARS as u64)
-        .map(|n| Bar { from: least + n * step, to: least + (n + 1) * step - 1, rows: 0 })
-        .take_while(|bar| bar.from <= most)
+        .map(|n| Bar { from: min + n * step, to: min + (n + 1) * step - 1, rows: 0 })
+        .take_while(|bar| bar.from <= max)
         .collect();
     for (value, count) in &runs {
-        if let Some(bar) = histogram.get_mut(((value - least) / step) as usize) {
+        if let Some(bar) = histogram.get_mut(((value - min) / step) as usize) {
             bar.rows += count;
         }
     }
-    Spread {
-        least,
+    Distribution {
+        min,
         p25: rank(25),
         p50: rank(50),
         p90: rank(90),
         p95: rank(95),
         p99: rank(99),
-        most,
+        max,
         mean,
         histogram,
     }
@@ -231,17 +212,17 @@ mod tests {
     #[test]
     fn percentiles_are_nearest_ranks() {
         let spread = spread((1..=200).rev().collect());
-        assert_eq!((spread.least, spread.p25, spread.p50, spread.p90), (1, 50, 100, 180));
-        assert_eq!((spread.p95, spread.p99, spread.most), (190, 198, 200));
+        assert_eq!((spread.min, spread.p25, spread.p50, spread.p90), (1, 50, 100, 180));
+        assert_eq!((spread.p95, spread.p99, spread.max), (190, 198, 200));
         assert_eq!(spread.histogram.iter().map(|bar| bar.rows).sum::<u64>(), 200);
         assert_eq!(spread.histogram[0], Bar { from: 1, to: 13, rows: 13 });
         assert_eq!(super::spread(vec![7; 3]).histogram, [Bar { from: 7, to: 7, rows: 3 }]);
         // The same by sorting, where the range is too large to count.
         let wide = super::spread((1..=200).map(|n| n * 1_000).collect());
         assert_eq!(
-            (wide.least, wide.p25, wide.p50, wide.p99, wide.most),
+            (wide.min, wide.p25, wide.p50, wide.p99, wide.max),
             (1_000, 50_000, 100_000, 198_000, 200_000)
         );
-        assert_eq!(super::spread(Vec::new()).most, 0);
+        assert_eq!(super::spread(Vec::new()).max, 0);
     }
 }

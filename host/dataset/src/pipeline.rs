@@ -1,49 +1,48 @@
-//! Works on blocks of records on several threads and takes the results in order, so
-//! that nothing depends on the threads.
+//! Processes blocks of records on several threads and passes on the results in order, so
+//! that they do not depend on the number of threads.
 
-use super::error::DatasetError;
-use super::framing::{Block, Framer};
-use super::source::Source;
-use super::{Options, Progress};
+use crate::containers::framing::{Block, Framer};
+use crate::containers::source::{Digesting, FileReader, Source};
+use crate::error::DatasetError;
+use crate::options::{Progress, ReadOptions};
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Results that may wait for an earlier block, for each thread.
+/// Results per thread that may wait for an earlier block.
 const WAITING: u64 = 4;
 
-/// Data below this size is worked on by one thread: starting more takes longer.
+/// Smaller data is processed by one thread: starting more takes longer.
 const PARALLEL_BYTES: u64 = 2 << 20;
 
-/// The most threads that are started without being asked for.
+/// The default number of threads is at most this.
 const MOST_THREADS: usize = 8;
 
-/// A stream that knows how far it is.
-pub(super) trait Counted: Read + Send {
+/// A stream that knows its position.
+pub(crate) trait CountedRead: Read + Send {
     /// Bytes read so far.
     fn bytes(&self) -> u64;
 }
 
-/// Where the work comes from and who watches it.
-pub(super) struct Work<'a> {
+/// The input of a run and its options.
+pub(crate) struct Work<'a> {
     pub source: &'a Source,
-    pub options: &'a Options,
-    /// Bytes to read.
+    pub options: &'a ReadOptions,
     pub of: u64,
 }
 
 struct Shared<'a, R, T, S, E> {
     work: &'a Work<'a>,
     feed: Mutex<Framer<R>>,
-    joined: Mutex<Joined<T, S>>,
+    joined: Mutex<Ordered<T, S>>,
     turn: Condvar,
     stop: AtomicBool,
     waiting: u64,
     failure: Mutex<Option<E>>,
 }
 
-struct Joined<T, S> {
+struct Ordered<T, S> {
     next: u64,
     waiting: BTreeMap<u64, T>,
     sink: S,
@@ -55,8 +54,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How many threads to use for so much data.
-pub(super) fn threads(options: &Options, of: u64) -> usize {
+/// The number of threads for this many bytes.
+pub(crate) fn threads(options: &ReadOptions, of: u64) -> usize {
     match options.threads {
         Some(threads) => threads.get(),
         None if of < PARALLEL_BYTES => 1,
@@ -64,16 +63,16 @@ pub(super) fn threads(options: &Options, of: u64) -> usize {
     }
 }
 
-/// Gives every block to one of several workers, each made by `worker` on its own
-/// thread, and their results to `sink` in the blocks' order. Gives the stream back.
-pub(super) fn run<R, T, W, S, E>(
+/// Passes every block to one of several workers, each made by `worker` on its own thread,
+/// and their results to `sink` in the order of blocks. Returns the stream.
+pub(crate) fn run<R, T, W, S, E>(
     work: &Work<'_>,
     framer: Framer<R>,
     worker: impl Fn() -> W + Sync,
     sink: S,
 ) -> Result<R, E>
 where
-    R: Counted,
+    R: CountedRead,
     T: Send,
     W: FnMut(&Block) -> Result<T, E>,
     S: FnMut(T) -> Result<(), E> + Send,
@@ -83,7 +82,7 @@ where
     let shared = Shared {
         work,
         feed: Mutex::new(framer),
-        joined: Mutex::new(Joined { next: 0, waiting: BTreeMap::new(), sink }),
+        joined: Mutex::new(Ordered { next: 0, waiting: BTreeMap::new(), sink }),
         turn: Condvar::new(),
         stop: AtomicBool::new(false),
         waiting: WAITING * threads as u64,
@@ -107,7 +106,7 @@ where
 
 impl<R, T, S, E> Shared<'_, R, T, S, E>
 where
-    R: Counted,
+    R: CountedRead,
     T: Send,
     S: FnMut(T) -> Result<(), E> + Send,
     E: From<DatasetError> + Send,
@@ -171,5 +170,47 @@ where
             self.turn.notify_all();
         }
         Ok(())
+    }
+}
+/// What blocks are cut from. A file that is not compressed is digested on the way.
+pub(super) enum Feed<'a> {
+    Digested(Digesting<FileReader<'a>>),
+    Plain(FileReader<'a>, u64),
+}
+
+impl<'a> Feed<'a> {
+    pub fn new(source: &'a Source) -> Result<Self, DatasetError> {
+        let reader = source.reader_at(0)?;
+        Ok(match source.compression() {
+            None => Self::Digested(Digesting::new(reader)),
+            Some(_) => Self::Plain(reader, 0),
+        })
+    }
+
+    /// Without a digest: it is known, or not needed.
+    pub fn undigested(source: &'a Source) -> Result<Self, DatasetError> {
+        Ok(Self::Plain(source.reader_at(0)?, 0))
+    }
+}
+
+impl CountedRead for Feed<'_> {
+    fn bytes(&self) -> u64 {
+        match self {
+            Self::Digested(reader) => reader.bytes(),
+            Self::Plain(_, bytes) => *bytes,
+        }
+    }
+}
+
+impl Read for Feed<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Digested(reader) => reader.read(buffer),
+            Self::Plain(reader, bytes) => {
+                let count = reader.read(buffer)?;
+                *bytes += count as u64;
+                Ok(count)
+            }
+        }
     }
 }

@@ -1,10 +1,14 @@
 //! Opens whole files, as users give them.
 
-use super::*;
+use crate::verdict::FindingKind;
+use crate::{Dataset, DatasetError, ReadOptions, Severity, Verdict};
 use proptest::prelude::*;
 use std::io::Write as _;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
 use tunesmith_core::contract::{DatasetView, Role, Selection};
+use tunesmith_core::tokens::Tokenizer;
 
 pub(super) fn file(bytes: &[u8]) -> tempfile::NamedTempFile {
     let mut file = tempfile::Builder::new().suffix(".jsonl").tempfile().unwrap();
@@ -14,7 +18,7 @@ pub(super) fn file(bytes: &[u8]) -> tempfile::NamedTempFile {
 }
 
 pub(super) fn open(bytes: &[u8]) -> Dataset {
-    Dataset::open(file(bytes).path(), &Options::default()).unwrap()
+    Dataset::open(file(bytes).path(), &ReadOptions::default()).unwrap()
 }
 
 fn row(system: &str, question: &str, answer: &str) -> String {
@@ -58,7 +62,7 @@ fn the_digest_is_of_the_bytes() {
 
 #[test]
 fn only_regular_files_are_read() {
-    let refused = |path: &str| match Dataset::open(&PathBuf::from(path), &Options::default()) {
+    let refused = |path: &str| match Dataset::open(&PathBuf::from(path), &ReadOptions::default()) {
         Err(error) => tunesmith_core::error::Error::from(error).message,
         Ok(_) => panic!("{path} was read"),
     };
@@ -74,7 +78,7 @@ fn only_regular_files_are_read() {
 #[test]
 fn a_file_that_changed_is_noticed() {
     let mut file = file(tasks_file(60, 1).as_bytes());
-    let dataset = Dataset::open(file.path(), &Options::default()).unwrap();
+    let dataset = Dataset::open(file.path(), &ReadOptions::default()).unwrap();
     dataset.unchanged().unwrap();
     file.write_all(b"{}\n").unwrap();
     assert!(matches!(dataset.unchanged(), Err(DatasetError::Changed { .. })));
@@ -88,10 +92,10 @@ fn threads_do_not_change_the_result() {
     text.push_str(&tasks_file(9000, 5));
     let file = file(text.as_bytes());
     let with = |threads| {
-        let options = Options { threads: NonZeroUsize::new(threads), ..Options::default() };
+        let options = ReadOptions { threads: NonZeroUsize::new(threads), ..ReadOptions::default() };
         let dataset = Dataset::open(file.path(), &options).unwrap();
         let inner = dataset.inner;
-        (inner.verdict.clone(), inner.digest.clone(), inner.index.entries.clone(), inner.sums.clone())
+        (inner.verdict.clone(), inner.digest.clone(), inner.rows.index.entries.clone(), inner.sums.clone())
     };
     let one = with(1);
     assert_eq!(one, with(2));
@@ -155,7 +159,7 @@ fn a_sample_has_no_repeated_conversations_and_only_whole_ones() {
     text.push_str("{\"messages\":[{\"role\":\"user\",\"content\":\"no answer\"}]}\n");
     text.push_str("{\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"1\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]}]}\n");
     let dataset = open(text.as_bytes());
-    assert_eq!(dataset.verdict().count(Kind::DuplicateRow), 50);
+    assert_eq!(dataset.verdict().count(FindingKind::DuplicateRow), 50);
     let sample = dataset
         .view(Tokenizer::Cautious, 0)
         .unwrap()
@@ -185,8 +189,9 @@ fn an_estimate_is_close_and_says_how_close() {
         })
         .collect();
     let file = file(text.as_bytes());
-    let estimate = Dataset::open(file.path(), &Options::default()).unwrap().count(Tokenizer::O200k).unwrap();
-    let exact = Dataset::open(file.path(), &Options { exact: true, ..Options::default() })
+    let estimate =
+        Dataset::open(file.path(), &ReadOptions::default()).unwrap().count(Tokenizer::O200k).unwrap();
+    let exact = Dataset::open(file.path(), &ReadOptions { exact: true, ..ReadOptions::default() })
         .unwrap()
         .count(Tokenizer::O200k)
         .unwrap();
@@ -200,10 +205,10 @@ fn an_estimate_is_close_and_says_how_close() {
 fn rows_between_those_kept_are_found() {
     let text: String = (0..50).map(|n| format!("\n{}", row("s", &format!("question {n}"), "a"))).collect();
     let mut dataset = open(text.as_bytes());
-    let inner = Arc::get_mut(&mut dataset.inner).unwrap();
-    inner.index.stride = 8;
+    let rows = Arc::get_mut(&mut Arc::get_mut(&mut dataset.inner).unwrap().rows).unwrap();
+    rows.index.stride = 8;
     let mut n = 0;
-    inner.index.entries.retain(|_| {
+    rows.index.entries.retain(|_| {
         n += 1;
         (n - 1) % 8 == 0
     });
@@ -227,7 +232,7 @@ proptest! {
             .filter(|line| line.iter().any(|byte| !matches!(byte, b' ' | b'\t' | b'\r')))
             .count() as u64;
         let file = file(&bytes);
-        let dataset = Dataset::open(file.path(), &Options::default()).unwrap();
+        let dataset = Dataset::open(file.path(), &ReadOptions::default()).unwrap();
         prop_assert_eq!(dataset.rows(), rows);
     }
 }

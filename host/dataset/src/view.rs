@@ -1,30 +1,32 @@
-//! The dataset as methods see it. Everything that a method may ask for is prepared
-//! beforehand, so that an answer takes no longer for many rows than for few.
+//! The dataset as methods see it. Answers are prepared in advance, so that they take no
+//! longer for many rows than for few.
 
-use super::Inner;
-use super::counting::{Tokens, tokens_of};
-use super::error::DatasetError;
-use super::index::{Entry, NO_TASK, mix, spread};
+use crate::counting::{Tokens, tokens_of};
+use crate::error::DatasetError;
+use crate::scan::index::{Entry, NO_TASK, mix, spread};
+use crate::scan::rows::Rows;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tunesmith_core::contract::{DatasetView, Overview, Row, Selection, Task};
 
-/// Rows that are read beforehand: what fills the prompts of most methods.
+/// Rows that are read in advance: enough for the prompts of most methods.
 const READY_ROWS: usize = 256;
 
-/// The text of rows that are read beforehand.
+/// Bytes of text that are read in advance.
 const READY_BYTES: u64 = 512 << 10;
 
-/// System prompts that are read beforehand.
+/// System prompts that are read in advance.
 const READY_TASKS: usize = 64;
 
 /// The most rows in one sample.
 pub const SAMPLED_ROWS: u32 = 10_000;
 
-/// See [`super::Dataset::view`].
+/// See [`Dataset::view`](crate::Dataset::view).
 pub struct View {
-    inner: Arc<Inner>,
+    rows: Arc<Rows>,
     tokens: Arc<Tokens>,
+    bytes: u64,
+    messages: u64,
     seed: u32,
     /// Places in the index of rows that can be shown, task by task.
     shown: Vec<u32>,
@@ -40,10 +42,16 @@ pub struct View {
 }
 
 impl View {
-    pub(super) fn new(inner: Arc<Inner>, tokens: Arc<Tokens>, seed: u32) -> Result<Self, DatasetError> {
-        let tasks = inner.index.tasks.len();
+    pub(crate) fn new(
+        rows: Arc<Rows>,
+        tokens: Arc<Tokens>,
+        bytes: u64,
+        messages: u64,
+        seed: u32,
+    ) -> Result<Self, DatasetError> {
+        let tasks = rows.index.tasks.len();
         let mut starts = vec![0_u32; tasks + 1];
-        for entry in inner.index.entries.iter().filter(|entry| entry.is_shown()) {
+        for entry in rows.index.entries.iter().filter(|entry| entry.is_shown()) {
             starts[entry.task as usize + 1] += 1;
         }
         for task in 0..tasks {
@@ -52,7 +60,7 @@ impl View {
         let mut next = starts.clone();
         let mut shown = vec![0; starts[tasks] as usize];
         let mut fewest = vec![u32::MAX; tasks];
-        for (n, entry) in inner.index.entries.iter().enumerate().filter(|(_, entry)| entry.is_shown()) {
+        for (n, entry) in rows.index.entries.iter().enumerate().filter(|(_, entry)| entry.is_shown()) {
             let task = entry.task as usize;
             shown[next[task] as usize] = n as u32;
             next[task] += 1;
@@ -60,11 +68,13 @@ impl View {
         }
         let turns = turns(&starts, seed);
         let systems = (0..tasks.min(READY_TASKS))
-            .map(|task| inner.system_prompt(task))
+            .map(|task| rows.system_prompt(task))
             .collect::<Result<Vec<_>, _>>()?;
         let mut view = Self {
-            inner,
+            rows,
             tokens,
+            bytes,
+            messages,
             seed,
             shown,
             starts,
@@ -77,7 +87,7 @@ impl View {
         let first: Vec<u32> = view.in_turn(None).take(READY_ROWS).collect();
         let mut bytes = 0;
         for n in first {
-            bytes += view.inner.index.entries[n as usize].text_bytes();
+            bytes += view.rows.index.entries[n as usize].text_bytes();
             if bytes > READY_BYTES {
                 break;
             }
@@ -88,8 +98,7 @@ impl View {
         Ok(view)
     }
 
-    /// What went wrong while answering, if anything did. A plan must not be made from
-    /// such answers.
+    /// An error while answering. A plan must not be made from such answers.
     pub fn failure(&self) -> Option<DatasetError> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -102,7 +111,7 @@ impl View {
         }
     }
 
-    /// Rows of a task, of which every beginning is spread over the whole file.
+    /// Rows of a task, in an order whose every prefix is spread over the file.
     fn spread_of(&self, task: u32) -> impl Iterator<Item = u32> + '_ {
         let rows = self.rows_of(task);
         spread(rows.len() as u32, self.seed ^ mix(task)).map(|n| rows[n as usize])
@@ -124,15 +133,15 @@ impl View {
     }
 
     fn read(&self, n: u32) -> Result<Option<Row>, DatasetError> {
-        let index = &self.inner.index;
+        let index = &self.rows.index;
         let entry: &Entry = &index.entries[n as usize];
-        let Some(example) = self.inner.typed(entry)? else {
+        let Some(example) = self.rows.typed(entry)? else {
             return Ok(None);
         };
         let tokens = if self.tokens.summary.exact {
             self.tokens.of_entries[n as usize]
         } else {
-            tokens_of(&self.inner, entry, self.tokens.summary.tokenizer)?
+            tokens_of(&self.rows, entry, self.tokens.summary.tokenizer)?
         };
         let id = u32::try_from(u64::from(n) * index.stride).unwrap_or(u32::MAX);
         Ok(Some(Row { id, tokens, task: entry.task, example }))
@@ -183,7 +192,7 @@ impl View {
         Ok(chosen.rows)
     }
 
-    /// Chooses a task's next row that fits; says whether there was one.
+    /// Chooses a task's next row that fits; returns whether it found one.
     fn choose_next(
         &self,
         task: u32,
@@ -210,7 +219,7 @@ impl View {
     }
 }
 
-/// Rows that were chosen, and what still fits.
+/// Rows that were chosen, and the remaining limits.
 struct Chosen {
     rows: Vec<Row>,
     count: usize,
@@ -228,9 +237,8 @@ impl Chosen {
     }
 }
 
-/// The order in which tasks take turns: those with most rows first, and among equals
-/// spread over the file, so that a dataset in which each row has a task of its own is
-/// sampled as a whole too.
+/// The order in which tasks take turns: most rows first, and among equals spread over the
+/// file, so that a dataset with one task per row is sampled as a whole, too.
 fn turns(starts: &[u32], seed: u32) -> Vec<u32> {
     let rows = |task: usize| starts[task + 1] - starts[task];
     let mut tasks: Vec<u32> = (0..starts.len() as u32 - 1).filter(|&task| rows(task as usize) > 0).collect();
@@ -244,12 +252,12 @@ fn turns(starts: &[u32], seed: u32) -> Vec<u32> {
 
 impl DatasetView for View {
     fn overview(&self) -> Overview {
-        let inner = &self.inner;
+        let index = &self.rows.index;
         Overview {
-            rows: inner.index.rows,
-            typed_rows: inner.index.typed,
-            messages: inner.sums.messages(),
-            bytes: inner.bytes,
+            rows: index.rows,
+            typed_rows: index.typed,
+            messages: self.messages,
+            bytes: self.bytes,
             tokens: self.tokens.summary.total,
             longest_row_tokens: self.tokens.summary.longest,
             more: Vec::new(),
@@ -257,12 +265,12 @@ impl DatasetView for View {
     }
 
     fn tasks(&self, most: u32) -> Vec<Task> {
-        let tasks = &self.inner.index.tasks;
+        let tasks = &self.rows.index.tasks;
         let mut listed = Vec::new();
         for (n, task) in tasks.iter().take(most as usize).enumerate() {
             let system = match self.systems.get(n) {
                 Some(system) => Ok(system.clone()),
-                None => self.inner.system_prompt(n),
+                None => self.rows.system_prompt(n),
             };
             match system {
                 Ok(system) => listed.push(Task { system, rows: task.rows }),

@@ -1,5 +1,4 @@
-//! One call to a plugin by the function's name, and what the provider would say of
-//! the answer.
+//! One call to a plugin by function name, and the provider's check of the answer.
 
 use super::{Function, Subject};
 use serde::Serialize;
@@ -8,37 +7,35 @@ use tunesmith_core::contract::{Example, MethodJob, Note, Refusal};
 use tunesmith_plugin_host::{Answer, CallError, Plugin, Receipt};
 use tunesmith_provider::{local, ollama, openai};
 
-/// What a plugin answered.
+/// The answer of a plugin.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Outcome {
-    /// Its result, in the contract's names.
+pub enum CallResult {
+    /// Its result, with the contract's names.
     Result(Value),
-    /// It does not want the job.
+    /// It rejects the job.
     Refusal(Refusal),
 }
 
-/// A call that came back.
+/// A completed call.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Called {
+pub struct CallReport {
     /// What the plugin answered.
-    pub outcome: Outcome,
-    /// What it told the user meanwhile.
+    pub outcome: CallResult,
+    /// Its notes to the user.
     pub notes: Vec<Note>,
-    /// What it cost.
     pub receipt: Receipt,
-    /// How the result breaks the rules of the provider that it is for, so that a plan
-    /// would not be made.
+    /// How the result breaks the rules of its provider. No plan would be made from it.
     pub breaks: Option<String>,
 }
 
-impl Called {
-    /// Whether two calls gave the same: result, notes and fuel.
+impl CallReport {
+    /// Whether two calls have the same result, notes and fuel.
     pub fn is_same(&self, other: &Self) -> bool {
         self.outcome == other.outcome && self.notes == other.notes && self.receipt.fuel == other.receipt.fuel
     }
 }
 
-/// Calls a function, in the same sandbox and within the same limits as a plan.
+/// Calls a function in the same sandbox and within the same limits as a plan.
 ///
 /// # Errors
 /// When the plugin lacks the ability, exceeds a limit, traps, or breaks the contract.
@@ -47,7 +44,7 @@ pub fn call(
     function: Function,
     job: &MethodJob,
     subject: &dyn Subject,
-) -> Result<Called, CallError> {
+) -> Result<CallReport, CallError> {
     let settings = &job.settings;
     match function {
         Function::Describe => Ok(called(plugin.describe()?, |_| None)),
@@ -70,22 +67,22 @@ pub fn call(
     }
 }
 
-fn called<T: Serialize>(answer: Answer<T>, check: impl Fn(&T) -> Option<String>) -> Called {
+fn called<T: Serialize>(answer: Answer<T>, check: impl Fn(&T) -> Option<String>) -> CallReport {
     let Answer { result, notes, receipt } = answer;
     match result {
         Ok(result) => {
-            // Plain data with texts as keys.
+            // Plain data with string keys.
             let value = serde_json::to_value(&result).unwrap_or(Value::Null);
-            Called { outcome: Outcome::Result(value), notes, receipt, breaks: check(&result) }
+            CallReport { outcome: CallResult::Result(value), notes, receipt, breaks: check(&result) }
         }
-        Err(refusal) => Called { outcome: Outcome::Refusal(refusal), notes, receipt, breaks: None },
+        Err(refusal) => CallReport { outcome: CallResult::Refusal(refusal), notes, receipt, breaks: None },
     }
 }
 
 /// A transformed row has at least one message.
 fn without_messages(rows: &[Option<Example>]) -> Option<String> {
     let empty = rows.iter().position(|row| row.as_ref().is_some_and(|row| row.messages.is_empty()))?;
-    Some(format!("conversation {} comes back without messages; drop it instead", empty + 1))
+    Some(format!("conversation {} has no messages; drop it instead", empty + 1))
 }
 
 /// A refusal on one line.

@@ -1,4 +1,4 @@
-//! The functions of a plugin by name, as `plugin call` and cases write them.
+//! The functions of a plugin by name.
 
 use std::fmt;
 use std::str::FromStr;
@@ -24,7 +24,6 @@ impl Function {
     /// All functions, in the contract's order.
     pub const ALL: [Self; 5] = [Self::Describe, Self::Ollama, Self::OpenAi, Self::Training, Self::Transform];
 
-    /// The name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Describe => "method.describe",
@@ -35,7 +34,7 @@ impl Function {
         }
     }
 
-    /// The ability that it belongs to; none for what every plugin has.
+    /// The ability that it belongs to; `None` for functions of every plugin.
     pub fn ability(self) -> Option<Ability> {
         match self {
             Self::Describe => None,
@@ -85,7 +84,9 @@ impl FromStr for Function {
             let shown = tunesmith_core::text::quoted(name);
             match tunesmith_engine::nearest(names, name) {
                 Some(near) => format!("{shown} is not a function of the contract; did you mean {near}?"),
-                None => format!("{shown} is not a function of the contract: use {}", names.join(", ")),
+                None => {
+                    format!("{shown} is not a function of the contract; expected one of {}", names.join(", "))
+                }
             }
         })
     }

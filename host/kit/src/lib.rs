@@ -1,25 +1,24 @@
-//! The author kit: what `tunesmith plugin` does for those who write methods, apart
-//! from the command line.
+//! The kit for authors of methods.
 //!
-//! [`scaffold`] makes a project, `project` says how one is built, [`call()`] asks a
-//! plugin one thing, [`cases`] holds it against its golden cases, [`check()`] against
-//! hostile inputs and the limits, and [`imports`] and [`exports`] put what it may reach
-//! and what it offers into words.
+//! [`scaffold`] creates a project, [`Project`] describes how it is built, [`call()`] calls
+//! one function of a plugin, [`cases`] compares it with golden cases, [`check()`] tests it
+//! with hostile inputs and against the limits, and [`imports`] and [`exports`] explain
+//! its interfaces.
 
 mod call;
 pub mod cases;
 pub mod check;
 mod function;
+mod interfaces;
 mod project;
 pub mod scaffold;
-mod stamp;
+mod source_state;
 mod subject;
-mod words;
 
-pub use call::{Called, Outcome, call, refusal};
+pub use call::{CallReport, CallResult, call, refusal};
 pub use check::check;
 pub use function::Function;
-pub use project::{Project, ProjectError, Run, Setup};
-pub use stamp::Stamp;
+pub use interfaces::{Export, Import, exports, imports};
+pub use project::{CommandLine, Project, ProjectError, Setup};
+pub use source_state::SourceState;
 pub use subject::{NoRows, RowsFile, Subject, SubjectError};
-pub use words::{Export, Import, exports, imports};

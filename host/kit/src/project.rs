@@ -1,5 +1,5 @@
-//! A plugin's project: `plugin.toml`, which says how it is built and where the result
-//! is, and the place of its golden cases.
+//! A plugin's project: `plugin.toml`, which describes how it is built, and its folder of
+//! golden cases.
 
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ pub const FILE: &str = "plugin.toml";
 /// The folder of golden cases in a project.
 pub const CASES: &str = "cases";
 
-/// A project file is a few lines; a larger one is another file.
+/// A project file has a few lines; a larger file is something else.
 const MAX_BYTES: u64 = 64 << 10;
 
 /// How many folders above a built file the project may be. Five:
@@ -18,31 +18,27 @@ const MAX_BYTES: u64 = 64 << 10;
 const MOST_ABOVE: usize = 5;
 
 /// A command with its arguments, run in the project's folder.
-pub type Run = Vec<String>;
+pub type CommandLine = Vec<String>;
 
-/// A plugin's project.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Project {
-    /// Its folder.
     pub folder: PathBuf,
-    /// What is run once.
+    /// The commands that run once.
     pub setup: Option<Setup>,
-    /// What builds it.
-    pub build: Vec<Run>,
-    /// The plugin file that is built.
+    pub build: Vec<CommandLine>,
+    /// The built plugin file.
     pub output: PathBuf,
-    /// The files and folders that it is built from, where it says so.
+    /// The files and folders it is built from, if listed.
     pub watch: Option<Vec<PathBuf>>,
 }
 
-/// What is run once, before the first build.
+/// Commands that run once, before the first build.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Setup {
-    /// What it makes: where this is there, nothing is run.
+    /// A file or folder that they create; if it exists, nothing runs.
     pub creates: PathBuf,
-    /// The commands.
-    pub run: Vec<Run>,
+    pub run: Vec<CommandLine>,
 }
 
 #[derive(Deserialize)]
@@ -55,38 +51,26 @@ struct File {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Build {
-    run: Vec<Run>,
+    run: Vec<CommandLine>,
     output: PathBuf,
     watch: Option<Vec<PathBuf>>,
 }
 
-/// Why a folder is no project.
+/// Why a folder is not a project.
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectError {
-    /// It has no project file.
-    #[error("{} is not a plugin's project: it has no {FILE}", .folder.display())]
-    Missing {
-        /// The folder.
-        folder: PathBuf,
-    },
+    /// The project file is missing.
+    #[error("{} is not a plugin project: missing {FILE}", .folder.display())]
+    Missing { folder: PathBuf },
     /// The file cannot be read.
     #[error("cannot read {}: {source}", .path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    Read { path: PathBuf, source: std::io::Error },
     /// The file is too large.
-    #[error("{} is larger than {} KiB, which no project file needs", .path.display(), MAX_BYTES >> 10)]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-    },
+    #[error("{} is larger than {} KiB", .path.display(), MAX_BYTES >> 10)]
+    TooLarge { path: PathBuf },
     /// The file is not valid.
     #[error("{}: {reason}", .path.display())]
     Invalid {
-        /// The file.
         path: PathBuf,
         /// What is wrong, with its line.
         reason: String,
@@ -97,7 +81,7 @@ impl Project {
     /// Reads the project of a folder.
     ///
     /// # Errors
-    /// When it has none, or one that cannot be used.
+    /// It has none, or an invalid one.
     pub fn open(folder: &Path) -> Result<Self, ProjectError> {
         let path = folder.join(FILE);
         let read = |source: std::io::Error| match source.kind() {
@@ -113,7 +97,9 @@ impl Project {
         let file: File = toml::from_str(&text).map_err(|error| invalid(error.to_string()))?;
         let commands = file.build.run.iter().chain(file.setup.iter().flat_map(|setup| &setup.run));
         if file.build.run.is_empty() || commands.into_iter().any(Vec::is_empty) {
-            return Err(invalid("`run` is a list of commands, each with its program and arguments".into()));
+            return Err(invalid(
+                "\"run\" must be a list of commands, each a list of program and arguments".into(),
+            ));
         }
         Ok(Self {
             output: folder.join(&file.build.output),
@@ -124,7 +110,7 @@ impl Project {
         })
     }
 
-    /// The project that a plugin file was built in, where one is close above it.
+    /// The project that a plugin file was built in, if one is close above it.
     pub fn of_file(file: &Path) -> Option<Self> {
         let file = std::path::absolute(file).ok()?;
         file.ancestors().skip(1).take(MOST_ABOVE).find_map(|folder| Self::open(folder).ok())
@@ -135,7 +121,7 @@ impl Project {
         self.folder.join(CASES)
     }
 
-    /// Whether the setup still has to be run.
+    /// The setup, if it must still run.
     pub fn needs_setup(&self) -> Option<&Setup> {
         self.setup.as_ref().filter(|setup| !self.folder.join(&setup.creates).exists())
     }

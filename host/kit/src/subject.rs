@@ -1,4 +1,4 @@
-//! What a call is about: the dataset as the plugin sees it, and the rows themselves.
+//! The dataset of a call: the plugin's view of it, and its rows.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,12 +8,12 @@ use tunesmith_core::tokens::Tokenizer;
 use tunesmith_dataset::{Dataset, DatasetError, Finding, Rules, Severity, Target};
 use tunesmith_provider::openai::models;
 
-/// A dataset that a call can be made about.
+/// A dataset for a call.
 pub trait Subject {
     /// The dataset as a method sees it.
     fn view(&self) -> Arc<dyn DatasetView>;
 
-    /// A row by id, where there is one that the typed view can express.
+    /// A row by id; `None` if there is none or the typed view cannot express it.
     fn row(&self, id: u32) -> Option<Example>;
 
     /// The conversations of one batch, for `transform.apply`.
@@ -60,22 +60,21 @@ impl DatasetView for NoRows {
     }
 }
 
-/// A dataset file, read and shown as a plan does.
+/// A dataset file, read as for a plan.
 pub struct RowsFile {
     dataset: Dataset,
     view: Arc<tunesmith_dataset::View>,
 }
 
-/// Why a dataset cannot be what a call is about.
+/// Why a dataset cannot be used for a call.
 #[derive(Debug, thiserror::Error)]
 pub enum SubjectError {
     /// It cannot be read.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
-    /// It has errors, so that no plan would be made with it.
-    #[error("the dataset {path} has errors; the first: {first}")]
+    /// It has errors: no plan would be made from it.
+    #[error("dataset {path} has errors, first on {first}")]
     Errors {
-        /// The file.
         path: String,
         /// The first error, with its line.
         first: String,
@@ -102,9 +101,9 @@ impl RowsFile {
             }
         };
         let options =
-            tunesmith_dataset::Options { rules, tokenizer, ..tunesmith_dataset::Options::default() };
+            tunesmith_dataset::ReadOptions { rules, tokenizer, ..tunesmith_dataset::ReadOptions::default() };
         let dataset = Dataset::open(path, &options)?;
-        // Too few rows to train with are enough to ask with.
+        // Too few rows for training are enough for a call.
         let serious = |finding: &&Finding| finding.severity == Severity::Error && finding.line.is_some();
         if let Some(first) = dataset.verdict().findings.iter().find(serious) {
             let line = first.line.map_or(String::new(), |line| format!("line {line}: "));
@@ -115,7 +114,7 @@ impl RowsFile {
         Ok(Self { dataset, view })
     }
 
-    /// What went wrong while the plugin looked at it.
+    /// An error while the plugin read it.
     pub fn failure(&self) -> Option<DatasetError> {
         self.view.failure()
     }

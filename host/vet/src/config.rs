@@ -1,7 +1,7 @@
-//! What the provider would be asked: settings that harm a server or a purse, and texts
-//! that are more than they seem.
+//! Screens the provider's config: settings that overload a server or cost too much, and
+//! texts with hidden content.
 
-use super::screen::{self, Pasted};
+use super::screen::{self, ModelfileRisk};
 use super::{Judge, Rule};
 use tunesmith_core::text::{excerpt, grouped};
 use tunesmith_dataset::Dataset;
@@ -10,34 +10,33 @@ use tunesmith_plugin_host::{Plugin, Source};
 use tunesmith_provider::ollama::{ParameterValue, ShotSource};
 use tunesmith_provider::openai::{Cost, Money};
 
-/// Tokens of context from which on somebody should look. 32,768: Ollama's own choice on
-/// a machine with 24 GiB of graphics memory; for a model of 8 billion parameters its
-/// cache takes 4 GiB.
+/// Context tokens that are worth a warning. 32,768: Ollama's default on a machine with
+/// 24 GiB of graphics memory; the cache of a model with 8 billion parameters takes 4 GiB.
 const LARGE_CONTEXT: u32 = 32_768;
 
-/// Tokens of context that no job nobody vouches for needs. 131,072: 16 GiB of cache for
-/// the same model.
+/// Context tokens that no untrusted job needs. 131,072: 16 GiB of cache for the same
+/// model.
 const GIANT_CONTEXT: u32 = 131_072;
 
-/// Tokens of an answer from which on somebody should look: a dozen pages.
+/// Answer tokens that are worth a warning: a dozen pages.
 const LONG_ANSWER: i32 = 8_192;
 
-/// Examples from which on each answer takes noticeably longer: Ollama renders and
-/// counts all of them again for each one.
+/// Examples that make each answer noticeably slower: Ollama renders and counts all of
+/// them for each one.
 const MANY_EXAMPLES: usize = 100;
 
-/// US dollars from which on somebody should look.
+/// US dollars that are worth a warning.
 const HIGH_COST: f64 = 100.0;
 
-/// System prompts of the dataset that a config's is compared with, the most frequent
-/// first: methods take up a handful.
+/// System prompts of the dataset to compare a config's with, the most frequent first:
+/// methods use a handful.
 const MOST_PROMPTS: usize = 64;
 
-/// Characters of a plugin's own words that are shown.
+/// Characters of a plugin's own text that are printed.
 const SHOWN_WORDS: usize = 120;
 
 impl Judge<'_> {
-    /// Screens what the provider would be asked.
+    /// Screens the config for the provider.
     pub(super) fn config(&mut self, planned: &Planned, plugin: &Plugin, dataset: &Dataset) {
         let place = format!("the config of {}", plugin.id());
         let notes = match &planned.plan.config {
@@ -66,7 +65,7 @@ impl Judge<'_> {
             let giant = tokens > GIANT_CONTEXT;
             let rule = if giant { Rule::GiantContext } else { Rule::LargeContext };
             let most = grouped(u128::from(if giant { GIANT_CONTEXT } else { LARGE_CONTEXT }));
-            let what = format!("num_ctx is {}; up to {most} is ordinary", grouped(tokens.into()));
+            let what = format!("num_ctx is {}; up to {most} is common", grouped(tokens.into()));
             self.findings.add(rule, place, &what);
         }
         if policy.longest_answer.is_none()
@@ -75,9 +74,9 @@ impl Judge<'_> {
         {
             let most = grouped(LONG_ANSWER.unsigned_abs().into());
             let what = match tokens {
-                ..0 => format!("num_predict is {tokens}, which sets no bound to an answer"),
+                ..0 => format!("num_predict is {tokens}, which does not limit an answer"),
                 _ => format!(
-                    "num_predict is {}; up to {most} is ordinary",
+                    "num_predict is {}; up to {most} is common",
                     grouped(tokens.unsigned_abs().into())
                 ),
             };
@@ -85,7 +84,7 @@ impl Judge<'_> {
         }
         let examples = config.baked.shots.len();
         if examples >= MANY_EXAMPLES {
-            let what = format!("{examples} examples are read again for every answer");
+            let what = format!("{examples} examples are processed again for every answer");
             self.findings.add(Rule::ManyExamples, place, &what);
         }
         if let Some(system) = &config.baked.system {
@@ -103,21 +102,21 @@ impl Judge<'_> {
         }
         if let Some(ParameterValue::Texts(stops)) = config.baked.parameters.get("stop") {
             for (index, stop) in stops.iter().enumerate() {
-                self.baked(&format!("stop text {}", index + 1), stop);
+                self.baked(&format!("stop string {}", index + 1), stop);
             }
         }
     }
 
-    /// A text that is baked into a model.
+    /// Screens a text that becomes part of a model.
     fn baked(&mut self, place: &str, text: &str) {
         self.screen(place, text);
-        match screen::pasted(text) {
-            Some(Pasted::Breakout(command)) => {
-                let what = format!("in a Modelfile it would end its quotes and go on with {command}");
+        match screen::modelfile_risk(text) {
+            Some(ModelfileRisk::Breakout(command)) => {
+                let what = format!("in a Modelfile it would close its quotes and continue with {command}");
                 self.findings.add(Rule::ModelfileBreakout, place, &what);
             }
-            Some(Pasted::Instructions(command)) => {
-                let what = format!("pasted into a Modelfile, a line of it would be the command {command}");
+            Some(ModelfileRisk::Instructions(command)) => {
+                let what = format!("pasted into a Modelfile, a line would be the command {command}");
                 self.findings.add(Rule::ModelfileInstructions, place, &what);
             }
             None => {}
@@ -141,12 +140,12 @@ impl Judge<'_> {
         }
     }
 
-    /// What a plugin file put into the model that is not the dataset's.
+    /// Reports text in the model that comes from the plugin, not from the dataset.
     fn own_words(&mut self, plugin: &Plugin, config: &OllamaPlan, dataset: &Dataset) {
         let place = format!("plugin {}", plugin.id());
         let written = config.baked.shots.iter().filter(|shot| shot.source == ShotSource::Written).count();
         if written > 0 {
-            let what = format!("{written} of {} examples are its own", config.baked.shots.len());
+            let what = format!("{written} of {} examples are not from the dataset", config.baked.shots.len());
             self.findings.add(Rule::WrittenExamples, &place, &what);
         }
         let Some(system) = &config.baked.system else { return };
@@ -159,7 +158,7 @@ impl Judge<'_> {
             own = own.replace(prompt, " ");
         }
         if own.contains(char::is_alphanumeric) {
-            let what = format!("its own words: {}", excerpt(own.trim(), SHOWN_WORDS));
+            let what = format!("text that is not from the dataset: {}", excerpt(own.trim(), SHOWN_WORDS));
             self.findings.add(Rule::WrittenSystem, &place, &what);
         }
     }

@@ -1,8 +1,8 @@
-//! Opening a file below a folder, and nothing else: no way out by `..`, by an absolute
-//! path or by a link, and nothing but a regular file of an ordinary file system.
+//! Opens a file below a folder and nothing else: not through `..`, an absolute path or a
+//! symbolic link, and only a regular file of an ordinary file system.
 //!
-//! What is opened stays open, and is read through its descriptor: nobody can put
-//! another file in its place meanwhile.
+//! The file stays open and is read through its descriptor, so that nobody can replace it
+//! in between.
 
 use rustix::fs::{FileType, Mode, OFlags, RawMode, fstat, open as open_path};
 use rustix::io::Errno;
@@ -11,20 +11,20 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Component, Path, PathBuf};
 
-/// Why a file is not opened.
+/// Why a file was not opened.
 #[derive(Debug)]
 pub(super) enum Refusal {
     /// The path is absolute.
     Absolute,
-    /// The path has `..` in it.
+    /// The path contains `..`.
     Traversal,
-    /// A link leads out of the folder, or in circles.
+    /// A symbolic link leads out of the folder, or is a loop.
     Link,
-    /// It is this, and no regular file.
+    /// It is not a regular file but this.
     Special(&'static str),
     /// It is a directory.
     Directory,
-    /// It is not there.
+    /// It does not exist.
     Missing,
     /// It cannot be opened.
     Unreadable(std::io::Error),
@@ -33,7 +33,7 @@ pub(super) enum Refusal {
 impl From<Errno> for Refusal {
     fn from(error: Errno) -> Self {
         match error {
-            // What RESOLVE_BENEATH says of a way out, and O_NOFOLLOW of a link.
+            // RESOLVE_BENEATH reports a way out, O_NOFOLLOW a symbolic link.
             Errno::XDEV | Errno::LOOP => Self::Link,
             Errno::NOENT | Errno::NOTDIR => Self::Missing,
             other => Self::Unreadable(other.into()),
@@ -62,10 +62,10 @@ pub(super) fn open(root: &Path, relative: &Path) -> Result<File, Refusal> {
         _ => return Err(Refusal::Special("a device")),
     }
     if is_of_the_kernel(&found)? {
-        return Err(Refusal::Special("in a file system of the kernel's"));
+        return Err(Refusal::Special("in a kernel file system"));
     }
-    // It may have been opened without the right to read; and only now is it known to
-    // be a file that opening has no effect on.
+    // It may have been opened without permission to read; only now is it known that
+    // opening it has no side effect.
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
     OpenOptions::new()
         .read(true)
@@ -74,7 +74,7 @@ pub(super) fn open(root: &Path, relative: &Path) -> Result<File, Refusal> {
         .map_err(Refusal::Unreadable)
 }
 
-/// A path that means this open file, whatever its name means by now.
+/// A path to this open file, even if its name now refers to another one.
 pub(super) fn path_of(file: &File) -> PathBuf {
     by_descriptor(file.as_raw_fd())
 }
@@ -84,15 +84,15 @@ fn by_descriptor(descriptor: i32) -> PathBuf {
     Path::new(folder).join(descriptor.to_string())
 }
 
-/// Finds a file below an open folder without opening what it is.
+/// Finds a file below an open folder without opening it for reading.
 #[cfg(target_os = "linux")]
 fn below(root: &OwnedFd, relative: &Path) -> Result<OwnedFd, Refusal> {
     use rustix::fs::{ResolveFlags, openat2};
     let flags = OFlags::PATH | OFlags::CLOEXEC;
-    // Links may lead about below the folder, as in the volumes of container platforms.
+    // Links may point anywhere below the folder, as in volumes of container platforms.
     let within = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     match openat2(root, relative, flags, Mode::empty(), within) {
-        // Before Linux 5.6, or where a container's filter does not know the call.
+        // Before Linux 5.6, or if a container's seccomp filter does not know the call.
         Err(Errno::NOSYS | Errno::PERM) => step_by_step(root, relative, flags),
         found => Ok(found?),
     }
@@ -104,7 +104,7 @@ fn below(root: &OwnedFd, relative: &Path) -> Result<OwnedFd, Refusal> {
     step_by_step(root, relative, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC)
 }
 
-/// The same where the system cannot keep the way below a folder: no link is followed.
+/// The same without help of the system: no symbolic link is followed.
 fn step_by_step(root: &OwnedFd, relative: &Path, last: OFlags) -> Result<OwnedFd, Refusal> {
     use rustix::fs::openat;
     let mut names = relative.components().peekable();
@@ -129,7 +129,7 @@ fn step_by_step(root: &OwnedFd, relative: &Path, last: OFlags) -> Result<OwnedFd
     folder.ok_or(Refusal::Directory)
 }
 
-/// Whether a file is one that the kernel makes up when it is read.
+/// Whether a file is in a kernel file system such as /proc.
 #[cfg(target_os = "linux")]
 fn is_of_the_kernel(file: &OwnedFd) -> Result<bool, Refusal> {
     // From linux/magic.h: proc, sysfs, debugfs, tracefs, securityfs, cgroup and cgroup2,

@@ -1,4 +1,4 @@
-//! The dataset: found without leaving its root, read within limits, and screened.
+//! The dataset: opened below its root, read within limits, and screened.
 
 use super::confine::{self, Refusal};
 use super::report::DatasetFacts;
@@ -8,36 +8,35 @@ use std::fs::File;
 use std::path::{Component, Path, PathBuf};
 use tunesmith_core::ProviderId;
 use tunesmith_core::text::grouped;
-use tunesmith_dataset::{Dataset, DatasetError, Options, Severity};
+use tunesmith_dataset::{Dataset, DatasetError, ReadOptions, Severity};
 use tunesmith_engine::plan;
 use tunesmith_engine::spec::{DatasetRef, Spec};
 
-/// A dataset of more bytes is not read unless the policy allows it. 256 MiB: a second
-/// or two, and more rows than anyone tunes a model with by hand.
+/// Larger datasets are not read unless the policy allows it. 256 MiB: a second or two,
+/// and more rows than most fine-tuning uses.
 const MOST_BYTES: u64 = 256 << 20;
 
-/// At most this many rows are screened, from the first on: some tenths of a second.
+/// Rows that are screened, from the first on: some tenths of a second.
 const SCREENED_ROWS: u64 = 5_000;
 
-/// And at most this many bytes of text.
+/// Bytes of text that are screened.
 const SCREENED_BYTES: usize = 8 << 20;
 
 /// A dataset that was read.
-pub(super) struct Data {
-    /// Keeps what was looked at open; `path` means it.
+pub(super) struct ReadDataset {
+    /// The open file; `path` refers to it.
     _file: File,
-    /// The same, whatever its name means by now.
+    /// A path to the open file, even if its name now refers to another one.
     pub path: PathBuf,
-    /// As the job names it.
+    /// The path in the job.
     pub shown: String,
-    /// The validation file, where the job names one.
+    /// The validation file, if the job names one.
     pub validation: Option<(File, PathBuf)>,
-    /// What was read.
     pub dataset: Dataset,
     screened: u64,
 }
 
-impl Data {
+impl ReadDataset {
     pub fn facts(&self) -> DatasetFacts {
         let dataset = &self.dataset;
         DatasetFacts::new(&self.shown, dataset.digest(), dataset.bytes(), dataset.rows(), self.screened)
@@ -45,8 +44,8 @@ impl Data {
 }
 
 impl Judge<'_> {
-    /// Finds, reads and screens the dataset; none where that is not possible.
-    pub(super) fn dataset(&mut self, spec: &Spec) -> Option<Data> {
+    /// Opens, reads and screens the dataset; `None` if that is not possible.
+    pub(super) fn dataset(&mut self, spec: &Spec) -> Option<ReadDataset> {
         let (shown, from, file) = match &spec.dataset {
             DatasetRef::Path(path) => ("dataset", path.clone(), self.below(path)),
             DatasetRef::Id(id) => {
@@ -70,18 +69,18 @@ impl Judge<'_> {
         let path = confine::path_of(&file);
         let dataset = self.read(spec, &from, &path)?;
         let screened = self.screen_rows(spec, &from, &dataset);
-        Some(Data { _file: file, path, shown: from, validation, dataset, screened })
+        Some(ReadDataset { _file: file, path, shown: from, validation, dataset, screened })
     }
 
-    /// Opens what a job names by a path, which starts at the job's folder and must not
-    /// leave the root.
+    /// Opens a path of a job, which is relative to the job's folder and must stay below the
+    /// root.
     fn below(&self, path: &str) -> Result<File, Refusal> {
         let folder = self.request.job.parent().unwrap_or(Path::new(""));
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         let Some(root) = self.request.dataset_root else {
             return confine::open(folder, &within(Path::new(""), path)?);
         };
-        // A job outside of the root can name what is in it all the same.
+        // A job outside of the root may still name files below it.
         let absolute = |path: &Path| std::fs::canonicalize(path).map_err(Refusal::Unreadable);
         let (folder, root) = (absolute(folder)?, absolute(root)?);
         let start = folder.strip_prefix(&root).unwrap_or(Path::new(""));
@@ -98,24 +97,23 @@ impl Judge<'_> {
         };
         let (rule, what) = match &refusal {
             Refusal::Absolute => (Rule::DatasetAbsolute, format!("{path:?} is an absolute path")),
-            Refusal::Traversal => {
-                (Rule::DatasetTraversal, format!("{path:?} leads out of the folder that datasets may lie in"))
-            }
-            Refusal::Link => {
-                (Rule::DatasetLink, format!("{path:?} goes through a link that leads out, or in circles"))
-            }
+            Refusal::Traversal => (Rule::DatasetTraversal, format!("{path:?} leads out of the dataset root")),
+            Refusal::Link => (
+                Rule::DatasetLink,
+                format!("{path:?} goes through a symbolic link that leads out of the root or is a loop"),
+            ),
             Refusal::Special(kind) => {
                 (Rule::DatasetSpecial, format!("{path:?} is {kind}, not a regular file"))
             }
             Refusal::Directory => (Rule::DatasetUnreadable, format!("{path:?} is a directory")),
-            Refusal::Missing => (Rule::DatasetUnreadable, format!("{path:?} is not there")),
+            Refusal::Missing => (Rule::DatasetUnreadable, format!("{path:?} does not exist")),
             Refusal::Unreadable(error) => {
                 (Rule::DatasetUnreadable, format!("{path:?} cannot be read: {error}"))
             }
         };
         let root = matches!(refusal, Refusal::Traversal) && self.request.dataset_root.is_none();
         if root {
-            let fix = "--dataset-root DIR says which folder datasets may lie in; it is the job's own without";
+            let fix = "allow another folder with --dataset-root DIR; the default is the job's folder";
             self.findings.add_with(rule, place, &what, fix);
         } else {
             self.findings.add(rule, place, &what);
@@ -123,7 +121,7 @@ impl Judge<'_> {
         None
     }
 
-    /// Bytes of a dataset that are read at most.
+    /// The most bytes of a dataset that are read.
     fn most_bytes(&self) -> u64 {
         self.request.policy.largest_dataset.as_ref().map_or(MOST_BYTES, |rule| rule.allows)
     }
@@ -139,24 +137,20 @@ impl Judge<'_> {
         let most = self.most_bytes();
         if bytes > most && policy.largest_dataset.is_none() {
             let (bytes, most) = (grouped(bytes.into()), grouped(most.into()));
-            self.findings.add(
-                Rule::DatasetOverBudget,
-                place,
-                &format!("{bytes} bytes; {most} are read at most"),
-            );
+            self.findings.add(Rule::DatasetOverBudget, place, &format!("{bytes} bytes; the limit is {most}"));
         }
         bytes <= most
     }
 
     fn read(&mut self, spec: &Spec, shown: &str, path: &Path) -> Option<Dataset> {
         let (rules, tokenizer) = plan::dataset_rules(spec);
-        let options = Options {
+        let options = ReadOptions {
             rules,
             tokenizer,
             temporary: Some(self.request.cache.to_owned()),
             cache: Some(self.request.cache.join("datasets")),
-            most_unpacked: Some(self.most_bytes()),
-            ..Options::default()
+            max_unpacked: Some(self.most_bytes()),
+            ..ReadOptions::default()
         };
         let dataset = match Dataset::open(path, &options) {
             Ok(dataset) => dataset,
@@ -181,7 +175,7 @@ impl Judge<'_> {
         Some(dataset)
     }
 
-    /// Notes why a dataset could not be read; `path` is the host's own name for it.
+    /// Reports why a dataset could not be read; replaces `path`, the host's name for it.
     pub(super) fn unread(&mut self, shown: &str, path: &Path, error: &DatasetError) {
         let rule = match error {
             DatasetError::TooLarge { .. } => Rule::DatasetBomb,
@@ -191,8 +185,8 @@ impl Judge<'_> {
         self.findings.add(rule, shown, &what);
     }
 
-    /// Screens the rows that would be uploaded or trained on; says how many. What goes
-    /// into a model on Ollama is in its config, which is screened whole.
+    /// Screens the rows that would be uploaded or trained on; returns their number. What
+    /// goes into a model on Ollama is in its config, which is screened completely.
     fn screen_rows(&mut self, spec: &Spec, shown: &str, dataset: &Dataset) -> u64 {
         if spec.provider == ProviderId::Ollama {
             return 0;
@@ -216,7 +210,7 @@ impl Judge<'_> {
         rows
     }
 
-    /// Screens one text for what it may hide.
+    /// Screens a text for hidden content.
     pub(super) fn screen(&mut self, place: &str, text: &str) {
         let found = screen::characters(text);
         let kinds = [
@@ -227,7 +221,7 @@ impl Judge<'_> {
         for (rule, odd) in kinds {
             if let Some(odd) = odd {
                 let what = format!(
-                    "U+{:04X} in line {}, character {}",
+                    "U+{:04X} on line {}, character {}",
                     u32::from(odd.character),
                     odd.at.line,
                     odd.at.column
@@ -236,13 +230,13 @@ impl Judge<'_> {
             }
         }
         if let Some((line, kind)) = screen::secret(text) {
-            self.findings.add(Rule::SecretText, place, &format!("line {line} looks like it holds {kind}"));
+            self.findings.add(Rule::SecretText, place, &format!("line {line} seems to contain {kind}"));
         }
     }
 }
 
-/// A path from a folder on, without `..`: each takes back one folder, and none of them
-/// may go further than the root. Links do not come into it, since none is followed yet.
+/// Resolves `..` in a path from a folder on; it must stay below the root. Symbolic links
+/// do not matter, since none is followed yet.
 fn within(start: &Path, path: &str) -> Result<PathBuf, Refusal> {
     let mut parts = start.to_path_buf();
     for component in Path::new(path).components() {

@@ -1,4 +1,4 @@
-//! Findings, safe to show, and the verdict that follows from them.
+//! Findings that are safe to print, and the verdict that follows from them.
 
 use super::rules::{Rule, Severity};
 use super::screen;
@@ -6,8 +6,8 @@ use serde::Serialize;
 use std::fmt;
 use tunesmith_core::text::excerpt;
 
-/// Findings of one rule that are kept with their place; further ones are counted. Three
-/// show the pattern, and a hostile input must not fill the screen.
+/// Findings of one rule that are listed; further ones are only counted. Three show the
+/// pattern, and a hostile input must not fill the screen.
 const KEPT_PER_RULE: usize = 3;
 
 /// Characters of a place: a path in a page of JSON.
@@ -16,21 +16,19 @@ const LONGEST_PLACE: usize = 200;
 /// Characters of what was found: a few sentences.
 const LONGEST_WHAT: usize = 500;
 
-/// Something that was found. Its texts are on one line each and hold nothing that a
-/// terminal obeys or hides, whoever wrote them.
+/// One problem. Its texts are one line each, without control or invisible characters,
+/// whoever wrote them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// The rule.
     pub rule: Rule,
     /// How serious it is.
     pub severity: Severity,
     /// Where it was found.
     pub place: String,
-    /// What was found.
     pub what: String,
     /// What to do about it.
     pub fix: String,
-    /// How many more there are like it.
+    /// The number of further findings like it.
     #[serde(skip_serializing_if = "is_zero")]
     pub more: u64,
 }
@@ -40,17 +38,17 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-/// What follows from all findings.
+/// The result of all findings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// Nothing was found against it.
+    /// No findings.
     Allow,
-    /// Somebody should look at it.
+    /// Somebody should review it.
     Warn,
     /// It must not be run.
     Deny,
-    /// Nothing can be said about it.
+    /// It is broken or incomplete, so it cannot be vetted.
     Unjudged,
 }
 
@@ -65,19 +63,18 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Collects findings.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     list: Vec<Finding>,
 }
 
 impl Findings {
-    /// Adds one, with the rule's own fix.
+    /// Adds a finding with the rule's fix.
     pub fn add(&mut self, rule: Rule, place: &str, what: &str) {
         self.add_with(rule, place, what, rule.fix());
     }
 
-    /// Adds one with a fix that fits better.
+    /// Adds a finding with a more specific fix.
     pub fn add_with(&mut self, rule: Rule, place: &str, what: &str, fix: &str) {
         let mut same = self.list.iter_mut().filter(|finding| finding.rule == rule);
         if let Some(last) = same.nth(KEPT_PER_RULE - 1) {
@@ -112,8 +109,8 @@ impl Findings {
     }
 }
 
-/// A text that somebody else wrote: without what looks like a key, on one line, visible,
-/// and cut.
+/// Makes untrusted text safe to print: one line, keys redacted, characters visible,
+/// length bounded.
 fn shown(text: &str, longest: usize) -> String {
     excerpt(&screen::without_secrets(text), longest)
 }

@@ -1,4 +1,4 @@
-//! The job file: read under limits, screened, parsed; and the names in it.
+//! The job file: read within limits, screened and parsed; and the names in it.
 
 use super::confine::{self, Refusal};
 use super::screen;
@@ -12,8 +12,7 @@ use tunesmith_engine::spec::{FIELDS, MAX_JOB_BYTES, Overrides, Spec, SpecError};
 use tunesmith_provider::ollama::{ModelName, NameFault};
 use tunesmith_provider::openai::models;
 
-/// Fields that a job has in other programs, or that somebody hopes it has here, and
-/// that only the operator may set: in lower case, without `_` and `-`.
+/// Fields that only the operator may set, in lowercase without `_` and `-`.
 const OF_THE_OPERATOR: [&str; 26] = [
     "adapter",
     "adapters",
@@ -44,17 +43,21 @@ const OF_THE_OPERATOR: [&str; 26] = [
 ];
 
 impl Judge<'_> {
-    /// Reads the job file; none where it is not a job.
+    /// Reads the job file; `None` if it is not a job.
     pub(super) fn job(&mut self) -> Option<Spec> {
         let path = self.request.job;
         let shown = path.display().to_string();
         let text = match text(path) {
             Ok(text) => text,
-            Err(Unread::Link) => {
-                self.findings.add(Rule::JobLink, &shown, "the file is a link that leads out of its folder");
+            Err(JobFileError::Link) => {
+                self.findings.add(
+                    Rule::JobLink,
+                    &shown,
+                    "the file is a symbolic link that leads out of its folder",
+                );
                 return None;
             }
-            Err(Unread::Fault(fault)) => {
+            Err(JobFileError::Fault(fault)) => {
                 let error = SpecError::of_file(fault, &shown);
                 self.findings.add(Rule::JobUnreadable, &shown, &error.to_string());
                 return None;
@@ -84,19 +87,19 @@ impl Judge<'_> {
         }
     }
 
-    /// Fields that are the operator's to set.
+    /// Reports fields that only the operator may set.
     fn fields(&mut self, shown: &str, job: &Value) {
         for name in job.as_object().into_iter().flat_map(|object| object.keys()) {
             let plain: String =
                 name.chars().filter(|c| !matches!(c, '_' | '-')).collect::<String>().to_ascii_lowercase();
             if OF_THE_OPERATOR.contains(&plain.as_str()) && !FIELDS.contains(&name.as_str()) {
-                let what = format!("the job tries to set {name:?}, which is the operator's");
+                let what = format!("the job sets {name:?}, which only the operator may set");
                 self.findings.add(Rule::JobOversteps, &format!("{shown}: {name}"), &what);
             }
         }
     }
 
-    /// Screens every text of the job, names of fields included.
+    /// Screens every string of the job, including field names.
     fn texts_of_job(&mut self, shown: &str, value: &Value, path: &mut Vec<String>) {
         match value {
             Value::String(text) => self.text_of_job(shown, text, path),
@@ -123,16 +126,15 @@ impl Judge<'_> {
         let place = format!("{shown}: {}", path.join("."));
         let found = screen::characters(text);
         if let Some(odd) = found.bidi.or(found.tag).or(found.hidden) {
-            let what = format!("holds U+{:04X} at character {}", u32::from(odd.character), odd.at.column);
+            let what = format!("contains U+{:04X} at character {}", u32::from(odd.character), odd.at.column);
             self.findings.add(Rule::JobHiddenCharacters, &place, &what);
         }
         if let Some((_, kind)) = screen::secret(text) {
-            self.findings.add(Rule::SecretText, &place, &format!("looks like {kind}"));
+            self.findings.add(Rule::SecretText, &place, &format!("seems to contain {kind}"));
         }
     }
 
-    /// What a name could make a server fetch, and what the policy says of provider and
-    /// base model.
+    /// Checks the base model's name, and provider and base model against the policy.
     pub(super) fn names(&mut self, spec: &Spec) {
         let place = format!("{}: baseModel", self.request.job.display());
         let name = spec.base_model.as_str();
@@ -162,7 +164,7 @@ impl Judge<'_> {
         self.obey(&place, policy.base_model(name));
     }
 
-    /// Notes what breaks the policy.
+    /// Reports a breach of the policy.
     pub(super) fn obey(&mut self, place: &str, checked: Result<(), Breach>) {
         if let Err(breach) = checked {
             let what = format!("{} ({})", breach.what, breach.place);
@@ -171,22 +173,22 @@ impl Judge<'_> {
     }
 }
 
-/// Why the text of the job file is not there.
-enum Unread {
+/// Why the job file could not be read.
+enum JobFileError {
     Link,
     Fault(Fault),
 }
 
-fn text(path: &Path) -> Result<String, Unread> {
+fn text(path: &Path) -> Result<String, JobFileError> {
     let folder = path.parent().unwrap_or(Path::new(""));
-    let Some(name) = path.file_name() else { return Err(Unread::Fault(Fault::NotAFile)) };
+    let Some(name) = path.file_name() else { return Err(JobFileError::Fault(Fault::NotAFile)) };
     let file = confine::open(folder, Path::new(name)).map_err(|refusal| match refusal {
-        Refusal::Link => Unread::Link,
-        Refusal::Missing => Unread::Fault(Fault::Read(std::io::ErrorKind::NotFound.into())),
-        Refusal::Unreadable(error) => Unread::Fault(Fault::Read(error)),
+        Refusal::Link => JobFileError::Link,
+        Refusal::Missing => JobFileError::Fault(Fault::Read(std::io::ErrorKind::NotFound.into())),
+        Refusal::Unreadable(error) => JobFileError::Fault(Fault::Read(error)),
         Refusal::Directory | Refusal::Special(_) | Refusal::Absolute | Refusal::Traversal => {
-            Unread::Fault(Fault::NotAFile)
+            JobFileError::Fault(Fault::NotAFile)
         }
     })?;
-    bounded::text_of(file, MAX_JOB_BYTES).map_err(Unread::Fault)
+    bounded::text_of(file, MAX_JOB_BYTES).map_err(JobFileError::Fault)
 }

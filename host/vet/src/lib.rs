@@ -1,8 +1,8 @@
-//! Judging a job, its dataset and its plugins before anyone runs them.
+//! Vets a job, its dataset and its plugins before anyone runs them.
 //!
-//! Nobody vouches for any of the three. Plugin code runs only in the sandbox, under
-//! tighter limits than elsewhere; nothing is contacted; nothing is written outside the
-//! cache; and what is found is safe to show. [`Rule`] lists what is looked for.
+//! None of the three is trusted. Plugin code runs only in the sandbox, under tighter
+//! limits than elsewhere; no service is contacted; nothing is written outside the cache;
+//! and findings are safe to print. [`Rule`] lists the checks.
 
 mod config;
 mod confine;
@@ -16,7 +16,7 @@ mod rules;
 mod screen;
 
 pub use finding::{Finding, Verdict};
-pub use report::{DatasetFacts, Evaluation, PlanFacts, PluginFacts, ReceiptFacts};
+pub use report::{DatasetFacts, PlanFacts, PluginFacts, ReceiptFacts, Report};
 pub use rules::{Rule, Severity};
 
 use finding::Findings;
@@ -33,50 +33,46 @@ use tunesmith_provider::openai::PriceTable;
 /// tenth of a second of work at most.
 const FUEL: u64 = 100_000_000;
 
-/// Wall clock of one call. 500 ms: an honest one takes milliseconds, also in Python.
+/// Wall clock of one call. 500 ms: an honest call takes milliseconds, even in Python.
 const DEADLINE: Duration = Duration::from_millis(500);
 
-/// Wall clock of all calls together, so that a plugin that keeps just within each
-/// deadline is stopped as well. 1.2 s: leaves the rest of two seconds to the dataset.
+/// Wall clock of all calls together: a plugin that stays just within each deadline is
+/// stopped as well. 1.2 s: leaves the rest of two seconds for the dataset.
 const ALL_CALLS: Duration = Duration::from_millis(1_200);
 
-/// The same for a job with a transform, which is called once for every 256 rows.
+/// The same for a job with a transform, which is called for every batch of rows.
 const ALL_CALLS_WITH_TRANSFORM: Duration = Duration::from_secs(20);
 
-/// What is to be judged, and by what.
+/// A job to vet, and the configuration to vet it with.
 pub struct Request<'a> {
-    /// The job file.
     pub job: &'a Path,
     /// Plugin files that the job may use besides the built-in methods.
     pub plugins: &'a [PathBuf],
-    /// The folder that datasets may lie in; otherwise that of the job file.
+    /// The folder that datasets must be in; by default that of the job file.
     pub dataset_root: Option<&'a Path>,
     /// The operator's directory of datasets that jobs name by id.
     pub datasets: &'a Path,
     /// What the operator allows.
     pub policy: &'a Policy,
-    /// Training prices.
     pub prices: &'a PriceTable,
-    /// The day, which decides notes on closing dates.
+    /// Today's date, which decides notes on closing dates.
     pub today: Date,
-    /// The operator's limits; evaluate lowers them further.
+    /// The operator's limits, which are lowered further.
     pub limits: Limits,
-    /// Where everything is kept that can be made again. Nothing is written elsewhere.
+    /// The cache folder. Nothing is written elsewhere.
     pub cache: &'a Path,
-    /// The built-in methods.
     pub built_ins: Vec<BuiltIn>,
     /// The program that compiles foreign files.
     pub worker: PathBuf,
-    /// Is told what the user may be waiting for.
+    /// Called with events that explain a wait.
     pub on_event: Arc<dyn Fn(&Event) + Send + Sync>,
 }
 
-/// Judges a job.
+/// Vets a job. Whatever is wrong with the job, its dataset or its plugins is a finding.
 ///
 /// # Errors
-/// Only what is the operator's or this program's own: the cache cannot be used, or a
-/// built-in method does not work. Whatever is wrong with what is judged is a finding.
-pub fn evaluate(request: &Request<'_>) -> Result<Evaluation, Error> {
+/// The cache cannot be used, or a built-in method does not work.
+pub fn vet(request: &Request<'_>) -> Result<Report, Error> {
     let code = request.cache.join("code");
     tunesmith_plugin_host::private_directory(&code).map_err(|reason| {
         let message = format!("the cache {} cannot be used: {reason}", code.display());
@@ -89,28 +85,28 @@ pub fn evaluate(request: &Request<'_>) -> Result<Evaluation, Error> {
         judge.limits.total = Some(ALL_CALLS_WITH_TRANSFORM);
     }
     let plugins = judge.plugins(spec.as_ref())?;
-    let mut evaluation = Evaluation::of(request.job, plugins.facts());
+    let mut report = Report::of(request.job, plugins.facts());
     if let Some(spec) = &spec {
         judge.names(spec);
         let dataset = judge.dataset(spec);
         let method = judge.method(spec, &plugins);
         if let (Some(dataset), Some(method)) = (&dataset, &method) {
-            judge.plan(spec, dataset, method, &mut evaluation)?;
+            judge.plan(spec, dataset, method, &mut report)?;
         }
-        evaluation.dataset = dataset.map(|dataset| dataset.facts());
+        report.dataset = dataset.map(|dataset| dataset.facts());
     }
-    (evaluation.verdict, evaluation.findings) = judge.findings.finish();
-    Ok(evaluation)
+    (report.verdict, report.findings) = judge.findings.finish();
+    Ok(report)
 }
 
-/// What is judged, what a plugin may use meanwhile, and what was found so far.
+/// A request, the limits for its plugins, and the findings so far.
 struct Judge<'r> {
     request: &'r Request<'r>,
     limits: Limits,
     findings: Findings,
 }
 
-/// The operator's limits, lowered to what judging takes.
+/// The operator's limits, lowered for vetting.
 fn limits(operator: &Limits) -> Limits {
     Limits {
         fuel: operator.fuel.min(FUEL),

@@ -1,8 +1,8 @@
-//! The plan: made as `plan` makes it, within the tighter limits, and screened.
+//! The plan: made like any other, within tighter limits, and screened.
 
-use super::data::Data;
-use super::plugins::Method;
-use super::report::{Evaluation, PlanFacts, ReceiptFacts};
+use super::data::ReadDataset;
+use super::plugins::JobPlugins;
+use super::report::{PlanFacts, ReceiptFacts, Report};
 use super::{Judge, Rule};
 use tunesmith_core::contract::Refusal;
 use tunesmith_core::error::Error;
@@ -19,12 +19,12 @@ impl Judge<'_> {
     pub(super) fn plan(
         &mut self,
         spec: &Spec,
-        data: &Data,
-        method: &Method,
-        evaluation: &mut Evaluation,
+        data: &ReadDataset,
+        method: &JobPlugins,
+        report: &mut Report,
     ) -> Result<(), Error> {
         if data.dataset.verdict().errors() > 0 {
-            // It was reported, and a plan would say it again.
+            // Already reported; a plan would report it again.
             return Ok(());
         }
         let context = Context::new(&method.plugin, self.request.today, self.request.prices)
@@ -34,13 +34,13 @@ impl Judge<'_> {
             .temporary(Some(self.request.cache));
         let planned = match plan::plan(spec, &data.path, context) {
             Ok(planned) => planned,
-            Err(error) => return self.failed(spec, data, method, error, evaluation),
+            Err(error) => return self.failed(spec, data, method, error, report),
         };
         let receipt = Receipt { measured: planned.sidecar.measured, ..planned.plan.receipt.clone() };
         self.near_limits(&method.plugin, &receipt);
-        evaluation.receipts.push(ReceiptFacts::of(&receipt));
+        report.receipts.push(ReceiptFacts::of(&receipt));
         if let (Some(transform), Some(run)) = (&planned.plan.transform, &planned.sidecar.transform) {
-            evaluation.receipts.push(ReceiptFacts::of_transform(transform, run));
+            report.receipts.push(ReceiptFacts::of_transform(transform, run));
         }
         let policy = self.request.policy;
         let place = format!("the config of {}", method.plugin.id());
@@ -48,7 +48,7 @@ impl Judge<'_> {
             self.obey(&place, Err(breach));
         }
         self.config(&planned, &method.plugin, &data.dataset);
-        evaluation.plan = Some(PlanFacts::of(&planned));
+        report.plan = Some(PlanFacts::of(&planned));
         Ok(())
     }
 
@@ -64,20 +64,20 @@ impl Judge<'_> {
         for (what, used, limit) in parts {
             if used > limit / 2 {
                 let percent = used.saturating_mul(100) / limit.max(1);
-                let what = format!("{} used {percent} % of its {what}", receipt.call);
+                let what = format!("{} used {percent}% of its {what}", receipt.call);
                 self.findings.add(Rule::PluginNearLimits, &place, &what);
             }
         }
     }
 
-    /// Turns the reason for which there is no plan into findings.
+    /// Reports why there is no plan.
     fn failed(
         &mut self,
         spec: &Spec,
-        data: &Data,
-        method: &Method,
+        data: &ReadDataset,
+        method: &JobPlugins,
         error: PlanError,
-        evaluation: &mut Evaluation,
+        report: &mut Report,
     ) -> Result<(), Error> {
         let shown = data.shown.as_str();
         let of_plugin = format!("plugin {}", method.plugin.id());
@@ -101,7 +101,7 @@ impl Judge<'_> {
                 self.findings.add(Rule::MethodUnsupported, &spec.method_place, &words);
             }
             PlanError::Dataset(error) => self.unread(shown, &data.path, &error),
-            PlanError::Call(error) => self.stopped(&of_plugin, *error, evaluation)?,
+            PlanError::Call(error) => self.stopped(&of_plugin, *error, report)?,
             PlanError::Refused { method, refusal } => {
                 let what = match refusal {
                     Refusal::InvalidSetting { name, reason } => format!("{name}: {reason}"),
@@ -123,7 +123,7 @@ impl Judge<'_> {
             | PlanError::OtherFormat { .. }
             | PlanError::NotPreference { .. } => self.findings.add(Rule::DatasetInvalid, shown, &words),
             PlanError::Transforming { error, .. } => {
-                self.transforming(data, method, &words, *error, evaluation)?;
+                self.transforming(data, method, &words, *error, report)?;
             }
             // The job's plugins and files were given, and a plan is always JSON.
             other @ (PlanError::NoTransform { .. }
@@ -134,20 +134,20 @@ impl Judge<'_> {
         Ok(())
     }
 
-    /// Why the dataset could not be transformed.
+    /// Reports why the dataset could not be transformed.
     fn transforming(
         &mut self,
-        data: &Data,
-        method: &Method,
+        data: &ReadDataset,
+        method: &JobPlugins,
         words: &str,
         error: TransformError<BatchError>,
-        evaluation: &mut Evaluation,
+        report: &mut Report,
     ) -> Result<(), Error> {
         let id = method.transform.as_ref().map_or("", |plugin| plugin.id());
         let place = format!("plugin {id}");
         match error {
             TransformError::Failed { source: BatchError::Call(error), .. } => {
-                self.stopped(&place, error, evaluation)?;
+                self.stopped(&place, error, report)?;
             }
             TransformError::Failed { source: BatchError::Refused(_), .. } => {
                 self.findings.add(Rule::MethodRefuses, &place, words);
@@ -164,18 +164,18 @@ impl Judge<'_> {
         Ok(())
     }
 
-    /// A plugin that was stopped.
+    /// Reports a plugin that was stopped.
     pub(super) fn stopped(
         &mut self,
         place: &str,
         error: CallError,
-        evaluation: &mut Evaluation,
+        report: &mut Report,
     ) -> Result<(), Error> {
         if let Stopped::Host(_) | Stopped::NoPlace { .. } = error.stopped {
             return Err(error.into());
         }
         if let Some(receipt) = &error.receipt {
-            evaluation.receipts.push(ReceiptFacts::of(receipt));
+            report.receipts.push(ReceiptFacts::of(receipt));
         }
         let what = format!("{error} ({})", error.stopped.rule());
         self.findings.add(Rule::PluginMisbehaves, place, &what);

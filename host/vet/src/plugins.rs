@@ -1,4 +1,4 @@
-//! The plugins: each file through the preflight, and the method of the job among them.
+//! The plugins: each file is checked, then the job's method is chosen.
 
 use super::report::PluginFacts;
 use super::{Judge, Rule};
@@ -12,30 +12,28 @@ use tunesmith_plugin_host::{
     Digest, Engine, Loader, Options, Plugin, Reason, Registry, Rejection, Source, Stopped,
 };
 
-/// The plugins that passed, and what is known of the others.
+/// The plugins that were accepted, and facts about all of them.
 pub(super) struct Plugins {
     by_id: BTreeMap<String, Arc<Plugin>>,
     facts: Vec<PluginFacts>,
 }
 
 impl Plugins {
-    /// What is known of each file that was given.
+    /// Facts about each plugin file.
     pub fn facts(&self) -> Vec<PluginFacts> {
         self.facts.clone()
     }
 }
 
 /// The plugins that a job uses.
-pub(super) struct Method {
-    /// The method.
+pub(super) struct JobPlugins {
     pub plugin: Arc<Plugin>,
-    /// The plugin that transforms the dataset first.
+    /// The plugin that transforms the dataset, if any.
     pub transform: Option<Arc<Plugin>>,
 }
 
 impl Judge<'_> {
-    /// Puts every file through the preflight, and loads the built-in methods that the
-    /// job names.
+    /// Checks every file, and loads the built-in methods that the job names.
     ///
     /// # Errors
     /// A built-in method does not work, or the host cannot run any plugin.
@@ -85,23 +83,23 @@ impl Judge<'_> {
             built_ins: Vec::new(),
             directory: None,
             directory_may_be_missing: false,
-            // Never under evaluate, whatever the policy says.
+            // Never while vetting, whatever the policy says.
             override_built_ins: false,
             cache: Some(self.request.cache.join("code")),
             worker: self.request.worker.clone(),
-            // What lies beside a file that nobody vouches for is not looked at.
+            // Files next to an untrusted file are not read.
             golden: None,
             on_event: Arc::clone(&self.request.on_event),
         }
     }
 
-    /// Decides whether a file that passed gets the id that it asks for.
+    /// Decides whether an accepted file gets the id that it asks for.
     fn plugin(&mut self, file: &str, plugin: Plugin, by_id: &mut BTreeMap<String, Arc<Plugin>>) {
         let policy = self.request.policy;
         self.obey(file, policy.plugin(&plugin));
         let id = plugin.id().to_owned();
         if self.request.built_ins.iter().any(|built_in| built_in.id == id) {
-            let what = format!("it has the id {} of a built-in method", quoted(&id));
+            let what = format!("it uses the id {} of a built-in method", quoted(&id));
             self.findings.add(Rule::PluginOverridesBuiltIn, file, &what);
             return;
         }
@@ -113,7 +111,7 @@ impl Judge<'_> {
                     Source::File(path) => path.display().to_string(),
                     Source::BuiltIn => "a built-in method".to_owned(),
                 };
-                let what = format!("it has the id {}, which {by} has too", quoted(&id));
+                let what = format!("it uses the id {}, like {by}", quoted(&id));
                 self.findings.add(Rule::PluginIdTaken, file, &what);
             }
             None => {
@@ -150,18 +148,21 @@ impl Judge<'_> {
         Ok(())
     }
 
-    /// A file that was rejected may be a forbidden one as well.
+    /// Also reports a rejected file that is not on the allowed list.
     fn allowed_digest(&mut self, file: &str, digest: Digest) {
         let allowed = self.request.policy.plugin_digests.as_ref();
         if let Some(rule) = allowed.filter(|rule| !rule.allows.contains(&digest)) {
-            let what =
-                format!("sha256:{digest} is not among the {} allowed ({})", rule.allows.len(), rule.place);
+            let what = format!(
+                "sha256:{digest} is not among the {} allowed digests ({})",
+                rule.allows.len(),
+                rule.place
+            );
             self.findings.add(Rule::PolicyPluginDigests, file, &what);
         }
     }
 
-    /// The plugins that the job uses; none where one is not there or cannot do it.
-    pub(super) fn method(&mut self, spec: &Spec, plugins: &Plugins) -> Option<Method> {
+    /// The plugins that the job uses; `None` if one is missing or unsuitable.
+    pub(super) fn method(&mut self, spec: &Spec, plugins: &Plugins) -> Option<JobPlugins> {
         let plugin = self.find(&spec.method_place, &spec.method, plugins);
         let transform = match &spec.transform {
             None => None,
@@ -173,13 +174,13 @@ impl Judge<'_> {
             self.findings.add(Rule::MethodUnsupported, &spec.method_place, &what);
             return None;
         }
-        Some(Method { plugin, transform })
+        Some(JobPlugins { plugin, transform })
     }
 
     fn find(&mut self, place: &str, id: &str, plugins: &Plugins) -> Option<Arc<Plugin>> {
         let found = plugins.by_id.get(id).map(Arc::clone);
         if found.is_none() {
-            self.findings.add(Rule::MethodUnknown, place, &format!("there is no method {}", quoted(id)));
+            self.findings.add(Rule::MethodUnknown, place, &format!("unknown method {}", quoted(id)));
         }
         found
     }

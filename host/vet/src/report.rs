@@ -1,5 +1,5 @@
-//! What came of judging, as it is shown and as `--json` prints it. Every text that
-//! somebody else wrote is on one line and holds nothing that a terminal obeys.
+//! The report, as it is printed and as its JSON has it. Untrusted text in it is on one
+//! line and without control or invisible characters.
 
 use super::finding::{Finding, Verdict};
 use serde::Serialize;
@@ -9,7 +9,7 @@ use tunesmith_core::text::excerpt;
 use tunesmith_engine::plan::{Config, Planned, TransformFacts, TransformRun};
 use tunesmith_plugin_host::{Ability, Measured, Plugin, Receipt, Rejection, Tier};
 
-/// The form of an evaluation; it changes when a field goes or changes its meaning.
+/// The version of the report; it changes when a field is removed or changes its meaning.
 const FORMAT: u32 = 1;
 
 /// Characters of a name.
@@ -18,53 +18,49 @@ const LONGEST_NAME: usize = 200;
 /// Characters of a sentence.
 const LONGEST_SENTENCE: usize = 500;
 
-/// What came of judging.
+/// The result of vetting a job.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Evaluation {
-    /// The form of this object.
+pub struct Report {
+    /// The version of this format.
     pub format: u32,
     /// The version of tunesmith.
     pub tunesmith: &'static str,
-    /// What follows from the findings.
+    /// The result of the findings.
     pub verdict: Verdict,
-    /// The job file.
     pub job: String,
-    /// What was found, the most serious first.
+    /// The findings, most serious first.
     pub findings: Vec<Finding>,
     /// The plugin files that were given.
     pub plugins: Vec<PluginFacts>,
-    /// The dataset, where it could be read.
+    /// The dataset, if it could be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dataset: Option<DatasetFacts>,
-    /// The plan, where one could be made.
+    /// The plan, if one could be made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanFacts>,
-    /// What the calls to plugins cost.
+    /// The resources that calls to plugins used.
     pub receipts: Vec<ReceiptFacts>,
 }
 
-/// A plugin file.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PluginFacts {
-    /// The file.
     pub file: String,
     /// Whether it passed the preflight.
     pub accepted: bool,
-    /// SHA-256 of its content, where it could be read.
+    /// SHA-256 of its content, if it could be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
-    /// Its id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// Its version, by its own word.
+    /// The version that it states.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// The version of the contract that it is built for.
+    /// The contract version that it is built for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contract: Option<String>,
-    /// What it may reach.
+    /// The tier of its imports.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tier: Option<Tier>,
     /// What it can do.
@@ -72,7 +68,6 @@ pub struct PluginFacts {
     pub abilities: Vec<Ability>,
 }
 
-/// The dataset.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DatasetFacts {
@@ -82,49 +77,42 @@ pub struct DatasetFacts {
     pub sha256: String,
     /// Its bytes, without compression.
     pub bytes: u64,
-    /// Its rows.
     pub rows: u64,
-    /// How many of them, from the first on, were screened for what texts may hide.
+    /// The number of rows that were screened, from the first on.
     pub screened: u64,
 }
 
-/// The plan.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PlanFacts {
     /// Its digest: the same job planned by `plan` has the same.
     pub digest: String,
-    /// The job's name.
     pub name: String,
     /// The provider.
     pub provider: ProviderId,
     /// The base model.
     pub base_model: String,
-    /// The method.
     pub method: String,
-    /// What would be made, in one sentence.
+    /// What the job would create, in one sentence.
     pub outcome: String,
-    /// What it would cost, where that is a question.
+    /// The estimated cost, if the provider charges.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<String>,
-    /// What `plan` warns of.
+    /// The plan's warnings.
     pub warnings: Vec<String>,
 }
 
-/// What a call cost.
+/// The resources that a call used.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReceiptFacts {
-    /// The plugin's id.
     pub plugin: String,
     /// SHA-256 of its file.
     pub sha256: String,
-    /// The function.
     pub call: String,
-    /// Fuel; absent where it is not metered.
+    /// Fuel; `None` if it is not metered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fuel: Option<u64>,
-    /// What was measured.
     pub measured: Measured,
 }
 
@@ -136,7 +124,7 @@ fn sentence(text: &str) -> String {
     excerpt(text, LONGEST_SENTENCE)
 }
 
-impl Evaluation {
+impl Report {
     pub(super) fn of(job: &Path, plugins: Vec<PluginFacts>) -> Self {
         Self {
             format: FORMAT,
@@ -208,7 +196,7 @@ impl PlanFacts {
 }
 
 impl ReceiptFacts {
-    /// All batches of a transform together; nothing, where its result was in the cache.
+    /// All batches of a transform together; zero if its result was cached.
     pub(super) fn of_transform(facts: &TransformFacts, run: &TransformRun) -> Self {
         Self {
             plugin: name(&facts.method.id),

@@ -1,5 +1,4 @@
-//! The rules of `evaluate`: each one's id, how serious it is, what it is about and
-//! what to do, once.
+//! The rules: id, severity, description and fix of each, in one place.
 
 use serde::{Serialize, Serializer};
 use tunesmith_engine::policy;
@@ -10,14 +9,14 @@ use tunesmith_engine::policy;
 pub enum Severity {
     /// It must not be run.
     Deny,
-    /// It is broken or incomplete, so that nothing can be said about running it.
+    /// It is broken or incomplete, so it cannot be vetted.
     Unjudged,
-    /// Somebody should look at it before it is run.
+    /// Somebody should review it before it is run.
     Warn,
 }
 
 impl Severity {
-    /// The word that people read.
+    /// The name, as it is printed.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Deny => "deny",
@@ -29,7 +28,6 @@ impl Severity {
 
 macro_rules! rules {
     ($($variant:ident = $id:literal, $severity:ident, $what:literal, $fix:literal;)+) => {
-        /// A rule.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Rule {
             $(#[doc = $what] $variant,)+
@@ -39,7 +37,7 @@ macro_rules! rules {
             /// Every rule, in the order in which they are listed.
             pub const ALL: &[Self] = &[$(Self::$variant),+];
 
-            /// The id, which scripts can rely on.
+            /// The id, which stays the same between versions.
             pub fn id(self) -> &'static str {
                 match self {
                     $(Self::$variant => $id,)+
@@ -53,14 +51,14 @@ macro_rules! rules {
                 }
             }
 
-            /// What it is about, in a sentence.
+            /// What it reports, in one sentence.
             pub fn what(self) -> &'static str {
                 match self {
                     $(Self::$variant => $what,)+
                 }
             }
 
-            /// What to do about a finding of it.
+            /// What to do about a finding.
             pub fn fix(self) -> &'static str {
                 match self {
                     $(Self::$variant => $fix,)+
@@ -72,94 +70,94 @@ macro_rules! rules {
 
 rules! {
     JobUnreadable = "job-unreadable", Unjudged,
-        "The job file cannot be read, is no regular file, is too large, or is not UTF-8.",
-        "give a job file: JSON in UTF-8 of at most 256 KiB";
+        "The job file cannot be read, is not a regular file, is too large, or is not UTF-8.",
+        "use a job file of JSON in UTF-8, at most 256 KiB";
     JobLink = "job-link", Deny,
-        "The job file is a link that leads out of its folder.",
-        "copy the file that the link means, after a look at it";
+        "The job file is a symbolic link that leads out of its folder.",
+        "review the file that the link points to, then copy it";
     JobInvalid = "job-invalid", Unjudged,
-        "The job file is not JSON, or a field of it is missing, unknown or wrong.",
-        "correct the field; `tunesmith schema` prints what a job may hold";
+        "The job file is not JSON, or has a missing, unknown or invalid field.",
+        "correct the field; `tunesmith schema` prints all fields of a job";
     JobOversteps = "job-oversteps", Deny,
-        "The job tries to set what belongs to the operator: an endpoint, a key, a limit, a plugin.",
-        "take the field out; endpoints, keys and limits come from the operator's config.toml";
+        "The job sets something that only the operator may set: an endpoint, a key, a limit, a plugin.",
+        "remove the field; endpoints, keys and limits come from the operator's config.toml";
     JobHiddenCharacters = "job-hidden-characters", Deny,
-        "A field or value of the job holds characters that do not show, or that change the order of others.",
+        "A field or value of the job contains invisible characters, or characters that reorder text.",
         "remove the character, and ask the author why it was there";
     BaseModelHost = "base-model-host", Deny,
-        "The base model names a registry host or a URL, from which a server would pull.",
+        "The base model names a registry host or a URL that a server would pull from.",
         "pull the model yourself, then name it without a host";
     BaseModelCloud = "base-model-cloud", Deny,
-        "The base model has a tag by which Ollama sends every prompt elsewhere.",
-        "name a model that is on the server";
+        "The base model has a tag that makes Ollama send every prompt to another server.",
+        "use a model that is on the server";
     BaseModelName = "base-model-name", Unjudged,
-        "The base model's name is none that the provider has.",
+        "The base model is not valid for the provider.",
         "correct the name";
     DatasetAbsolute = "dataset-absolute", Deny,
         "The job names its dataset by an absolute path.",
-        "put the dataset below the dataset root, and name it relative to that";
+        "put the dataset below the dataset root, and use a path relative to it";
     DatasetTraversal = "dataset-traversal", Deny,
         "The job names its dataset by a path with `..`.",
-        "put the dataset below the dataset root, and name it without `..`";
+        "put the dataset below the dataset root, and use a path without `..`";
     DatasetLink = "dataset-link", Deny,
-        "The path of the dataset goes through a link that leads out of the dataset root.",
-        "replace the link by the file that it means, after a look at it";
+        "The path of the dataset goes through a symbolic link that leads out of the dataset root.",
+        "review the file that the link points to, then replace the link with it";
     DatasetSpecial = "dataset-special", Deny,
-        "The dataset is a device, a pipe or a socket, or lies in a file system of the kernel's such as /proc.",
-        "give a regular file";
+        "The dataset is a device, a pipe or a socket, or is in a kernel file system such as /proc.",
+        "use a regular file";
     DatasetUnreadable = "dataset-unreadable", Unjudged,
-        "The dataset is missing, unreadable, empty, or of a kind that is not read.",
-        "give the dataset that the job names";
+        "The dataset is missing, unreadable, empty, or of an unsupported kind.",
+        "provide the dataset that the job names";
     DatasetBomb = "dataset-bomb", Deny,
-        "The dataset is compressed and unpacks to far more than its size allows.",
-        "unpack it yourself, if you trust who made it";
+        "The dataset is compressed and unpacks to more than the limit.",
+        "unpack it yourself, if you trust its author";
     DatasetOverBudget = "dataset-over-budget", Unjudged,
-        "The dataset is larger than evaluate reads.",
-        "raise policy.largest_dataset to have it read";
+        "The dataset is larger than the limit of evaluate.",
+        "raise policy.largest_dataset";
     DatasetInvalid = "dataset-invalid", Unjudged,
-        "The dataset has errors, so that the job cannot be planned.",
-        "`tunesmith dataset check FILE` shows them all";
+        "The dataset has errors, so the job cannot be planned.",
+        "`tunesmith dataset check FILE` lists them";
     PluginUnreadable = "plugin-unreadable", Unjudged,
-        "A plugin file is missing, unreadable, or no regular file.",
-        "give the .wasm file";
+        "A plugin file is missing, unreadable, or not a regular file.",
+        "provide the .wasm file";
     PluginInvalid = "plugin-invalid", Unjudged,
-        "A plugin file is no plugin that this host can run: not WebAssembly, damaged, or built for another contract.",
-        "ask the author for a whole file that is built for this contract";
+        "A plugin file cannot be run by this host: it is not WebAssembly, damaged, or built for another contract.",
+        "ask the author for a complete file that is built for this contract";
     PluginImports = "plugin-imports", Deny,
-        "A plugin asks for more than a plugin may have, such as the network.",
+        "A plugin imports something that plugins may not use, such as the network.",
         "do not use it; ask the author for a build without that import";
     PluginBomb = "plugin-bomb", Deny,
-        "A plugin file exceeds a limit on its size or structure, or on what compiling it may take.",
-        "do not use it; an ordinary plugin stays far below these limits";
+        "A plugin file exceeds a limit on size, structure or compilation.",
+        "do not use it; ordinary plugins stay far below these limits";
     PluginMisbehaves = "plugin-misbehaves", Deny,
         "A plugin was stopped: it exceeded a limit, trapped or panicked.",
-        "do not use it; the author can repeat it with `tunesmith plugin check`";
+        "do not use it; the author can reproduce it with `tunesmith plugin check`";
     PluginDescribesWrongly = "plugin-describes-wrongly", Deny,
-        "What a plugin says of itself breaks the contract's rules.",
-        "do not use it; the author can repeat it with `tunesmith plugin check`";
+        "A plugin's descriptor is invalid.",
+        "do not use it; the author can reproduce it with `tunesmith plugin check`";
     PluginOverridesBuiltIn = "plugin-overrides-built-in", Deny,
         "A plugin has the id of a built-in method.",
-        "have the author give it another id";
+        "ask the author for another id";
     PluginIdTaken = "plugin-id-taken", Deny,
         "Two plugins have the same id.",
-        "give one of them alone";
+        "use only one of them";
     PluginBreaksRules = "plugin-breaks-rules", Deny,
         "A plugin returned a config that breaks the provider's rules.",
-        "do not use it; the host would refuse the config";
+        "do not use it; the host would reject the config";
     PluginNearLimits = "plugin-near-limits", Warn,
-        "A plugin used more than half of the fuel or memory that it may use.",
-        "ask the author why; ordinary plans take a hundredth of that";
+        "A plugin used more than half of its fuel or memory limit.",
+        "ask the author why; ordinary plans use a hundredth of that";
     MethodUnknown = "method-unknown", Unjudged,
-        "The job names a method that is neither built in nor given with --plugin.",
-        "give its file with --plugin";
+        "The job names a method that is neither built in nor passed with --plugin.",
+        "pass its file with --plugin";
     MethodUnsupported = "method-unsupported", Unjudged,
         "The method does not support the job's provider.",
-        "`tunesmith methods show METHOD` names the providers that it supports";
+        "`tunesmith methods show METHOD` lists the providers that it supports";
     MethodRefuses = "method-refuses", Unjudged,
-        "The method does not take the job.",
-        "do what the method asks for";
+        "The method rejects the job.",
+        "follow the method's message";
     SettingInvalid = "setting-invalid", Unjudged,
-        "A setting is unknown, of the wrong type, or out of its range.",
+        "A setting is unknown, of the wrong type, or out of range.",
         "correct the setting";
     GiantContext = "giant-context", Deny,
         "The config sets a context window that can fill a server's memory.",
@@ -168,68 +166,68 @@ rules! {
         "The config sets a large context window, which takes gigabytes of the server's memory.",
         "set context_window to what the job needs, or allow it with policy.largest_context";
     LongAnswer = "long-answer", Warn,
-        "The config lets an answer be very long, or endless.",
-        "set num_predict to what answers need, or bound it with policy.longest_answer";
+        "The config allows very long or unbounded answers.",
+        "set num_predict to what answers need, or limit it with policy.longest_answer";
     ManyExamples = "many-examples", Warn,
-        "The config bakes in so many examples that each answer takes the server noticeably longer.",
+        "The config has so many examples that each answer takes noticeably longer.",
         "use fewer examples";
     CostUnknown = "cost-unknown", Warn,
-        "No price is known for the base model, so that the cost of the job is not known.",
-        "give a price table with --prices, or bound the cost with policy.highest_cost";
+        "The price of the base model is unknown, so the cost of the job is, too.",
+        "pass a price table with --prices, or limit the cost with policy.highest_cost";
     HighCost = "high-cost", Warn,
         "The job may cost more than 100 US dollars.",
-        "lower n_epochs or the rows, or allow it with policy.highest_cost";
+        "use fewer epochs or rows, or allow it with policy.highest_cost";
     ModelfileBreakout = "modelfile-breakout", Deny,
-        "A text would end its own quotes in a Modelfile, and go on with commands.",
-        "do not use it; such a text is written to run commands where it is pasted into a Modelfile";
+        "A text would close its quotes in a Modelfile and continue with commands.",
+        "do not use it; such a text is written to run commands when pasted into a Modelfile";
     ModelfileInstructions = "modelfile-instructions", Warn,
-        "A text has lines that a Modelfile would read as commands, were it pasted in without quotes.",
-        "have a look at the text; tunesmith itself never pastes it";
+        "A text has lines that become commands when pasted into a Modelfile without quotes.",
+        "review the text; tunesmith itself never pastes it";
     HiddenCharacters = "hidden-characters", Warn,
-        "A text holds characters that do not show, or control characters.",
-        "have a look at what stands there, and remove what has no reason to be there";
+        "A text contains invisible or control characters.",
+        "review the characters, and remove those without a reason";
     BidiOverride = "bidi-override", Deny,
-        "A text holds characters that show it in another order than a model reads it.",
+        "A text contains characters that display it in another order than a model reads it.",
         "remove the character, and ask the author why it was there";
     TagCharacters = "tag-characters", Deny,
-        "A text holds tag characters, by which a text can carry a second one that only a model reads.",
-        "remove the characters, and ask the author what they say";
+        "A text contains tag characters, which can hide a second text that only a model reads.",
+        "remove the characters, and ask the author what they mean";
     SecretText = "secret-text", Warn,
-        "A text looks like it holds a key, a token or a private key.",
-        "take it out, and make a new one if it was real: whoever has the model or the file can read it";
+        "A text seems to contain an API key, a token or a private key.",
+        "remove it, and revoke it if it was real: whoever has the model or the file can read it";
     WrittenSystem = "written-system", Warn,
-        "A plugin put words into the system prompt that are not the dataset's.",
+        "A plugin added text to the system prompt that is not from the dataset.",
         "read the system prompt with `tunesmith plan JOB --plugins DIR --full`";
     WrittenExamples = "written-examples", Warn,
-        "A plugin put examples into the model that are not the dataset's.",
+        "A plugin added examples that are not from the dataset.",
         "read the examples with `tunesmith plan JOB --plugins DIR --full`";
     PolicyProviders = "policy-providers", Deny,
         "The provider is not allowed.",
-        "use an allowed provider, or have the operator change policy.providers";
+        "use an allowed provider, or ask the operator to change policy.providers";
     PolicyBaseModels = "policy-base-models", Deny,
         "The base model is not allowed.",
-        "use an allowed base model, or have the operator change policy.base_models";
+        "use an allowed base model, or ask the operator to change policy.base_models";
     PolicyTiers = "policy-tiers", Deny,
-        "A plugin is of a tier that is not allowed.",
-        "use a plugin of an allowed tier, or have the operator change policy.tiers";
+        "A plugin has a tier that is not allowed.",
+        "use a plugin with an allowed tier, or ask the operator to change policy.tiers";
     PolicyPluginDigests = "policy-plugin-digests", Deny,
-        "A plugin file is not among the allowed ones.",
-        "have the operator look at the file and add its digest to policy.plugin_digests";
+        "A plugin file is not on the list of allowed files.",
+        "ask the operator to review the file and add its digest to policy.plugin_digests";
     PolicyLargestDataset = "policy-largest-dataset", Deny,
-        "The dataset has more bytes than allowed.",
-        "use a smaller dataset, or have the operator change policy.largest_dataset";
+        "The dataset is larger than allowed.",
+        "use a smaller dataset, or ask the operator to change policy.largest_dataset";
     PolicyMostRows = "policy-most-rows", Deny,
         "The dataset has more rows than allowed.",
-        "use fewer rows, or have the operator change policy.most_rows";
+        "use fewer rows, or ask the operator to change policy.most_rows";
     PolicyHighestCost = "policy-highest-cost", Deny,
-        "The job may cost more than allowed, or its cost is not known.",
-        "lower the cost, or have the operator change policy.highest_cost";
+        "The job may cost more than allowed, or its cost is unknown.",
+        "lower the cost, or ask the operator to change policy.highest_cost";
     PolicyLargestContext = "policy-largest-context", Deny,
         "The config sets a larger context window than allowed.",
-        "lower context_window, or have the operator change policy.largest_context";
+        "lower context_window, or ask the operator to change policy.largest_context";
     PolicyLongestAnswer = "policy-longest-answer", Deny,
         "The config allows longer answers than allowed.",
-        "lower num_predict, or have the operator change policy.longest_answer";
+        "lower num_predict, or ask the operator to change policy.longest_answer";
 }
 
 impl Rule {

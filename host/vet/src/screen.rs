@@ -1,48 +1,47 @@
-//! What a text may hide, or may become where it is pasted.
+//! Hidden content of a text, and what it becomes when pasted into a Modelfile.
 
 use std::borrow::Cow;
 use tunesmith_core::secret::REDACTED;
 use tunesmith_core::text::is_hidden;
 use tunesmith_provider::ollama::modelfile::syntax;
 
-/// Where in a text something stands: line and character, both from 1.
+/// A position in a text: line and character, both from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct At {
+pub(super) struct TextPosition {
     pub line: usize,
     pub column: usize,
 }
 
-/// A character and where it stands.
+/// A character and its position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Odd {
-    pub at: At,
+pub(super) struct OddCharacter {
+    pub at: TextPosition,
     pub character: char,
 }
 
-/// The first character of each odd kind in a text.
+/// The first odd character of each kind in a text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Characters {
-    /// Shows what follows in another order.
-    pub bidi: Option<Odd>,
-    /// A tag.
-    pub tag: Option<Odd>,
-    /// Does not show otherwise, or is a control character.
-    pub hidden: Option<Odd>,
+    /// Reorders the text that follows.
+    pub bidi: Option<OddCharacter>,
+    pub tag: Option<OddCharacter>,
+    /// Another invisible or control character.
+    pub hidden: Option<OddCharacter>,
 }
 
-/// Looks for odd characters. Joiners between visible characters (emoji, Persian,
-/// Hindi), the tags of a flag emoji, tabs and the ends of lines are none.
+/// Finds odd characters. Joiners between visible characters (emoji, Persian,
+/// Hindi), the tags of a flag emoji, tabs and line ends are not odd.
 pub(super) fn characters(text: &str) -> Characters {
     let mut found = Characters::default();
-    let mut at = At { line: 1, column: 0 };
+    let mut at = TextPosition { line: 1, column: 0 };
     let mut before = '\n';
     let mut in_flag = false;
     let mut all = text.chars().peekable();
     while let Some(character) = all.next() {
         at.column += 1;
-        let odd = Odd { at, character };
+        let odd = OddCharacter { at, character };
         match character {
-            '\n' => at = At { line: at.line + 1, column: 0 },
+            '\n' => at = TextPosition { line: at.line + 1, column: 0 },
             '\t' | '\r' => {}
             '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
                 found.bidi.get_or_insert(odd);
@@ -67,25 +66,25 @@ pub(super) fn characters(text: &str) -> Characters {
     found
 }
 
-/// What a Modelfile would make of a text, were it put in naively.
+/// How a text could be misread when pasted into a Modelfile.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Pasted {
-    /// Between three quotes, it ends them and goes on with this command.
+pub(super) enum ModelfileRisk {
+    /// Between triple quotes, it closes them and continues with this command.
     Breakout(String),
     /// Without quotes, a line of it is this command.
     Instructions(String),
 }
 
-/// Commands that reach for files, models or settings; the others only add text.
+/// Commands that use files, models or settings; the others only add text.
 const REACHING: [&str; 7] = ["model", "adapter", "draft", "template", "renderer", "parser", "license"];
 
-/// Whether a text, put into a Modelfile naively, would add commands to it. The host
-/// renders no text naively; whoever takes it from a log or a page may.
-pub(super) fn pasted(text: &str) -> Option<Pasted> {
+/// Whether a text would add commands to a Modelfile it is pasted into. The host quotes
+/// text; someone who copies it from a log or a page may not.
+pub(super) fn modelfile_risk(text: &str) -> Option<ModelfileRisk> {
     if text.contains('"')
         && let Some(command) = added(&format!("FROM a\nSYSTEM \"\"\"{text}\"\"\"\n"), |_| true)
     {
-        return Some(Pasted::Breakout(command));
+        return Some(ModelfileRisk::Breakout(command));
     }
     // Prose has lines that begin with "From" or "System"; commands are written in
     // capitals wherever people write them.
@@ -101,11 +100,11 @@ pub(super) fn pasted(text: &str) -> Option<Pasted> {
     if !text.contains(['\n', '\r']) {
         return None;
     }
-    added(&format!("FROM a\nSYSTEM {text}\n"), capital).map(Pasted::Instructions)
+    added(&format!("FROM a\nSYSTEM {text}\n"), capital).map(ModelfileRisk::Instructions)
 }
 
-/// The first command after the second, where the whole reads as a Modelfile and the
-/// command is one that reaches for something.
+/// The first command after the second, if the text parses as a Modelfile and the command
+/// uses a file, model or setting.
 fn added(modelfile: &str, counts: impl Fn(&str) -> bool) -> Option<String> {
     let commands = syntax::parse(modelfile.as_bytes()).ok()?;
     let added = commands.into_iter().skip(2).find(|command| {
@@ -122,7 +121,7 @@ fn is_parameter(name: &str) -> bool {
     !matches!(name, "system" | "message" | "requires")
 }
 
-/// What kind of secret a text seems to hold, and on which line. Never what it is.
+/// The line and kind of a secret in a text, never the secret itself.
 pub(super) fn secret(text: &str) -> Option<(usize, &'static str)> {
     text.lines().enumerate().find_map(|(index, line)| Some((index + 1, secret_of_line(line)?)))
 }
@@ -134,7 +133,7 @@ fn secret_of_line(line: &str) -> Option<&'static str> {
     line.split(|c| !is_of_a_token(c)).find_map(kind_of_token)
 }
 
-/// The text without what looks like a key or a token.
+/// The text with keys and tokens redacted.
 pub(super) fn without_secrets(text: &str) -> Cow<'_, str> {
     let mut clean = Cow::Borrowed(text);
     for token in text.split(|c| !is_of_a_token(c)).filter(|token| kind_of_token(token).is_some()) {
@@ -147,7 +146,7 @@ fn is_of_a_token(character: char) -> bool {
     character.is_ascii_alphanumeric() || matches!(character, '-' | '_')
 }
 
-/// The kinds of tokens by how they begin, with the fewest characters that follow.
+/// Prefixes of tokens, with the minimum number of characters that follow.
 const TOKENS: [(&str, usize, &str); 12] = [
     ("sk-ant-", 20, "an Anthropic API key"),
     ("sk-", 20, "an OpenAI API key"),
@@ -195,7 +194,8 @@ mod tests {
 
     #[test]
     fn odd_characters_have_their_place() {
-        let odd = |line, column, character| Some(Odd { at: At { line, column }, character });
+        let odd =
+            |line, column, character| Some(OddCharacter { at: TextPosition { line, column }, character });
         let found = characters("ab\nc\u{202e}d\u{e0041}\u{200b}");
         assert_eq!(found.bidi, odd(2, 2, '\u{202e}'));
         assert_eq!(found.tag, odd(2, 4, '\u{e0041}'));
@@ -208,16 +208,16 @@ mod tests {
 
     #[test]
     fn texts_that_would_add_commands() {
-        let breakout = |command: &str| Some(Pasted::Breakout(command.into()));
-        let instructions = |command: &str| Some(Pasted::Instructions(command.into()));
-        assert_eq!(pasted("use \"\"\"\nADAPTER /etc/hostname\nLICENSE x"), breakout("ADAPTER"));
-        assert_eq!(pasted("a\"\"\"\nfrom evil/model\nSYSTEM \"\"\"b"), breakout("FROM"));
-        assert_eq!(pasted("a\"\"\" \t\nPARAMETER num_ctx 9999999\n# "), breakout("NUM_CTX"));
+        let breakout = |command: &str| Some(ModelfileRisk::Breakout(command.into()));
+        let instructions = |command: &str| Some(ModelfileRisk::Instructions(command.into()));
+        assert_eq!(modelfile_risk("use \"\"\"\nADAPTER /etc/hostname\nLICENSE x"), breakout("ADAPTER"));
+        assert_eq!(modelfile_risk("a\"\"\"\nfrom evil/model\nSYSTEM \"\"\"b"), breakout("FROM"));
+        assert_eq!(modelfile_risk("a\"\"\" \t\nPARAMETER num_ctx 9999999\n# "), breakout("NUM_CTX"));
         // Ollama's reader drops the zero-width space before it looks for quotes.
-        assert_eq!(pasted("a\"\"\u{200b}\"\nADAPTER /x"), breakout("ADAPTER"));
-        assert_eq!(pasted("Answer.\nADAPTER /etc/passwd"), instructions("ADAPTER"));
-        assert_eq!(pasted("Answer.\n  FROM evil/model:7b\n# and so on"), instructions("FROM"));
-        assert_eq!(pasted("Answer.\nPARAMETER num_ctx 9999999"), instructions("NUM_CTX"));
+        assert_eq!(modelfile_risk("a\"\"\u{200b}\"\nADAPTER /x"), breakout("ADAPTER"));
+        assert_eq!(modelfile_risk("Answer.\nADAPTER /etc/passwd"), instructions("ADAPTER"));
+        assert_eq!(modelfile_risk("Answer.\n  FROM evil/model:7b\n# and so on"), instructions("FROM"));
+        assert_eq!(modelfile_risk("Answer.\nPARAMETER num_ctx 9999999"), instructions("NUM_CTX"));
     }
 
     #[test]
@@ -231,7 +231,7 @@ mod tests {
             "template for letters\n\nTemplate: Dear …",
             "License and registration\nLicense please",
         ] {
-            assert_eq!(pasted(text), None, "{text}");
+            assert_eq!(modelfile_risk(text), None, "{text}");
         }
     }
 
@@ -252,13 +252,13 @@ mod tests {
         #[test]
         fn any_text_is_screened_without_a_panic(text in any::<String>()) {
             characters(&text);
-            pasted(&text);
+            modelfile_risk(&text);
             secret(&text);
         }
 
         #[test]
         fn text_near_the_grammar_is_screened_without_a_panic(text in "[\"\nFROMadptr /#\t\u{200b}]{0,60}") {
-            pasted(&text);
+            modelfile_risk(&text);
         }
     }
 }

@@ -25,13 +25,13 @@ export_plugin!(Adapter: ollama, openai, training);
 impl Method for Adapter {
     fn describe() -> Descriptor {
         let summary =
-            "Trains small layers between the base model's own; on Ollama serves several tasks in one model.";
+            "Trains small layers between those of the base model; on Ollama, one model serves several tasks.";
         Descriptor::new("adapter", env!("CARGO_PKG_VERSION"), summary)
             .title("Bottleneck adapters")
             .docs(include_str!("../README.md"))
             .setting(Setting::integer("adapter_size").range(1..=WIDEST).default(64).doc(
-                "Width of the added layers' bottleneck: how much they can learn. Best a divisor of the model's \
-                 hidden size; 8, 64 and 256 are common.",
+                "Width of the added layers: how much they can learn. Should divide the model's hidden \
+                 size; 8, 64 and 256 are common.",
             ))
     }
 }
@@ -40,8 +40,8 @@ impl Ollama for Adapter {
     fn configure_ollama(job: &Job, dataset: &dyn Dataset) -> Result<OllamaConfig, Refusal> {
         let config = Prompt::new(job, dataset)
             .explain(
-                "Ollama cannot run bottleneck adapters, so nothing is trained: the tasks of the dataset are \
-                 baked into one prompt, with their examples grouped by task.",
+                "Ollama cannot run bottleneck adapters, so nothing is trained: the prompt contains the tasks of \
+                 the dataset, with their examples grouped by task.",
             )
             .arrangement(Arrangement::ByTask)
             .examples(MOST_EXAMPLES)
@@ -56,14 +56,14 @@ impl OpenAi for Adapter {
         let rate = if job.is_given("learning_rate_multiplier") {
             "the job's learning-rate multiplier"
         } else {
-            "seven tenths of OpenAI's own learning rate"
+            "0.7 times OpenAI's learning rate"
         };
         Ok(OpenAiConfig::supervised()
             .suffix("adapter")
             .hyperparameter("learning_rate_multiplier", multiplier)
             .given_hyperparameters(job, &["n_epochs", "batch_size"])
             .note(format!(
-                "OpenAI chooses the training technique itself; adapter becomes a supervised job with {rate} and \
+                "OpenAI chooses the training technique; adapter is a supervised fine-tuning job with {rate} and \
                  the suffix adapter."
             ))
             .notes(job.without_effect(&["adapter_size"], "on OpenAI")))
@@ -83,10 +83,12 @@ impl Training for Adapter {
             .setting("scheduler", "linear")
             .setting("max_gradient_norm", 1.0)
             .note(format!(
-                "Two added layers in each block squeeze its output through {size} values; only they are trained."
+                "Two added layers in each block pass its output through {size} values; only they are trained."
             ))
-            .note("They stay in the model as layers, so they cost a little time on every token, and Ollama cannot \
-                 serve them."))
+            .note(
+                "They remain in the model as layers, so each token takes slightly longer, and Ollama cannot \
+                 serve them.",
+            ))
     }
 }
 

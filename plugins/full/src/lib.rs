@@ -13,7 +13,8 @@ export_plugin!(Full: ollama, openai, training);
 
 impl Method for Full {
     fn describe() -> Descriptor {
-        let summary = "Trains every weight; on Ollama shows as many examples as the context window holds.";
+        let summary =
+            "Trains every weight; on Ollama, the prompt has as many examples as the context window holds.";
         Descriptor::new("full", env!("CARGO_PKG_VERSION"), summary)
             .title("Full fine-tuning")
             .docs(include_str!("../README.md"))
@@ -23,8 +24,8 @@ impl Method for Full {
 impl Ollama for Full {
     fn configure_ollama(job: &Job, dataset: &dyn Dataset) -> Result<OllamaConfig, Refusal> {
         let explanation = format!(
-            "Ollama does not train, so no weight changes: a system prompt and as many examples as the context \
-             window holds, {MOST_EXAMPLES} at most, are baked into the prompt."
+            "Ollama does not train, so no weight changes: the prompt contains a system prompt and as many \
+             examples as the context window holds, at most {MOST_EXAMPLES}."
         );
         Prompt::new(job, dataset)
             .explain(&explanation)
@@ -40,10 +41,10 @@ impl OpenAi for Full {
             .suffix("ft")
             .given_hyperparameters(job, &["n_epochs", "batch_size", "learning_rate_multiplier"])
             .note(
-                "OpenAI chooses the training technique itself, which need not change every weight; full becomes \
-                 a supervised job with the suffix ft.",
+                "OpenAI chooses the training technique, which may not change every weight; full is a supervised \
+                 fine-tuning job with the suffix ft.",
             )
-            .note("What the job does not give is left to OpenAI (auto), as it recommends for a first run."))
+            .note("OpenAI chooses hyperparameters that the job does not set (auto), as it recommends for a first run."))
     }
 }
 
@@ -57,10 +58,10 @@ impl Training for Full {
             .setting("warmup_ratio", 0.03)
             .setting("scheduler", "cosine")
             .setting("max_gradient_norm", 1.0)
-            .note("Every weight is trained, which takes about 16 bytes of memory for each parameter before any \
-                 data (AdamW in mixed precision).")
-            .note("The result is a whole model, not an adapter, and forgets more of what the base model knew than \
-                 smaller methods do."))
+            .note("Every weight is trained, which takes about 16 bytes of memory per parameter, plus data \
+                 (AdamW in mixed precision).")
+            .note("The result is a complete model, not an adapter, and forgets more of the base model's knowledge \
+                 than with smaller methods."))
     }
 }
 

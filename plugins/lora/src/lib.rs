@@ -41,14 +41,13 @@ export_plugin!(Lora: ollama, openai, training);
 
 impl Method for Lora {
     fn describe() -> Descriptor {
-        let summary =
-            "Trains small low-rank updates beside the layers and leaves the base weights as they are.";
+        let summary = "Trains small low-rank updates and keeps the base weights unchanged.";
         Descriptor::new("lora", env!("CARGO_PKG_VERSION"), summary)
             .title("Low-rank adaptation")
             .docs(include_str!("../README.md"))
             .setting(Setting::integer("lora_rank").range(1..=MOST_RANK).default(8).doc(
-                "Rank of the update: how much it can learn. 8 suits small datasets, 16 those above a thousand \
-                 conversations, 32 to 64 those above ten thousand.",
+                "Rank of the update: how much it can learn. 8 suits small datasets, 16 more than 1,000 \
+                 conversations, 32 to 64 more than 10,000.",
             ))
             .setting(
                 Setting::integer("lora_alpha")
@@ -57,12 +56,14 @@ impl Method for Lora {
                     .doc("Strength of the update, which is scaled by lora_alpha / lora_rank."),
             )
             .setting(Setting::number("lora_dropout").at_least(0.0).up_to(MOST_DROPOUT).default(0.1).doc(
-                "Share of the update's inputs that each training step leaves out, against overfitting; 0 turns \
-                 it off.",
+                "Share of the update's inputs that each training step drops, against overfitting; 0 disables \
+                 it.",
             ))
-            .setting(Setting::texts("target_modules", MOST_TARGETS).doc(
-                "Names of the layers to adapt, such as q_proj and v_proj. All linear layers unless given.",
-            ))
+            .setting(
+                Setting::texts("target_modules", MOST_TARGETS).doc(
+                    "Names of the layers to adapt, such as q_proj and v_proj. Default: all linear layers.",
+                ),
+            )
     }
 }
 
@@ -70,8 +71,8 @@ impl Ollama for Lora {
     fn configure_ollama(job: &Job, dataset: &dyn Dataset) -> Result<OllamaConfig, Refusal> {
         let config = Prompt::new(job, dataset)
             .explain(
-                "Ollama does not train, so there are no LoRA weights: a system prompt and a balanced selection \
-                 of examples are baked into the prompt instead.",
+                "Ollama does not train, so there are no LoRA weights: the prompt contains a system prompt and a \
+                 balanced selection of examples instead.",
             )
             .arrangement(Arrangement::Balanced)
             .examples(MOST_EXAMPLES)
@@ -86,14 +87,14 @@ impl OpenAi for Lora {
         let rate = if job.is_given("learning_rate_multiplier") {
             "the job's learning-rate multiplier"
         } else {
-            "half of OpenAI's own learning rate"
+            "0.5 times OpenAI's learning rate"
         };
         Ok(OpenAiConfig::supervised()
             .suffix("lora")
             .hyperparameter("learning_rate_multiplier", multiplier)
             .given_hyperparameters(job, &["n_epochs", "batch_size"])
             .note(format!(
-                "OpenAI chooses the training technique itself; lora becomes a supervised job with {rate} and \
+                "OpenAI chooses the training technique; lora is a supervised fine-tuning job with {rate} and \
                  the suffix lora."
             ))
             .notes(job.without_effect(&OWN, "on OpenAI")))
@@ -119,11 +120,10 @@ impl Training for Lora {
             .setting("scheduler", "linear")
             .setting("max_gradient_norm", 1.0)
             .note(format!(
-                "LoRA trains two matrices of rank {rank} beside each adapted layer and adds their product, \
-                 scaled by {alpha}/{rank}; the base weights stay as they are."
+                "LoRA trains two matrices of rank {rank} next to each adapted layer and adds their product, \
+                 scaled by {alpha}/{rank}; the base weights stay unchanged."
             ))
-            .note("The learning rate is ten times that of full fine-tuning, as low-rank updates need it, unless the \
-                 job gives one."))
+            .note("The default learning rate is ten times that of full fine-tuning, which low-rank updates need."))
     }
 }
 
@@ -133,7 +133,7 @@ fn target_modules(job: &Job) -> Result<Value, Refusal> {
     match names.as_slice() {
         [] => Err(Refusal::setting(
             "target_modules",
-            "is empty; name layers such as q_proj, or leave it out for all linear layers",
+            "empty list; name layers such as q_proj, or remove it for all linear layers",
         )),
         [all] if all == "all-linear" => Ok("all-linear".into()),
         _ => match names.iter().enumerate().find(|(n, name)| !is_layer(name) || names[..*n].contains(name)) {
@@ -141,9 +141,9 @@ fn target_modules(job: &Job) -> Result<Value, Refusal> {
             Some((n, name)) => Err(Refusal::setting(
                 "target_modules",
                 if is_layer(name) {
-                    format!("names {name} twice")
+                    format!("duplicate name {name}")
                 } else {
-                    format!("has a {}. name that no layer has; use names such as q_proj", n + 1)
+                    format!("name {} is not a valid layer name; use names such as q_proj", n + 1)
                 },
             )),
         },

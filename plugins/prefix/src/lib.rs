@@ -20,13 +20,13 @@ export_plugin!(Prefix: ollama, openai, training);
 
 impl Method for Prefix {
     fn describe() -> Descriptor {
-        let summary = "Puts a learned prefix, or on Ollama a written one, in front of every conversation.";
+        let summary = "Puts a trained prefix, or on Ollama a text, in front of every conversation.";
         Descriptor::new("prefix", env!("CARGO_PKG_VERSION"), summary)
             .title("Prefix tuning")
             .docs(include_str!("../README.md"))
             .setting(Setting::integer("prefix_length").range(1..=LONGEST_PREFIX).default(10).doc(
-                "Length of the prefix: virtual tokens when training, examples at most on Ollama. Longer ones \
-                 steer more and leave less of the context window.",
+                "Length of the prefix: virtual tokens in training, at most this many examples on Ollama. Longer \
+                 ones steer more and leave less of the context window.",
             ))
     }
 }
@@ -35,7 +35,7 @@ impl Ollama for Prefix {
     fn configure_ollama(job: &Job, dataset: &dyn Dataset) -> Result<OllamaConfig, Refusal> {
         let length = job.integer("prefix_length")?;
         let explanation = format!(
-            "Ollama cannot hold a learned prefix, so this one is written: the system prompt of the largest task \
+            "Ollama cannot use a trained prefix, so the prefix is text: the system prompt of the largest task \
              and at most {length} of its examples."
         );
         Prompt::new(job, dataset)
@@ -54,7 +54,7 @@ impl OpenAi for Prefix {
             .hyperparameter("n_epochs", epochs)
             .given_hyperparameters(job, &["learning_rate_multiplier", "batch_size"])
             .note(format!(
-                "OpenAI chooses the training technique itself; prefix becomes a supervised job of {epochs} \
+                "OpenAI chooses the training technique; prefix is a supervised fine-tuning job of {epochs} \
                  epochs with the suffix prefix."
             ))
             .notes(job.without_effect(&["prefix_length"], "on OpenAI")))
@@ -76,12 +76,12 @@ impl Training for Prefix {
             .setting("scheduler", "linear")
             .setting("max_gradient_norm", 1.0)
             .note(format!(
-                "Prefix tuning trains {length} virtual tokens in front of every layer's input and leaves all \
-                 weights as they are; they take {length} tokens of the context window."
+                "Prefix tuning trains {length} virtual tokens in front of every layer's input and keeps all \
+                 weights unchanged; they take {length} tokens of the context window."
             ))
             .note(
-                "The prefix begins at zero, so that training starts from the base model's own quality, which \
-                 random beginnings worsen.",
+                "The prefix starts at zero, so training starts from the base model's quality; random values \
+                 would reduce it.",
             ))
     }
 }

@@ -1,4 +1,4 @@
-//! The method `qlora`: low-rank adaptation of a quantised base model.
+//! The method `qlora`: low-rank adaptation of a quantized base model.
 
 use tunesmith_plugin::prompt::{Arrangement, Prompt};
 use tunesmith_plugin::{
@@ -31,20 +31,19 @@ const LEARNING_RATE_MULTIPLIER: f64 = 0.3;
 /// The settings that describe trained weights.
 const OWN: [&str; 4] = ["quantization_bits", "lora_rank", "lora_alpha", "lora_dropout"];
 
-/// Low-rank adaptation of a quantised base model.
+/// Low-rank adaptation of a quantized base model.
 pub struct Qlora;
 
 export_plugin!(Qlora: ollama, openai, training);
 
 impl Method for Qlora {
     fn describe() -> Descriptor {
-        let summary = "Trains low-rank updates over a base model held in 4 or 8 bits, to fit small hardware.";
+        let summary = "Trains low-rank updates on a base model stored in 4 or 8 bits, to fit small hardware.";
         Descriptor::new("qlora", env!("CARGO_PKG_VERSION"), summary)
-            .title("Quantised low-rank adaptation")
+            .title("Quantized low-rank adaptation")
             .docs(include_str!("../README.md"))
             .setting(Setting::integer("quantization_bits").range(4..=8).default(4).doc(
-                "Bits per weight of the base model while training: 4 or 8, nothing between. 4 needs about half \
-                 the memory of 8.",
+                "Bits per weight of the base model during training: 4 or 8. 4 needs about half the memory of 8.",
             ))
             .setting(Setting::integer("lora_rank").range(1..=MOST_RANK).default(8).doc(
                 "Rank of the update: how much it can learn. 8 suits small datasets; the QLoRA paper used 64.",
@@ -56,7 +55,7 @@ impl Method for Qlora {
                     .doc("Strength of the update, which is scaled by lora_alpha / lora_rank."),
             )
             .setting(Setting::number("lora_dropout").at_least(0.0).up_to(MOST_DROPOUT).default(0.1).doc(
-                "Share of the update's inputs that each training step leaves out, against overfitting. 0.1 suits \
+                "Share of the update's inputs that each training step drops, against overfitting. 0.1 suits \
                  models up to 13 billion parameters, 0.05 larger ones.",
             ))
     }
@@ -67,8 +66,8 @@ impl Ollama for Qlora {
         bits(job)?;
         let config = Prompt::new(job, dataset)
             .explain(
-                "Ollama does not train or quantise here: for small hardware, a system prompt and a few short \
-                 examples are baked into a prompt with a tight context window.",
+                "Ollama does not train or quantize: for small hardware, the prompt contains a system prompt and a \
+                 few short examples, with a small context window.",
             )
             .arrangement(Arrangement::LargestTask)
             .assumed_window(TIGHT_WINDOW)
@@ -86,15 +85,15 @@ impl OpenAi for Qlora {
         let rate = if job.is_given("learning_rate_multiplier") {
             "the job's learning-rate multiplier"
         } else {
-            "three tenths of OpenAI's own learning rate"
+            "0.3 times OpenAI's learning rate"
         };
         Ok(OpenAiConfig::supervised()
             .suffix("qlora")
             .hyperparameter("learning_rate_multiplier", multiplier)
             .given_hyperparameters(job, &["n_epochs", "batch_size"])
             .note(format!(
-                "OpenAI chooses the training technique itself and quantises nothing for you; qlora becomes a \
-                 supervised job with {rate} and the suffix qlora."
+                "OpenAI chooses the training technique and quantizes nothing; qlora is a supervised fine-tuning \
+                 job with {rate} and the suffix qlora."
             ))
             .notes(job.without_effect(&OWN, "on OpenAI")))
     }
@@ -112,9 +111,9 @@ impl Training for Qlora {
             recipe = recipe.setting("quantization_type", "nf4").setting("double_quantization", true);
         }
         let storage = if bits == 4 {
-            "in 4-bit NormalFloat, its constants quantised once more"
+            "in 4-bit NormalFloat with double quantization"
         } else {
-            "in 8-bit integers, which is gentler on quality than QLoRA's own 4 bits and takes twice the memory"
+            "in 8-bit integers, which loses less quality than QLoRA's 4 bits and takes twice the memory"
         };
         Ok(recipe
             .setting("rank", rank)
@@ -128,11 +127,11 @@ impl Training for Qlora {
             .setting("scheduler", "constant")
             .setting("max_gradient_norm", 0.3)
             .note(format!(
-                "QLoRA holds the base model {storage}, and trains matrices of rank {rank} beside every linear \
+                "QLoRA stores the base model {storage}, and trains matrices of rank {rank} next to every linear \
                  layer, scaled by {alpha}/{rank}."
             ))
-            .note("It saves memory, not time: each step is slower than LoRA's, since weights are unpacked as they \
-                 are used."))
+            .note("It saves memory, not time: each step is slower than with LoRA, since weights are unpacked when \
+                 used."))
     }
 }
 
@@ -142,9 +141,7 @@ fn bits(job: &Job) -> Result<i32, Refusal> {
         bits @ (4 | 8) => Ok(bits),
         bits => Err(Refusal::setting(
             "quantization_bits",
-            format!(
-                "is {bits}, but weights are held in 4 bits (nf4) or 8 (int8); use 4, or 8 to be more precise"
-            ),
+            format!("expected 4 (nf4) or 8 (int8) bits, found {bits}"),
         )),
     }
 }

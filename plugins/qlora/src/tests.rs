@@ -54,12 +54,8 @@ fn bits_between_4_and_8_are_refused_everywhere() {
     let dataset = TestDataset::new().conversation("", "question", "reply");
     for bits in [5, 6, 7] {
         let job = JobBuilder::of::<Qlora>().given("quantization_bits", bits).build();
-        let expected = Refusal::setting(
-            "quantization_bits",
-            format!(
-                "is {bits}, but weights are held in 4 bits (nf4) or 8 (int8); use 4, or 8 to be more precise"
-            ),
-        );
+        let expected =
+            Refusal::setting("quantization_bits", format!("expected 4 (nf4) or 8 (int8) bits, found {bits}"));
         assert_eq!(Qlora::configure_ollama(&job, &dataset), Err(expected.clone()));
         assert_eq!(Qlora::configure_openai(&job, &dataset), Err(expected.clone()));
         assert_eq!(Qlora::plan_training(&job, &dataset), Err(expected));

@@ -1,12 +1,11 @@
-//! The traits that a method implements: one for what it is, one for each ability.
+//! The traits that a method implements: its description, and one for each ability.
 
 use crate::{Dataset, Descriptor, Example, Job, OllamaConfig, OpenAiConfig, Recipe, Refusal};
 
 /// A fine-tuning method. Every plugin implements this trait, and one or more of
 /// [`Ollama`], [`OpenAi`], [`Training`] and [`Transform`].
 ///
-/// There is no `self`: each call meets a fresh sandbox, so nothing could be kept
-/// from one call to the next.
+/// There is no `self`: each call runs in a fresh sandbox, so no state survives a call.
 pub trait Method {
     /// Describes the method. The answer is always the same and needs no dataset.
     fn describe() -> Descriptor;
@@ -18,7 +17,7 @@ pub trait Ollama: Method {
     /// Configures the derived model for a job.
     ///
     /// # Errors
-    /// A [`Refusal`], which the host shows to the user as it is.
+    /// A [`Refusal`], which the host shows to the user unchanged.
     fn configure_ollama(job: &Job, dataset: &dyn Dataset) -> Result<OllamaConfig, Refusal>;
 }
 
@@ -27,16 +26,16 @@ pub trait OpenAi: Method {
     /// Configures the fine-tuning job for a job.
     ///
     /// # Errors
-    /// A [`Refusal`], which the host shows to the user as it is.
+    /// A [`Refusal`], which the host shows to the user unchanged.
     fn configure_openai(job: &Job, dataset: &dyn Dataset) -> Result<OpenAiConfig, Refusal>;
 }
 
-/// The ability to say how weights should be trained where the host trains them itself.
+/// The ability to plan the training of weights by the host.
 pub trait Training: Method {
     /// Plans the training for a job.
     ///
     /// # Errors
-    /// A [`Refusal`], which the host shows to the user as it is.
+    /// A [`Refusal`], which the host shows to the user unchanged.
     fn plan_training(job: &Job, dataset: &dyn Dataset) -> Result<Recipe, Refusal>;
 }
 
@@ -45,7 +44,7 @@ pub trait Transform: Method {
     /// Changes one conversation, or drops it by answering `None`.
     ///
     /// Conversations come in batches of any size and in any number of fresh
-    /// sandboxes, so the answer may depend on nothing but the job and the conversation.
+    /// sandboxes, so the answer must depend only on the job and the conversation.
     ///
     /// # Errors
     /// A [`Refusal`], which stops the whole transformation.

@@ -1,4 +1,4 @@
-//! Building what a method answers: configurations, recipes and refusals.
+//! Builders for a method's answers: configurations, recipes and refusals.
 
 use crate::{
     Example, InvalidSetting, Job, NamedValue, OllamaConfig, OpenAiConfig, Recipe, Refusal, Row, Shot, Value,
@@ -13,7 +13,7 @@ fn set(list: &mut Vec<NamedValue>, name: &str, value: Value) {
     }
 }
 
-/// Copies those of the named settings that the user gave.
+/// Copies the named settings that the user set.
 fn set_given(list: &mut Vec<NamedValue>, job: &Job, names: &[&str]) {
     for name in names.iter().filter(|name| job.is_given(name)) {
         if let Some(setting) = job.setting(name) {
@@ -23,7 +23,7 @@ fn set_given(list: &mut Vec<NamedValue>, job: &Job, names: &[&str]) {
 }
 
 impl OllamaConfig {
-    /// Begins a derived model that adds nothing to its base.
+    /// Starts a derived model that adds nothing to its base.
     #[must_use]
     pub fn new() -> Self {
         Self { system: None, shots: Vec::new(), parameters: Vec::new(), notes: Vec::new() }
@@ -57,7 +57,7 @@ impl OllamaConfig {
         self
     }
 
-    /// Sets as parameters those of the named settings that the user gave, such as
+    /// Copies the named settings that the user set to parameters, such as
     /// `temperature` and `seed`.
     #[must_use]
     pub fn given_parameters(mut self, job: &Job, names: &[&str]) -> Self {
@@ -65,7 +65,7 @@ impl OllamaConfig {
         self
     }
 
-    /// Says what was chosen and why: one sentence, for the Modelfile and the plan.
+    /// Adds a note on what was chosen and why: one sentence, for the Modelfile and the plan.
     #[must_use]
     pub fn note(mut self, text: impl Into<String>) -> Self {
         self.notes.push(text.into());
@@ -87,7 +87,7 @@ impl Default for OllamaConfig {
 }
 
 impl OpenAiConfig {
-    /// Begins a supervised fine-tuning job whose hyperparameters are all left to the service.
+    /// Starts a supervised fine-tuning job; the service chooses all hyperparameters.
     #[must_use]
     pub fn supervised() -> Self {
         Self {
@@ -98,13 +98,13 @@ impl OpenAiConfig {
         }
     }
 
-    /// Begins a job of direct preference optimisation, on a dataset of preferences.
+    /// Starts a job of direct preference optimization on a preference dataset.
     #[must_use]
     pub fn dpo() -> Self {
         Self { objective: "dpo".to_owned(), ..Self::supervised() }
     }
 
-    /// Sets the suffix of the tuned model's name: 1 to 18 lower case ASCII letters,
+    /// Sets the suffix of the fine-tuned model's name: 1 to 18 lowercase ASCII letters,
     /// digits and hyphens.
     #[must_use]
     pub fn suffix(mut self, suffix: impl Into<String>) -> Self {
@@ -119,14 +119,14 @@ impl OpenAiConfig {
         self
     }
 
-    /// Sets those of the named hyperparameters that the user gave.
+    /// Sets the named hyperparameters that the user set.
     #[must_use]
     pub fn given_hyperparameters(mut self, job: &Job, names: &[&str]) -> Self {
         set_given(&mut self.hyperparameters, job, names);
         self
     }
 
-    /// Says what was chosen and why: one sentence, for the plan.
+    /// Adds a note on what was chosen and why: one sentence, for the plan.
     #[must_use]
     pub fn note(mut self, text: impl Into<String>) -> Self {
         self.notes.push(text.into());
@@ -142,7 +142,7 @@ impl OpenAiConfig {
 }
 
 impl Recipe {
-    /// Begins a recipe for a technique of the host's list, such as `lora`.
+    /// Starts a recipe for one of the host's techniques, such as `lora`.
     #[must_use]
     pub fn new(technique: &str) -> Self {
         Self { technique: technique.to_owned(), settings: Vec::new(), notes: Vec::new() }
@@ -155,14 +155,14 @@ impl Recipe {
         self
     }
 
-    /// Sets those of the named settings that the user gave.
+    /// Sets the named settings that the user set.
     #[must_use]
     pub fn given_settings(mut self, job: &Job, names: &[&str]) -> Self {
         set_given(&mut self.settings, job, names);
         self
     }
 
-    /// Says what was chosen and why: one sentence, for the plan.
+    /// Adds a note on what was chosen and why: one sentence, for the plan.
     #[must_use]
     pub fn note(mut self, text: impl Into<String>) -> Self {
         self.notes.push(text.into());
@@ -178,12 +178,12 @@ impl Recipe {
 }
 
 impl Refusal {
-    /// Refuses the value of a setting. The reason says which values would do.
+    /// Refuses the value of a setting. The reason should name valid values.
     pub fn setting(name: &str, reason: impl Into<String>) -> Self {
         Self::InvalidSetting(InvalidSetting { name: name.to_owned(), reason: reason.into() })
     }
 
-    /// Refuses the dataset. The reason says what is missing and what would do.
+    /// Refuses the dataset. The reason should say what is missing and what to do.
     pub fn dataset(reason: impl Into<String>) -> Self {
         Self::UnsuitableDataset(reason.into())
     }

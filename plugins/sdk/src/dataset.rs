@@ -1,37 +1,37 @@
-//! Looking at the job's dataset.
+//! Access to the job's dataset.
 
 use crate::{Overview, Refusal, Row, Selection, Task};
 
-/// The job's dataset, as the host shows it: figures and samples, never the whole.
+/// The job's dataset as the host shows it: figures and samples, never all rows.
 ///
-/// In a plugin the host answers. In native unit tests
+/// In a plugin the host answers; in native unit tests
 /// [`testing::TestDataset`](crate::testing::TestDataset) does, by the same rules.
 pub trait Dataset {
-    /// The dataset in figures.
+    /// Figures about the dataset.
     fn overview(&self) -> Overview;
 
     /// The tasks with the most rows first, at most `most` of them; among equals the
-    /// one that appears first. A task's index is the same whatever `most` is.
+    /// one that appears first. A task's index does not depend on `most`.
     fn tasks(&self, most: u32) -> Vec<Task>;
 
     /// Rows spread evenly over the tasks and over the whole dataset, without repeated
     /// conversations, within the selection.
     fn sample(&self, which: &Selection) -> Vec<Row>;
 
-    /// The dataset in figures, if it has rows that a method can look at.
+    /// Figures about the dataset, if it has rows that a method can see.
     ///
     /// # Errors
     /// [`Refusal::UnsuitableDataset`] if it is empty, or if none of its rows consists
-    /// of plain system, user and assistant texts.
+    /// of plain system, user and assistant messages.
     fn typed_overview(&self) -> Result<Overview, Refusal> {
         let overview = self.overview();
         if overview.rows == 0 {
-            return Err(Refusal::dataset("the dataset has no rows; give one with chat conversations"));
+            return Err(Refusal::dataset("the dataset has no rows; use one with chat conversations"));
         }
         if overview.typed_rows == 0 {
             return Err(Refusal::dataset(format!(
-                "none of the {} rows consists of plain system, user and assistant texts, which examples \
-                 are made of; add such conversations, or convert tool calls and images to text",
+                "none of the {} rows has only plain system, user and assistant messages, which examples \
+                 require; add such conversations, or convert tool calls and images to text",
                 overview.rows
             )));
         }
@@ -40,7 +40,7 @@ pub trait Dataset {
 }
 
 impl Selection {
-    /// Begins a selection of at most this many rows.
+    /// Starts a selection of at most this many rows.
     ///
     /// ```
     /// use tunesmith_plugin::Selection;

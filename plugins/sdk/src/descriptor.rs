@@ -1,13 +1,13 @@
-//! Describing a method and declaring its settings.
+//! Builders for a method's description and settings.
 
 use crate::{Descriptor, IntegerRange, Kind, NumberRange, SettingDoc, Value};
 use core::ops::RangeInclusive;
 
 impl Descriptor {
-    /// Begins a description.
+    /// Starts a description.
     ///
-    /// `id` is what a job names: lower case ASCII letters, digits and hyphens,
-    /// beginning with a letter, 40 at most. `version` is the method's own;
+    /// `id` is the name for jobs: at most 40 lowercase ASCII letters, digits and hyphens,
+    /// starting with a letter. `version` is the method's own;
     /// `env!("CARGO_PKG_VERSION")` keeps it equal to the crate's. `summary` is one
     /// sentence for a list of methods.
     #[must_use]
@@ -22,7 +22,7 @@ impl Descriptor {
         }
     }
 
-    /// Sets the title: a few words. It is the id unless set.
+    /// Sets the title: a few words. The default is the id.
     #[must_use]
     pub fn title(mut self, title: &str) -> Self {
         title.clone_into(&mut self.title);
@@ -36,7 +36,7 @@ impl Descriptor {
         self
     }
 
-    /// Declares a setting, in the order in which help shows them.
+    /// Declares a setting. Help lists settings in this order.
     #[must_use]
     pub fn setting(mut self, setting: impl Into<SettingDoc>) -> Self {
         self.settings.push(setting.into());
@@ -56,7 +56,7 @@ impl Descriptor {
 /// assert_eq!(descriptor.settings.len(), 3);
 /// ```
 ///
-/// Names are lower case ASCII letters, digits and underscores. Those of the common
+/// Names are lowercase ASCII letters, digits and underscores. Those of the common
 /// settings (`n_epochs`, `learning_rate`, `learning_rate_multiplier`, `batch_size`,
 /// `temperature`, `context_window`, `seed`) belong to the host: read them from the
 /// job, do not declare them.
@@ -64,19 +64,19 @@ impl Descriptor {
 pub enum Setting {}
 
 impl Setting {
-    /// A setting that is true or false.
+    /// A boolean setting.
     #[must_use]
     pub fn flag(name: &str) -> FlagSetting {
         FlagSetting(doc_of(name, Kind::Flag))
     }
 
-    /// A setting that is a whole number, of any size until [`IntegerSetting::range`] says which.
+    /// An integer setting, unlimited until [`IntegerSetting::range`] is set.
     #[must_use]
     pub fn integer(name: &str) -> IntegerSetting {
         IntegerSetting(doc_of(name, Kind::Integer(IntegerRange { least: i32::MIN, most: i32::MAX })))
     }
 
-    /// A setting that is a number, of any size until its bounds are set.
+    /// A number setting, unlimited until its bounds are set.
     #[must_use]
     pub fn number(name: &str) -> NumberSetting {
         NumberSetting {
@@ -85,19 +85,19 @@ impl Setting {
         }
     }
 
-    /// A setting that is a text of at most this many bytes.
+    /// A string setting of at most this many bytes.
     #[must_use]
     pub fn text(name: &str, most_bytes: u32) -> TextSetting {
         TextSetting(doc_of(name, Kind::Text(most_bytes)))
     }
 
-    /// A setting that is one of these texts.
+    /// A setting that is one of these strings.
     #[must_use]
     pub fn choice<const N: usize>(name: &str, choices: [&str; N]) -> TextSetting {
         TextSetting(doc_of(name, Kind::Choice(choices.map(str::to_owned).to_vec())))
     }
 
-    /// A setting that is a list of at most this many texts.
+    /// A setting that is a list of at most this many strings.
     #[must_use]
     pub fn texts(name: &str, most: u32) -> TextsSetting {
         TextsSetting(doc_of(name, Kind::Texts(most)))
@@ -108,12 +108,12 @@ fn doc_of(name: &str, kind: Kind) -> SettingDoc {
     SettingDoc { name: name.to_owned(), doc: String::new(), kind, default: None }
 }
 
-/// A setting that is true or false, from [`Setting::flag`].
+/// A boolean setting, from [`Setting::flag`].
 #[derive(Debug, Clone)]
 pub struct FlagSetting(SettingDoc);
 
 impl FlagSetting {
-    /// Sets the value that holds when the user gives none.
+    /// Sets the default value.
     #[must_use]
     pub fn default(mut self, value: bool) -> Self {
         self.0.default = Some(Value::Flag(value));
@@ -134,19 +134,19 @@ impl From<FlagSetting> for SettingDoc {
     }
 }
 
-/// A setting that is a whole number, from [`Setting::integer`].
+/// An integer setting, from [`Setting::integer`].
 #[derive(Debug, Clone)]
 pub struct IntegerSetting(SettingDoc);
 
 impl IntegerSetting {
-    /// Sets the values that it accepts, both ends included. The host enforces them.
+    /// Sets the accepted values, inclusive. The host enforces them.
     #[must_use]
     pub fn range(mut self, range: RangeInclusive<i32>) -> Self {
         self.0.kind = Kind::Integer(IntegerRange { least: *range.start(), most: *range.end() });
         self
     }
 
-    /// Sets the value that holds when the user gives none.
+    /// Sets the default value.
     #[must_use]
     pub fn default(mut self, value: i32) -> Self {
         self.0.default = Some(Value::Integer(value));
@@ -167,7 +167,7 @@ impl From<IntegerSetting> for SettingDoc {
     }
 }
 
-/// A setting that is a number, from [`Setting::number`].
+/// A number setting, from [`Setting::number`].
 #[derive(Debug, Clone)]
 pub struct NumberSetting {
     doc: SettingDoc,
@@ -175,7 +175,7 @@ pub struct NumberSetting {
 }
 
 impl NumberSetting {
-    /// Sets the smallest value, itself accepted.
+    /// Sets the minimum, inclusive.
     #[must_use]
     pub fn at_least(mut self, least: f64) -> Self {
         self.range.least = least;
@@ -183,7 +183,7 @@ impl NumberSetting {
         self
     }
 
-    /// Sets the bound that every value must exceed.
+    /// Sets the minimum, exclusive.
     #[must_use]
     pub fn above(mut self, least: f64) -> Self {
         self.range.least = least;
@@ -191,14 +191,14 @@ impl NumberSetting {
         self
     }
 
-    /// Sets the largest value, itself accepted.
+    /// Sets the maximum, inclusive.
     #[must_use]
     pub fn up_to(mut self, most: f64) -> Self {
         self.range.most = most;
         self
     }
 
-    /// Sets the value that holds when the user gives none.
+    /// Sets the default value.
     #[must_use]
     pub fn default(mut self, value: f64) -> Self {
         self.doc.default = Some(Value::Number(value));
@@ -219,12 +219,12 @@ impl From<NumberSetting> for SettingDoc {
     }
 }
 
-/// A setting that is a text, from [`Setting::text`] or [`Setting::choice`].
+/// A string setting, from [`Setting::text`] or [`Setting::choice`].
 #[derive(Debug, Clone)]
 pub struct TextSetting(SettingDoc);
 
 impl TextSetting {
-    /// Sets the value that holds when the user gives none.
+    /// Sets the default value.
     #[must_use]
     pub fn default(mut self, value: &str) -> Self {
         self.0.default = Some(Value::Text(value.to_owned()));
@@ -245,19 +245,19 @@ impl From<TextSetting> for SettingDoc {
     }
 }
 
-/// A setting that is a list of texts, from [`Setting::texts`].
+/// A setting that is a list of strings, from [`Setting::texts`].
 #[derive(Debug, Clone)]
 pub struct TextsSetting(SettingDoc);
 
 impl TextsSetting {
-    /// Sets the value that holds when the user gives none.
+    /// Sets the default value.
     #[must_use]
     pub fn default<const N: usize>(mut self, value: [&str; N]) -> Self {
         self.0.default = Some(Value::from(value));
         self
     }
 
-    /// Sets the documentation: what it means and what the texts are.
+    /// Sets the documentation: what it means and what the strings are.
     #[must_use]
     pub fn doc(mut self, doc: &str) -> Self {
         doc.clone_into(&mut self.0.doc);

@@ -1,14 +1,14 @@
-//! Telling the user something while a method runs, beside its result.
+//! Messages to the user while a method runs, in addition to its result.
 //!
-//! What explains a choice belongs in the notes of the configuration, which are kept
-//! with it. Diagnostics are for what the user should see whatever becomes of the plan.
+//! Notes on a choice belong in the configuration and are stored with it. Diagnostics are
+//! for messages that the user should see in any case.
 
-/// Tells the user something that is good to know, in one sentence.
+/// Reports information to the user, in one sentence.
 pub fn info(text: &str) {
     note(Level::Info, text);
 }
 
-/// Warns the user of something worth acting on, in one sentence.
+/// Reports a warning that the user should act on, in one sentence.
 pub fn warning(text: &str) {
     note(Level::Warning, text);
 }
@@ -25,8 +25,8 @@ fn note(level: Level, text: &str) {
     crate::testing::record(level, text);
 }
 
-/// Sees to it that the text of a panic reaches the host before the plugin traps. A
-/// plugin without WASI has no standard error to print it on.
+/// Passes the text of a panic to the host before the plugin traps. A plugin without WASI
+/// has no standard error to print it to.
 ///
 /// Called at the entry of every export; only an instance's first call does anything.
 #[cfg(target_arch = "wasm32")]

@@ -1,10 +1,10 @@
-//! Exporting a method's abilities as a component.
+//! Exports a method's abilities as a component.
 
 /// Exports a method with its abilities.
 ///
-/// The abilities stand after the colon, in any order: `ollama`, `openai`, `training`,
-/// `transform`. Exactly these are exported, beside the description that every plugin
-/// has. The method must implement the trait of each.
+/// The abilities follow the colon, in any order: `ollama`, `openai`, `training`,
+/// `transform`. Exactly these are exported, in addition to the description of every
+/// plugin. The method must implement the trait of each.
 ///
 /// ```
 /// # use tunesmith_plugin::*;

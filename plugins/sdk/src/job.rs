@@ -1,4 +1,4 @@
-//! Reading the settings of a job, with their origin.
+//! Access to the settings of a job and their origin.
 
 use crate::{FromValue, Job, JobSetting, Origin, Refusal};
 
@@ -9,22 +9,21 @@ impl Job {
         self.settings.iter().find(|setting| setting.name == name)
     }
 
-    /// Whether the user gave this setting, rather than the method's default
-    /// standing in for it.
+    /// Whether the user set this setting; otherwise it is the method's default.
     #[must_use]
     pub fn is_given(&self, name: &str) -> bool {
         self.setting(name).is_some_and(|setting| setting.origin == Origin::Given)
     }
 
-    /// The value of a setting, if the user gave it.
+    /// The value of a setting, if the user set it.
     ///
     /// # Errors
-    /// [`Refusal::InvalidSetting`] if it was given but is not of type `T`.
+    /// [`Refusal::InvalidSetting`] if it was set but is not of type `T`.
     pub fn given<T: FromValue>(&self, name: &str) -> Result<Option<T>, Refusal> {
         if self.is_given(name) { self.get(name) } else { Ok(None) }
     }
 
-    /// The value of a setting if the user gave it, otherwise the method's own choice.
+    /// The value of a setting if the user set it, otherwise the method's choice.
     ///
     /// ```
     /// use tunesmith_plugin::testing::JobBuilder;
@@ -36,7 +35,7 @@ impl Job {
     /// ```
     ///
     /// # Errors
-    /// [`Refusal::InvalidSetting`] if it was given but is not of type `T`.
+    /// [`Refusal::InvalidSetting`] if it was set but is not of type `T`.
     pub fn given_or<T: FromValue>(&self, name: &str, own: T) -> Result<T, Refusal> {
         Ok(self.given(name)?.unwrap_or(own))
     }
@@ -49,25 +48,25 @@ impl Job {
         self.setting(name)
             .map(|setting| {
                 T::from_value(&setting.value)
-                    .ok_or_else(|| Refusal::setting(name, format!("must be {}", T::EXPECTED)))
+                    .ok_or_else(|| Refusal::setting(name, format!("expected {}", T::EXPECTED)))
             })
             .transpose()
     }
 
     fn require<T: FromValue>(&self, name: &str) -> Result<T, Refusal> {
         self.get(name)?.ok_or_else(|| {
-            Refusal::setting(name, format!("is missing; give {} in the job's hyperparameters", T::EXPECTED))
+            Refusal::setting(name, format!("missing; set it to {} in the job's hyperparameters", T::EXPECTED))
         })
     }
 
-    /// Those of these settings that the user gave, in this order.
+    /// The named settings that the user set, in this order.
     #[must_use]
     pub fn given_names<'n>(&self, names: &[&'n str]) -> Vec<&'n str> {
         names.iter().copied().filter(|name| self.is_given(name)).collect()
     }
 
-    /// A sentence that says which of these settings the user gave although they have
-    /// no effect, such as "on Ollama". `None` if the user gave none of them.
+    /// A sentence with those of these settings that the user set although they have no
+    /// effect, for example "on Ollama". `None` if the user set none of them.
     ///
     /// ```
     /// use tunesmith_plugin::testing::JobBuilder;
@@ -92,42 +91,42 @@ impl Job {
         Some(text + " and " + last + " have no effect " + place + ".")
     }
 
-    /// The value of a setting that is a whole number.
+    /// The value of an integer setting.
     ///
     /// # Errors
-    /// [`Refusal::InvalidSetting`] if the job does not have it, or as another type.
+    /// [`Refusal::InvalidSetting`] if the job does not have it, or it has another type.
     pub fn integer(&self, name: &str) -> Result<i32, Refusal> {
         self.require(name)
     }
 
-    /// The value of a setting that is a number.
+    /// The value of a number setting.
     ///
     /// # Errors
-    /// [`Refusal::InvalidSetting`] if the job does not have it, or as another type.
+    /// [`Refusal::InvalidSetting`] if the job does not have it, or it has another type.
     pub fn number(&self, name: &str) -> Result<f64, Refusal> {
         self.require(name)
     }
 
-    /// The value of a setting that is true or false.
+    /// The value of a boolean setting.
     ///
     /// # Errors
-    /// [`Refusal::InvalidSetting`] if the job does not have it, or as another type.
+    /// [`Refusal::InvalidSetting`] if the job does not have it, or it has another type.
     pub fn flag(&self, name: &str) -> Result<bool, Refusal> {
         self.require(name)
     }
 
-    /// The value of a setting that is a text.
+    /// The value of a string setting.
     ///
     /// # Errors
-    /// [`Refusal::InvalidSetting`] if the job does not have it, or as another type.
+    /// [`Refusal::InvalidSetting`] if the job does not have it, or it has another type.
     pub fn text(&self, name: &str) -> Result<String, Refusal> {
         self.require(name)
     }
 
-    /// The value of a setting that is a list of texts.
+    /// The value of a setting that is a list of strings.
     ///
     /// # Errors
-    /// [`Refusal::InvalidSetting`] if the job does not have it, or as another type.
+    /// [`Refusal::InvalidSetting`] if the job does not have it, or it has another type.
     pub fn texts(&self, name: &str) -> Result<Vec<String>, Refusal> {
         self.require(name)
     }
@@ -153,16 +152,13 @@ mod tests {
     fn a_whole_number_is_a_number_and_not_the_other_way() -> Result<(), Refusal> {
         let job = JobBuilder::new().given("lora_alpha", 16).given("lora_dropout", 0.5).build();
         assert_eq!(job.number("lora_alpha")?, 16.0);
-        assert_eq!(
-            job.integer("lora_dropout"),
-            Err(Refusal::setting("lora_dropout", "must be a whole number"))
-        );
+        assert_eq!(job.integer("lora_dropout"), Err(Refusal::setting("lora_dropout", "expected an integer")));
         Ok(())
     }
 
     #[test]
     fn a_given_value_of_another_type_is_refused_not_replaced() {
         let job = JobBuilder::new().given("n_epochs", "many").build();
-        assert_eq!(job.given_or("n_epochs", 2), Err(Refusal::setting("n_epochs", "must be a whole number")));
+        assert_eq!(job.given_or("n_epochs", 2), Err(Refusal::setting("n_epochs", "expected an integer")));
     }
 }

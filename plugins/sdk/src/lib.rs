@@ -1,9 +1,9 @@
 //! Write fine-tuning methods for tunesmith in Rust.
 //!
 //! A method is a type that implements [`Method`] and one trait for each ability that
-//! it offers: [`Ollama`], [`OpenAi`], [`Training`], [`Transform`]. It computes
-//! configurations and nothing else: it sees the job's settings and the dataset in
-//! figures and samples, and the host carries out what it answers.
+//! it offers: [`Ollama`], [`OpenAi`], [`Training`], [`Transform`]. It only
+//! computes configurations: it sees the job's settings, and figures and samples of the
+//! dataset, and the host executes its answers.
 //!
 //! ```
 //! use tunesmith_plugin::*;
@@ -36,8 +36,10 @@
 //! ```
 //!
 //! In `Cargo.toml`: `crate-type = ["cdylib", "rlib"]`. Build for
-//! `wasm32-unknown-unknown`, which gives a plugin that can compute and nothing else,
-//! or for `wasm32-wasip2`. Unit tests run natively: [`testing`] stands in for the host.
+//! `wasm32-unknown-unknown`, which gives a plugin that can only compute,
+//! or for `wasm32-wasip2`. Unit tests run natively: [`testing`] emulates the host.
+
+#![warn(missing_docs)]
 
 mod abilities;
 #[cfg(any(test, all(target_arch = "wasm32", feature = "allocator", not(target_feature = "atomics"))))]

@@ -22,7 +22,7 @@ pub trait FromValue: Sized + sealed::Sealed {
 }
 
 impl FromValue for bool {
-    const EXPECTED: &'static str = "true or false";
+    const EXPECTED: &'static str = "a boolean";
 
     fn from_value(value: &Value) -> Option<Self> {
         if let Value::Flag(value) = value { Some(*value) } else { None }
@@ -30,7 +30,7 @@ impl FromValue for bool {
 }
 
 impl FromValue for i32 {
-    const EXPECTED: &'static str = "a whole number";
+    const EXPECTED: &'static str = "an integer";
 
     fn from_value(value: &Value) -> Option<Self> {
         if let Value::Integer(value) = value { Some(*value) } else { None }
@@ -50,7 +50,7 @@ impl FromValue for f64 {
 }
 
 impl FromValue for String {
-    const EXPECTED: &'static str = "a text";
+    const EXPECTED: &'static str = "a string";
 
     fn from_value(value: &Value) -> Option<Self> {
         if let Value::Text(value) = value { Some(value.clone()) } else { None }
@@ -58,7 +58,7 @@ impl FromValue for String {
 }
 
 impl FromValue for Vec<String> {
-    const EXPECTED: &'static str = "a list of texts";
+    const EXPECTED: &'static str = "a list of strings";
 
     fn from_value(value: &Value) -> Option<Self> {
         if let Value::Texts(value) = value { Some(value.clone()) } else { None }

@@ -77,7 +77,6 @@ pub struct CallSpec {
 /// Limits that a case sets, to be quick or to meet one limit before another.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[allow(missing_docs, reason = "the names are those of the host's limits")]
 pub struct LimitsSpec {
     pub fuel: Option<u64>,
     pub describe_deadline_ms: Option<u64>,

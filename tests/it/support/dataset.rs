@@ -10,8 +10,8 @@ use std::sync::Arc;
 use tunesmith_core::contract::{Conversations, DatasetView as _, MethodJob, Selection};
 use tunesmith_core::tokens::Tokenizer;
 use tunesmith_dataset::{
-    Batch, Container, Conversion, ConvertError, Dataset, Destination, Division, Format, Options, Rules,
-    Severity, Target, TransformError, Transformation, UntypedRows,
+    Batch, Container, ConvertError, ConvertOptions, Dataset, Destination, Format, ReadOptions, Rules,
+    Severity, SplitOptions, Target, TransformError, TransformOptions, UntypedRows,
 };
 
 /// Rows that a file of lines has, counted apart from the program.
@@ -40,10 +40,10 @@ pub fn holds(bytes: &[u8], name: &str) {
     let path = folder.path().join(name);
     fs::File::create(&path).unwrap().write_all(bytes).unwrap();
     for target in [Target::Any, Target::OpenAi] {
-        let options = Options {
+        let options = ReadOptions {
             rules: Rules::new(target, Some(50)),
             temporary: Some(folder.path().to_owned()),
-            ..Options::default()
+            ..ReadOptions::default()
         };
         let dataset = match Dataset::open(&path, &options) {
             Ok(dataset) => dataset,
@@ -64,7 +64,7 @@ pub fn holds(bytes: &[u8], name: &str) {
 
 fn judged(dataset: &Dataset, bytes: &[u8]) {
     let plain = dataset.compression().is_none();
-    match dataset.recognised().container {
+    match dataset.recognized().container {
         Container::Jsonl | Container::Lines if plain => assert_eq!(dataset.rows(), lines_with_rows(bytes)),
         Container::Array if plain => {
             let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
@@ -107,17 +107,17 @@ fn seen(dataset: &Dataset) {
 
 /// Rows with errors are left out of a copy, and no others: reading for a verdict and
 /// reading to convert agree.
-fn copied(dataset: &Dataset, options: &Options, folder: &Path) {
+fn copied(dataset: &Dataset, options: &ReadOptions, folder: &Path) {
     let errors = || dataset.verdict().findings.iter().filter(|found| found.severity == Severity::Error);
     if errors().count() as u64 != dataset.verdict().errors() {
         return; // Not all are named.
     }
     let bad: BTreeSet<u64> = errors().filter_map(|found| found.row).collect();
     let out = folder.join("copied.jsonl");
-    let conversion = Conversion { to: None, drop_invalid: true, fix: false };
+    let conversion = ConvertOptions { to: None, drop_invalid: true, fix: false };
     let destination = Destination::File { path: &out, replace: true };
     match tunesmith_dataset::convert(dataset.path(), options, &conversion, destination) {
-        Ok(made) => assert_eq!(made.left_out.values().sum::<u64>(), bad.len() as u64, "{bad:?}"),
+        Ok(made) => assert_eq!(made.dropped.values().sum::<u64>(), bad.len() as u64, "{bad:?}"),
         Err(ConvertError::Nothing { .. }) => assert_eq!(bad.len() as u64, dataset.rows()),
         Err(ConvertError::Dataset(_)) => {}
         Err(error) => panic!("{error}"),
@@ -125,19 +125,19 @@ fn copied(dataset: &Dataset, options: &Options, folder: &Path) {
 }
 
 /// What is written has every row, or says which it has not.
-fn made(dataset: &Dataset, options: &Options, folder: &Path) {
+fn made(dataset: &Dataset, options: &ReadOptions, folder: &Path) {
     let rows = dataset.rows();
     let path = dataset.path();
-    let into_each = Format::ALL.map(|to| Conversion { to: Some(to), drop_invalid: true, fix: false });
-    let mended = Conversion { to: None, drop_invalid: true, fix: true };
+    let into_each = Format::ALL.map(|to| ConvertOptions { to: Some(to), drop_invalid: true, fix: false });
+    let mended = ConvertOptions { to: None, drop_invalid: true, fix: true };
     for conversion in into_each.into_iter().chain([mended]) {
         let out = folder.join("converted.jsonl");
         let destination = Destination::File { path: &out, replace: true };
         match tunesmith_dataset::convert(path, options, &conversion, destination) {
             Ok(made) => {
                 assert_eq!(made.rows, rows);
-                let left_out: u64 = made.left_out.values().sum();
-                let repeated = made.mended.get("rows that repeat an earlier one removed").copied();
+                let left_out: u64 = made.dropped.values().sum();
+                let repeated = made.fixed.get("rows that repeat an earlier one removed").copied();
                 assert_eq!(made.rows_written + left_out + repeated.unwrap_or(0), rows);
                 assert_eq!(lines_with_rows(&fs::read(&out).unwrap()), made.rows_written);
                 let again = Dataset::open(&out, options).unwrap();
@@ -149,7 +149,7 @@ fn made(dataset: &Dataset, options: &Options, folder: &Path) {
         }
     }
     let (training, validation) = (folder.join("training.jsonl"), folder.join("validation.jsonl"));
-    let division = Division { validation: 0.3, seed: 1, replace: true };
+    let division = SplitOptions { validation: 0.3, seed: 1, replace: true };
     if let Ok(divided) = tunesmith_dataset::split(path, options, &division, &training, &validation) {
         assert_eq!(divided.training_rows + divided.validation_rows, rows);
         if divided.training_rows > 0 && divided.validation_rows > 0 {
@@ -157,7 +157,7 @@ fn made(dataset: &Dataset, options: &Options, folder: &Path) {
         }
     }
     let job = MethodJob { name: "x".into(), base_model: "x".into(), settings: vec![], seed: 0 };
-    let how = Transformation { job: &job, untyped: UntypedRows::Pass };
+    let how = TransformOptions { job: &job, untyped: UntypedRows::Pass };
     let same = |_: &MethodJob, rows: &Arc<Conversations>| {
         Ok::<_, std::convert::Infallible>(Batch { rows: (**rows).clone(), notes: vec![] })
     };

@@ -11,7 +11,7 @@ use tunesmith_plugin_host::{BuiltIn, Limits, StructureLimits, admit};
 use tunesmith_provider::Date;
 use tunesmith_provider::ollama::modelfile::{read, represent, syntax};
 use tunesmith_provider::openai::PriceTable;
-use tunesmith_vet::{Request, Verdict, evaluate};
+use tunesmith_vet::{Request, Verdict, vet};
 
 /// Any bytes as a job file: a job or a refusal, neither of which holds anything that a
 /// terminal obeys.
@@ -86,7 +86,7 @@ pub fn evaluated(bytes: &[u8], worker: Option<&Path>) {
         plugins.push(write("plugin.wasm", plugin));
     }
     let built_ins = tunesmith_builtin::METHODS;
-    let evaluation = evaluate(&Request {
+    let evaluation = vet(&Request {
         job: &job,
         plugins: &plugins,
         dataset_root: None,

@@ -105,23 +105,23 @@ export function get(job, name) {
   return job.settings.find((found) => found.name === name)?.value.val;
 }
 
-/** Whether the user gave this setting, rather than the method's default standing in for it. */
+/** Whether the user set this setting; otherwise it is the method's default. */
 export function isGiven(job, name) {
   return job.settings.some((found) => found.name === name && found.origin === "given");
 }
 
-/** The value if the user gave it, otherwise the method's own. A given value always wins. */
+/** The value if the user set it, otherwise the method's choice. The user always wins. */
 export function givenOr(job, name, own) {
   return isGiven(job, name) ? get(job, name) : own;
 }
 
-/** Those of the named settings that the user gave, as named values. */
+/** The named settings that the user set, as named values. */
 export function givenOf(job, ...names) {
   return names.filter((name) => isGiven(job, name))
     .map((name) => named(name, job.settings.find((found) => found.name === name).value));
 }
 
-/** A note for each of these settings that the user gave although it has no effect, such as "on OpenAI". */
+/** A note for each of these settings that the user set although it has no effect, such as "on OpenAI". */
 export function withoutEffect(job, names, place) {
   return names.filter((name) => isGiven(job, name)).map((name) => `${name} has no effect ${place}.`);
 }
@@ -132,7 +132,7 @@ export const overview = () => dataset.describe();
 /** The dataset in figures, if it has rows that a method can look at; otherwise it is declined. */
 export function typedOverview() {
   const found = overview();
-  if (found.rows === 0) refuse.dataset("the dataset has no rows; give one with chat conversations");
+  if (found.rows === 0) refuse.dataset("the dataset has no rows; use one with chat conversations");
   if (found.typedRows === 0) {
     refuse.dataset(`none of the ${found.rows} rows consists of plain texts, which examples are made of`);
   }

@@ -29,7 +29,7 @@ It adds a hundred times fewer parameters than LoRA, which suits one narrow task 
 thousand conversations: a tone, a set of labels, a format. It does not teach facts.
 
 The number of passes over the dataset follows from its size, so that training takes about ${STEPS} steps as in the
-paper (arXiv 2205.05638); n_epochs overrides it. On Ollama, which cannot train, the plugin bakes examples of the
+paper (arXiv 2205.05638); n_epochs overrides it. On Ollama, which cannot train, the plugin puts examples of the
 largest task into the prompt and says so.`;
 
 function describe() {
@@ -101,7 +101,7 @@ function configure(job) {
   const chosen = sample({ count: 8, tokenBudget: Math.floor(window / 2), task: 0 })
     .filter(({ example }) => isExchange(example));
   if (chosen.length === 0) {
-    refuse.setting("context_window", `${window} tokens do not hold one conversation; give a larger one`);
+    refuse.setting("context_window", `${window} tokens are too few for one conversation; set a larger window`);
   }
   const [largest] = tasks(1);
   return {
@@ -109,7 +109,7 @@ function configure(job) {
     shots: chosen.map(row),
     parameters: [named("num_ctx", value.integer(window)), ...givenOf(job, "temperature", "seed")],
     notes: [
-      "Ollama cannot train or load IA³ factors: examples are baked into the prompt instead.",
+      "Ollama cannot train or load IA³ factors: the prompt contains examples instead.",
       `${chosen.length} of ${largest.rows} conversations of the largest task are examples.`,
       ...withoutEffect(job, ["ia3_modules", "ia3_steps"], "on Ollama"),
     ],

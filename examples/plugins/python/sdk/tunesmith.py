@@ -126,17 +126,17 @@ def get(job: Job, name: str):
 
 
 def is_given(job: Job, name: str) -> bool:
-    """Whether the user gave this setting, rather than the method's default standing in for it."""
+    """Whether the user set this setting; otherwise it is the method's default."""
     return any(found.name == name and found.origin == Origin.GIVEN for found in job.settings)
 
 
 def given_or(job: Job, name: str, own):
-    """The value if the user gave it, otherwise the method's own. A given value always wins."""
+    """The value if the user set it, otherwise the method's choice. The user always wins."""
     return get(job, name) if is_given(job, name) else own
 
 
 def given_of(job: Job, *names: str) -> list[Setting]:
-    """Those of the named settings that the user gave, as named values."""
+    """The named settings that the user set, as named values."""
     return [
         Setting(found.name, found.value)
         for name in names
@@ -146,7 +146,7 @@ def given_of(job: Job, *names: str) -> list[Setting]:
 
 
 def without_effect(job: Job, names: list[str], place: str) -> list[str]:
-    """A note for each of these settings that the user gave although it has no effect, such as "on OpenAI"."""
+    """A note for each of these settings that the user set although it has no effect, such as "on OpenAI"."""
     return [f"{name} has no effect {place}." for name in names if is_given(job, name)]
 
 
@@ -159,7 +159,7 @@ def typed_overview() -> Overview:
     """The dataset in figures, if it has rows that a method can look at; otherwise it is declined."""
     found = overview()
     if found.rows == 0:
-        raise refuse_dataset("the dataset has no rows; give one with chat conversations")
+        raise refuse_dataset("the dataset has no rows; use one with chat conversations")
     if found.typed_rows == 0:
         raise refuse_dataset(f"none of the {found.rows} rows consists of plain texts, which examples are made of")
     return found

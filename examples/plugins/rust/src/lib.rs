@@ -62,7 +62,7 @@ impl Training for Dora {
 impl Ollama for Dora {
     fn configure_ollama(job: &Job, dataset: &dyn Dataset) -> Result<OllamaConfig, Refusal> {
         let config = Prompt::new(job, dataset)
-            .explain("Ollama cannot train or load DoRA weights: examples are baked into the prompt instead.")
+            .explain("Ollama cannot train or load DoRA weights: the prompt contains examples instead.")
             .arrangement(Arrangement::Balanced)
             .examples(12)
             .configure()?;

@@ -10,45 +10,45 @@ use tunesmith_core::contract::{Conversations, DatasetView as _, MethodJob, Selec
 use tunesmith_core::error::{Error, Kind};
 use tunesmith_core::tokens::Tokenizer;
 use tunesmith_dataset::{
-    self, Conversion, Dataset, Destination, Division, Format, Options, Rules, Severity, Target,
-    Transformation, UntypedRows, Verdict,
+    self, ConvertOptions, Dataset, Destination, Format, ReadOptions, Rules, Severity, SplitOptions, Target,
+    TransformOptions, UntypedRows, Verdict,
 };
 use tunesmith_engine::plan::{DEFAULT_SEED, PlanError, batch};
 use tunesmith_engine::settings;
 use tunesmith_engine::spec::GivenSetting;
 use tunesmith_plugin_host::Ability;
 
-/// The rows that a model sees at most in `sample` unless told otherwise.
+/// The default number of rows in `sample`.
 const SAMPLED: u32 = 3;
 
-/// Check, look at, convert, split and transform datasets.
+/// Check, inspect, convert, split and transform datasets.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// Judge a dataset: every problem with its line, reason and fix
+    /// Check a dataset: every problem with its line, reason and fix
     Check(CheckArgs),
-    /// Show a dataset in figures
+    /// Show figures about a dataset
     Stats(StatsArgs),
-    /// Write a dataset in another format, or mended
+    /// Convert a dataset to another format, or repair it
     Convert(ConvertArgs),
     /// Show rows as the model will see them
     Sample(SampleArgs),
-    /// Make a training and a validation file with no shared rows
+    /// Split a dataset into a training and a validation file with no shared rows
     Split(SplitArgs),
     /// Run a method's transform over a dataset
     Transform(TransformArgs),
 }
 
-/// What every command about a dataset takes.
+/// Arguments of every dataset command.
 #[derive(Debug, clap::Args)]
 pub struct Input {
-    /// The dataset; - reads standard input
+    /// The dataset file, or - for standard input
     file: PathBuf,
 
-    /// The format of rows; recognised if not given
+    /// The format of rows [default: recognized from the content]
     #[arg(long, value_name = "FORMAT", value_parser = format)]
     format: Option<Format>,
 
-    /// On how many threads to work
+    /// Use N threads
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
 
@@ -57,22 +57,22 @@ pub struct Input {
     json: bool,
 }
 
-/// For which provider and by which tokenizer.
+/// Arguments of commands that check or count.
 #[derive(Debug, clap::Args)]
 pub struct For {
     /// Apply the rules of this provider: openai, ollama or local
     #[arg(long, value_name = "PROVIDER", value_parser = target)]
     provider: Option<Target>,
 
-    /// Warn about rows of more tokens than this
+    /// Warn about rows with more tokens than this
     #[arg(long, value_name = "TOKENS")]
     row_tokens: Option<u32>,
 
-    /// Count by o200k (gpt-4o and later), cl100k (gpt-3.5) or cautious
+    /// Count tokens by o200k (gpt-4o and later), cl100k (gpt-3.5) or cautious
     #[arg(long, value_name = "NAME", value_parser = tokenizer)]
     tokenizer: Option<Tokenizer>,
 
-    /// Count the tokens of every row, however many there are
+    /// Count the tokens of every row instead of estimating
     #[arg(long)]
     exact: bool,
 }
@@ -84,7 +84,7 @@ pub struct CheckArgs {
     input: Input,
     #[command(flatten)]
     for_: For,
-    /// A validation file, which must share no rows
+    /// Report rows that are also in this validation file
     #[arg(long, value_name = "FILE")]
     validation: Option<PathBuf>,
     /// Fail on warnings too
@@ -106,16 +106,16 @@ pub struct StatsArgs {
 pub struct ConvertArgs {
     #[command(flatten)]
     input: Input,
-    /// The format to write; the same if not given
+    /// The format to write [default: the same]
     #[arg(long, value_name = "FORMAT", value_parser = format)]
     to: Option<Format>,
-    /// The file to write, one row a line; packed if it ends in .gz
+    /// The file to write, one row per line; compressed if it ends in .gz
     #[arg(long, short, value_name = "FILE")]
     out: PathBuf,
-    /// Mend what is safe; what was mended is listed
+    /// Repair rows where that changes no meaning, and list the repairs
     #[arg(long)]
     fix: bool,
-    /// Leave out rows with errors; they are listed
+    /// Drop rows with errors, and list them
     #[arg(long)]
     drop_invalid: bool,
     /// Replace an existing file
@@ -128,10 +128,10 @@ pub struct ConvertArgs {
 pub struct SampleArgs {
     #[command(flatten)]
     input: Input,
-    /// How many rows
+    /// Show N rows
     #[arg(long, short = 'n', value_name = "N", default_value_t = SAMPLED)]
     rows: u32,
-    /// Decides which rows
+    /// Choose other rows
     #[arg(long, default_value_t = 0)]
     seed: u32,
     /// Show this row, by its number from 0
@@ -147,7 +147,7 @@ pub struct SplitArgs {
     /// The share of rows for validation
     #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = share)]
     validation: f64,
-    /// Decides which rows
+    /// Choose other rows
     #[arg(long, default_value_t = 0)]
     seed: u32,
     /// The files to write
@@ -166,13 +166,13 @@ pub struct TransformArgs {
     /// The method that transforms
     #[arg(long, value_name = "METHOD")]
     by: String,
-    /// The file to write, one row a line; packed if it ends in .gz
+    /// The file to write, one row per line; compressed if it ends in .gz
     #[arg(long, short, value_name = "FILE")]
     out: PathBuf,
     /// Change a setting of the method; may be repeated
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = crate::inputs::setting)]
     set: Vec<(String, serde_json::Value)>,
-    /// What to do with rows that the transform cannot see: refuse, pass or drop
+    /// Handling of rows that the transform cannot see: refuse, pass or drop
     #[arg(long, value_name = "WHAT", default_value = "refuse", value_parser = untyped)]
     untyped_rows: UntypedRows,
     /// Replace an existing file
@@ -187,7 +187,7 @@ fn untyped(name: &str) -> Result<UntypedRows, String> {
         "refuse" => Ok(UntypedRows::Refuse),
         "pass" => Ok(UntypedRows::Pass),
         "drop" => Ok(UntypedRows::Drop),
-        _ => Err("not one of refuse, pass, drop".to_owned()),
+        _ => Err("expected refuse, pass or drop".to_owned()),
     }
 }
 
@@ -200,7 +200,7 @@ fn target(name: &str) -> Result<Target, String> {
         "openai" => Ok(Target::OpenAi),
         "ollama" => Ok(Target::Ollama),
         "local" => Ok(Target::Local),
-        _ => Err("not a provider; providers are openai, ollama, local".to_owned()),
+        _ => Err("unknown provider; expected openai, ollama or local".to_owned()),
     }
 }
 
@@ -209,19 +209,19 @@ fn tokenizer(name: &str) -> Result<Tokenizer, String> {
         "o200k" | "o200k_base" => Ok(Tokenizer::O200k),
         "cl100k" | "cl100k_base" => Ok(Tokenizer::Cl100k),
         "cautious" => Ok(Tokenizer::Cautious),
-        _ => Err("not a tokenizer; tokenizers are o200k, cl100k, cautious".to_owned()),
+        _ => Err("unknown tokenizer; expected o200k, cl100k or cautious".to_owned()),
     }
 }
 
 fn share(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(share) if share > 0.0 && share < 1.0 => Ok(share),
-        _ => Err("not a share between 0 and 1, such as 0.1".to_owned()),
+        _ => Err("expected a number between 0 and 1, such as 0.1".to_owned()),
     }
 }
 
 impl Command {
-    /// Whether the caller is a program.
+    /// Whether to print JSON.
     pub fn json(&self) -> bool {
         match self {
             Self::Check(args) => args.input.json,
@@ -234,8 +234,7 @@ impl Command {
     }
 }
 
-/// Runs the command. Results and what came by standard input are kept in the
-/// operator's cache; temporary files go elsewhere.
+/// Runs the command. Results and standard input are stored in the operator's cache.
 pub fn run(command: &Command, operator: &Operator, output: &mut Output) -> Result<(), Error> {
     let cache = Some(operator.cache());
     match command {
@@ -249,7 +248,7 @@ pub fn run(command: &Command, operator: &Operator, output: &mut Output) -> Resul
 }
 
 impl Input {
-    /// The file, with standard input kept in one.
+    /// The file; standard input is stored in one.
     fn path(&self, cache: Option<&Path>) -> Result<PathBuf, Error> {
         if self.file != Path::new("-") && self.file != Path::new("/dev/stdin") {
             return Ok(self.file.clone());
@@ -258,19 +257,19 @@ impl Input {
         Ok(tunesmith_dataset::spool(std::io::stdin().lock(), &directory)?)
     }
 
-    fn options(&self, cache: Option<&Path>, output: &Output) -> Options {
-        Options {
+    fn options(&self, cache: Option<&Path>, output: &Output) -> ReadOptions {
+        ReadOptions {
             format: self.format,
             threads: self.threads,
             cache: cache.map(|cache| cache.join("datasets")),
             progress: crate::inputs::progress(output),
-            ..Options::default()
+            ..ReadOptions::default()
         }
     }
 }
 
 impl For {
-    fn apply(&self, options: &mut Options) {
+    fn apply(&self, options: &mut ReadOptions) {
         options.rules = Rules::new(self.provider.unwrap_or(Target::Any), self.row_tokens);
         let usual = match self.provider {
             Some(Target::OpenAi) => Tokenizer::O200k,
@@ -293,7 +292,7 @@ fn check(args: &CheckArgs, cache: Option<&Path>, output: &mut Output) -> Result<
         output.json(&json!({
             "path": args.input.file,
             "digest": dataset.digest(),
-            "recognised": dataset.recognised(),
+            "recognized": dataset.recognized(),
             "rows": dataset.rows(),
             "verdict": dataset.verdict(),
             "sharedRows": shared,
@@ -306,7 +305,7 @@ fn check(args: &CheckArgs, cache: Option<&Path>, output: &mut Output) -> Result<
         .map_err(|error| if args.input.json { Error::silent(error.kind) } else { error })
 }
 
-/// Fails where the dataset cannot be used.
+/// Fails if the dataset cannot be used.
 fn judge(verdict: &Verdict, strict: bool) -> Result<(), Error> {
     let (errors, warnings) = (verdict.errors(), verdict.warnings());
     if errors > 0 {
@@ -331,14 +330,14 @@ fn stats(args: &StatsArgs, cache: Option<&Path>, output: &mut Output) -> Result<
         output.json(&json!({
             "path": args.input.file,
             "digest": dataset.digest(),
-            "recognised": dataset.recognised(),
+            "recognized": dataset.recognized(),
             "figures": figures,
         }));
     } else {
         output.text(&text::figures(&args.input.file, &dataset, &figures));
         let errors = dataset.verdict().findings.iter().filter(|f| f.severity == Severity::Error).count();
         if errors > 0 {
-            output.warning("some rows have errors: see `tunesmith dataset check`");
+            output.warning("some rows have errors; see \"tunesmith dataset check\"");
         }
     }
     Ok(())
@@ -347,7 +346,7 @@ fn stats(args: &StatsArgs, cache: Option<&Path>, output: &mut Output) -> Result<
 fn convert(args: &ConvertArgs, cache: Option<&Path>, output: &mut Output) -> Result<(), Error> {
     let path = args.input.path(cache)?;
     let options = args.input.options(None, output);
-    let conversion = Conversion { to: args.to, fix: args.fix, drop_invalid: args.drop_invalid };
+    let conversion = ConvertOptions { to: args.to, fix: args.fix, drop_invalid: args.drop_invalid };
     let destination = Destination::File { path: &args.out, replace: args.force };
     let converted = tunesmith_dataset::convert(&path, &options, &conversion, destination)?;
     if args.input.json {
@@ -370,7 +369,7 @@ fn sample(args: &SampleArgs, cache: Option<&Path>, output: &mut Output) -> Resul
                 let rows = dataset.rows();
                 Error::new(
                     Kind::Usage,
-                    format!("row {id} is not a row of plain texts; rows are 0 to {}", rows - 1),
+                    format!("row {id} is not a plain conversation; rows are 0 to {}", rows - 1),
                 )
             })?;
             let tokens = Tokenizer::Cautious.count_example(&example);
@@ -392,9 +391,9 @@ fn sample(args: &SampleArgs, cache: Option<&Path>, output: &mut Output) -> Resul
 fn split(args: &SplitArgs, cache: Option<&Path>, output: &mut Output) -> Result<(), Error> {
     let path = args.input.path(cache)?;
     let options = args.input.options(None, output);
-    let division = Division { validation: args.validation, seed: args.seed, replace: args.force };
+    let division = SplitOptions { validation: args.validation, seed: args.seed, replace: args.force };
     let [training, validation] = &args.out[..] else {
-        return Err(Error::new(Kind::Usage, "--out takes two files: for training and for validation"));
+        return Err(Error::new(Kind::Usage, "--out takes two files: training and validation"));
     };
     let divided = tunesmith_dataset::split(&path, &options, &division, training, validation)?;
     if args.input.json {
@@ -427,7 +426,7 @@ fn transform(args: &TransformArgs, operator: &Operator, output: &mut Output) -> 
     let transformed = tunesmith_dataset::transform(
         &path,
         &options,
-        &Transformation { job: &job, untyped: args.untyped_rows },
+        &TransformOptions { job: &job, untyped: args.untyped_rows },
         || |job: &MethodJob, rows: &Arc<Conversations>| batch(plugin, job, rows, &measured),
         Destination::File { path: &args.out, replace: args.force },
     );

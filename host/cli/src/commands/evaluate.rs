@@ -1,4 +1,4 @@
-//! `tunesmith evaluate`: may this job, which nobody vouches for, be run?
+//! `tunesmith evaluate`: vets an untrusted job before anyone runs it.
 
 use crate::view::evaluate as text;
 
@@ -10,12 +10,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tunesmith_core::error::{Error, Kind};
 use tunesmith_provider::Date;
-use tunesmith_vet::{Request, Verdict, evaluate};
+use tunesmith_vet::{Request, Verdict, vet};
 
-/// Judge a job, its dataset and its plugins before anyone runs them.
+/// Vet a job, its dataset and its plugins before anyone runs them.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Runs plugin code only in the sandbox, contacts nothing, and writes nothing but its cache.\n\
+    after_help = "Runs plugin code only in the sandbox, contacts no service, and writes only to the cache.\n\
 Exit codes: 0 allow, or warn without --strict · 3 cannot be judged · 4 deny, or warn with --strict"
 )]
 pub struct Args {
@@ -23,11 +23,11 @@ pub struct Args {
     #[arg(required_unless_present = "rules")]
     job: Option<PathBuf>,
 
-    /// Also judge this plugin file, and let the job use it; may be repeated
+    /// Also vet this plugin file, and let the job use it; may be repeated
     #[arg(long = "plugin", value_name = "FILE")]
     plugins: Vec<PathBuf>,
 
-    /// The folder that datasets may lie in, in place of the job's own
+    /// The folder that datasets must be in [default: the job's folder]
     #[arg(long, value_name = "DIR")]
     dataset_root: Option<PathBuf>,
 
@@ -35,11 +35,11 @@ pub struct Args {
     #[arg(long)]
     strict: bool,
 
-    /// Use this price table in place of the built-in one
+    /// Use this price table instead of the built-in one
     #[arg(long, value_name = "FILE")]
     prices: Option<PathBuf>,
 
-    /// List the rules: what is looked for, how serious it is, and what to do
+    /// List the rules with severity and fix
     #[arg(long, exclusive = true)]
     rules: bool,
 
@@ -61,7 +61,7 @@ pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), 
     let prices = price_table(args.prices.as_deref())?;
     let worker = registry::program()?;
     let progress = output.progress_handle();
-    let evaluation = evaluate(&Request {
+    let report = vet(&Request {
         job,
         plugins: &args.plugins,
         dataset_root: args.dataset_root.as_deref(),
@@ -76,11 +76,11 @@ pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), 
         on_event: Arc::new(move |event| progress.say(&event_text(event))),
     })?;
     if args.json {
-        output.json(&json!(evaluation));
+        output.json(&json!(report));
     } else {
-        output.text(&text::evaluation(&evaluation));
+        output.text(&text::report(&report));
     }
-    match evaluation.verdict {
+    match report.verdict {
         Verdict::Allow => Ok(()),
         Verdict::Warn if !args.strict => Ok(()),
         Verdict::Warn | Verdict::Deny => Err(Error::silent(Kind::Refused)),
@@ -111,6 +111,6 @@ mod tests {
             std::fs::write(&path, format!("{}{}{}", &text[..start], table(), &text[end..])).unwrap();
             return;
         }
-        assert_eq!(&text[start..end], table(), "BLESS=1 writes the table anew");
+        assert_eq!(&text[start..end], table(), "BLESS=1 updates the table");
     }
 }

@@ -1,4 +1,4 @@
-//! What the dataset commands say to people.
+//! Prints results of the dataset commands.
 
 use crate::view::style::{ERROR, FAINT, HEADING, HINT, WARNING, grouped};
 use std::fmt::Write as _;
@@ -6,7 +6,7 @@ use std::path::Path;
 use tunesmith_core::contract::Row;
 use tunesmith_core::text::{excerpt, visible_lines};
 use tunesmith_dataset::{
-    Converted, Counting, Dataset, Divided, Figures, Finding, Severity, Spread, Transformed, Verdict,
+    Converted, Counting, Dataset, Distribution, Figures, Finding, Severity, SplitResult, Transformed, Verdict,
 };
 
 /// The longest bar of a histogram, in characters.
@@ -37,18 +37,18 @@ pub fn counted(number: u64, noun: &str) -> String {
 }
 
 fn head(out: &mut String, path: &Path, dataset: &Dataset) {
-    let recognised = dataset.recognised();
+    let recognized = dataset.recognized();
     let packed =
-        dataset.compression().map_or(String::new(), |packed| format!(", packed by {}", packed.name()));
+        dataset.compression().map_or(String::new(), |packed| format!(", compressed with {}", packed.name()));
     let _ = writeln!(
         out,
         "{HEADING}{}{HEADING:#}: {}, {} as {}{packed}",
         path.display(),
         counted(dataset.rows(), "row"),
-        recognised.format.title(),
-        recognised.container.name(),
+        recognized.format.title(),
+        recognized.container.name(),
     );
-    let _ = writeln!(out, "{FAINT}{}; sha256 {}{FAINT:#}", recognised.evidence, dataset.digest());
+    let _ = writeln!(out, "{FAINT}{}; sha256 {}{FAINT:#}", recognized.evidence, dataset.digest());
 }
 
 /// A verdict.
@@ -88,6 +88,16 @@ pub fn findings(path: &Path, verdict: &Verdict) -> String {
         };
         let _ = writeln!(out, "  {:>9}  {level:<7}  {}{more}", grouped(count.count), count.kind.name());
     }
+    let repairable = verdict.counts.iter().filter(|count| count.kind.is_repairable());
+    let repairable: u64 = repairable.map(|count| count.count).sum();
+    if repairable > 0 {
+        let _ = writeln!(
+            out,
+            "{HINT}hint{HINT:#}: \"tunesmith dataset convert {} --fix --out FILE\" fixes {} of these",
+            path.display(),
+            grouped(repairable)
+        );
+    }
     out
 }
 
@@ -125,7 +135,7 @@ pub fn figures(path: &Path, dataset: &Dataset, figures: &Figures) -> String {
     let roles = &figures.roles;
     let _ = writeln!(
         out,
-        "{HEADING}messages{HEADING:#}  {} of the system, {} of users, {} of the assistant, {} of tools",
+        "{HEADING}messages{HEADING:#}  {} system, {} user, {} assistant, {} tool",
         grouped(roles.system),
         grouped(roles.user),
         grouped(roles.assistant),
@@ -133,14 +143,14 @@ pub fn figures(path: &Path, dataset: &Dataset, figures: &Figures) -> String {
     );
     let _ = writeln!(
         out,
-        "{HEADING}typed{HEADING:#}     {} are plain conversations",
+        "{HEADING}plain{HEADING:#}     {} of only system, user and assistant messages",
         counted(figures.typed_rows, "row")
     );
     let least = |exact: bool| if exact { "" } else { "at least " };
     let repeated = &figures.repeated_rows;
     let _ = writeln!(
         out,
-        "{HEADING}repeated{HEADING:#}  {}{}",
+        "{HEADING}duplicate{HEADING:#} {}{}",
         least(repeated.exact),
         counted(repeated.count, "row")
     );
@@ -155,10 +165,11 @@ pub fn figures(path: &Path, dataset: &Dataset, figures: &Figures) -> String {
         );
     }
     if figures.every > 1 {
-        let _ = writeln!(out, "{FAINT}what follows is of every {}th row{FAINT:#}", figures.every);
+        let _ =
+            writeln!(out, "{FAINT}the figures below are from one of every {} rows{FAINT:#}", figures.every);
     }
-    spread(&mut out, "tokens of a row", &figures.tokens);
-    spread(&mut out, "messages of a row", &figures.messages);
+    spread(&mut out, "tokens per row", &figures.tokens);
+    spread(&mut out, "messages per row", &figures.messages);
     let _ = writeln!(
         out,
         "\n{HEADING}tasks{HEADING:#} (system prompts): {}{}",
@@ -175,7 +186,7 @@ pub fn figures(path: &Path, dataset: &Dataset, figures: &Figures) -> String {
         for (n, (script, count)) in figures.scripts.iter().enumerate() {
             let comma = if n > 0 { "," } else { "" };
             let share = *count as f64 * 100.0 / letters as f64;
-            let _ = write!(out, "{comma} {} {share:.1} %", format!("{script:?}").to_lowercase());
+            let _ = write!(out, "{comma} {} {share:.1}%", format!("{script:?}").to_lowercase());
         }
         out.push('\n');
     }
@@ -191,27 +202,27 @@ fn tokens(counting: &Counting) -> String {
     let total = grouped(counting.total);
     let name = counting.tokenizer.name();
     if counting.exact {
-        format!("{total} by {name}, every row counted")
+        format!("{total} by {name}, counted")
     } else if counting.error == 0.0 {
         format!("about {total} by {name}")
     } else {
         format!(
-            "about {total} by {name}, estimated to ± {:.1} % (--exact counts every row)",
+            "about {total} by {name}, estimated to ±{:.1}% (--exact counts every row)",
             counting.error * 100.0
         )
     }
 }
 
-fn spread(out: &mut String, what: &str, spread: &Spread) {
+fn spread(out: &mut String, what: &str, spread: &Distribution) {
     let _ = writeln!(
         out,
-        "\n{HEADING}{what}{HEADING:#}: least {}, half {}, 90 % {}, 95 % {}, 99 % {}, most {}, mean {:.1}",
-        grouped(spread.least),
+        "\n{HEADING}{what}{HEADING:#}: min {}, median {}, p90 {}, p95 {}, p99 {}, max {}, mean {:.1}",
+        grouped(spread.min),
         grouped(spread.p50),
         grouped(spread.p90),
         grouped(spread.p95),
         grouped(spread.p99),
-        grouped(spread.most),
+        grouped(spread.max),
         spread.mean
     );
     let highest = spread.histogram.iter().map(|bar| bar.rows).max().unwrap_or(1).max(1);
@@ -228,7 +239,8 @@ fn spread(out: &mut String, what: &str, spread: &Spread) {
 pub fn sample(rows: &[Row]) -> String {
     let mut out = String::new();
     if rows.is_empty() {
-        return "no row is a plain conversation that ends with the assistant's answer\n".to_owned();
+        return "no usable examples: every row has tool calls or does not end with an assistant message\n"
+            .to_owned();
     }
     for row in rows {
         let _ = writeln!(
@@ -266,20 +278,20 @@ pub fn converted(converted: &Converted) -> String {
             let _ = writeln!(out, "  {:>9}  {what}", grouped(count));
         }
     };
-    list("mended", converted.mended.iter().map(|(what, count)| (*what, *count)).collect());
+    list("fixed", converted.fixed.iter().map(|(what, count)| (*what, *count)).collect());
     list(
-        "left out, since the format has no place for it",
+        "dropped, because the format cannot express it",
         converted.lost.iter().map(|(what, count)| (*what, *count)).collect(),
     );
-    list("rows left out", converted.left_out.iter().map(|(what, count)| (what.as_str(), *count)).collect());
-    for (line, reason) in &converted.left_out_rows {
+    list("dropped rows", converted.dropped.iter().map(|(what, count)| (what.as_str(), *count)).collect());
+    for (line, reason) in &converted.dropped_rows {
         let _ = writeln!(out, "  line {line}: {reason}");
     }
     out
 }
 
 /// What was split.
-pub fn divided(divided: &Divided) -> String {
+pub fn divided(divided: &SplitResult) -> String {
     let mut out = String::new();
     for (what, rows, file) in [
         ("training", divided.training_rows, &divided.training),
@@ -288,7 +300,8 @@ pub fn divided(divided: &Divided) -> String {
         let _ =
             writeln!(out, "{HEADING}{what}{HEADING:#}: {}, {}", file.path.display(), counted(rows, "row"));
     }
-    let _ = writeln!(out, "the same share of {}; no row is in both", counted(divided.tasks, "task"));
+    let _ =
+        writeln!(out, "split {} by the same share; no row is in both files", counted(divided.tasks, "task"));
     out
 }
 
@@ -303,17 +316,17 @@ pub fn transformed(made: &Transformed, method: &str) -> String {
         made.file.digest,
     );
     if made.rows_dropped > 0 {
-        let _ = writeln!(out, "  {:>9}  left out by {method}", grouped(made.rows_dropped));
+        let _ = writeln!(out, "  {:>9}  dropped by {method}", grouped(made.rows_dropped));
     }
     if made.rows_untyped > 0 {
         let _ = writeln!(
             out,
-            "{WARNING}!{WARNING:#} {:>9}  not plain texts: {method} did not see them",
+            "{WARNING}!{WARNING:#} {:>9}  not plain conversations; {method} did not see them",
             grouped(made.rows_untyped)
         );
     }
     for (what, count) in &made.lost {
-        let _ = writeln!(out, "  {:>9}  {what}: left out", grouped(*count));
+        let _ = writeln!(out, "  {:>9}  {what}: dropped", grouped(*count));
     }
     for note in &made.notes {
         let _ = writeln!(out, "  · {}", excerpt(&note.text, REASON_CHARS));

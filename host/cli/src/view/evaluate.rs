@@ -1,19 +1,18 @@
-//! An evaluation as a person reads it. What others wrote was made safe to show when it
-//! was found.
+//! Prints a report on a job. Untrusted text in it was made safe when it was found.
 
 use crate::view::style::{ERROR, FAINT, HEADING, HINT, WARNING, grouped};
 use anstyle::{AnsiColor, Style};
 use std::fmt::{self, Write};
-use tunesmith_vet::{Evaluation, Finding, Rule, Severity, Verdict};
+use tunesmith_vet::{Finding, Report, Rule, Severity, Verdict};
 
 /// A verdict that lets a job pass.
 const PASSES: Style = AnsiColor::Green.on_default().bold();
 
-/// Renders an evaluation.
-pub fn evaluation(evaluation: &Evaluation) -> String {
+/// Renders a report.
+pub fn report(report: &Report) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
-    let _ = write(&mut text, evaluation);
+    let _ = write(&mut text, report);
     text
 }
 
@@ -37,48 +36,48 @@ fn style(severity: Severity) -> Style {
     }
 }
 
-fn write(out: &mut String, evaluation: &Evaluation) -> fmt::Result {
-    let (style, word) = match evaluation.verdict {
+fn write(out: &mut String, report: &Report) -> fmt::Result {
+    let (style, word) = match report.verdict {
         Verdict::Allow => (PASSES, "allow"),
         Verdict::Warn => (WARNING, "warn"),
         Verdict::Deny => (ERROR, "deny"),
         Verdict::Unjudged => (WARNING, "cannot be judged"),
     };
-    let count = evaluation.findings.len();
+    let count = report.findings.len();
     let findings = match count {
-        0 => "nothing found".to_owned(),
+        0 => "no findings".to_owned(),
         1 => "1 finding".to_owned(),
         _ => format!("{count} findings"),
     };
-    writeln!(out, "{style}{word}{style:#}  {} · {findings}", evaluation.job)?;
-    for finding in &evaluation.findings {
+    writeln!(out, "{style}{word}{style:#}  {} · {findings}", report.job)?;
+    for finding in &report.findings {
         write_finding(out, finding)?;
     }
-    if let Some(plan) = &evaluation.plan {
-        heading(out, "What it would do")?;
+    if let Some(plan) = &report.plan {
+        heading(out, "Plan")?;
         fact(out, "job", &format!("{} · {} on {}", plan.name, plan.method, plan.provider.title()))?;
         fact(out, "base model", &plan.base_model)?;
-        fact(out, "makes", &plan.outcome)?;
+        fact(out, "creates", &plan.outcome)?;
         if let Some(cost) = &plan.cost {
-            fact(out, "costs", cost)?;
+            fact(out, "cost", cost)?;
         }
         for warning in &plan.warnings {
             fact(out, "note", warning)?;
         }
         fact(out, "plan", &plan.digest)?;
     }
-    if let Some(dataset) = &evaluation.dataset {
+    if let Some(dataset) = &report.dataset {
         let screened = match dataset.screened {
             0 => String::new(),
-            rows if rows == dataset.rows => ", all of them screened".to_owned(),
-            rows => format!(", the first {} of them screened", grouped(rows)),
+            rows if rows == dataset.rows => ", all screened".to_owned(),
+            rows => format!(", first {} screened", grouped(rows)),
         };
         fact(out, "dataset", &format!("{} · {} rows{screened}", dataset.name, grouped(dataset.rows)))?;
         fact(out, "", &format!("sha256:{}", dataset.sha256))?;
     }
-    if !evaluation.plugins.is_empty() {
+    if !report.plugins.is_empty() {
         heading(out, "Plugins")?;
-        for plugin in &evaluation.plugins {
+        for plugin in &report.plugins {
             let known = match (&plugin.id, &plugin.version, &plugin.tier) {
                 (Some(id), Some(version), Some(tier)) => format!("{id} {version}, {tier} tier"),
                 _ => "rejected".to_owned(),
@@ -89,9 +88,9 @@ fn write(out: &mut String, evaluation: &Evaluation) -> fmt::Result {
             }
         }
     }
-    if !evaluation.receipts.is_empty() {
+    if !report.receipts.is_empty() {
         heading(out, "Receipts")?;
-        for receipt in &evaluation.receipts {
+        for receipt in &report.receipts {
             let fuel = receipt.fuel.map_or(String::new(), |fuel| format!("{} fuel, ", grouped(fuel)));
             let measured = &receipt.measured;
             let cost = format!(

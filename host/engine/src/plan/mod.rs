@@ -232,14 +232,14 @@ impl<'a> Context<'a> {
         Self { policy: Some(policy), ..self }
     }
 
-    fn options(&self, rules: Rules) -> tunesmith_dataset::Options {
-        tunesmith_dataset::Options {
+    fn options(&self, rules: Rules) -> tunesmith_dataset::ReadOptions {
+        tunesmith_dataset::ReadOptions {
             rules,
             cache: self.cache.map(|cache| cache.join("datasets")),
             temporary: self.temporary.map(Path::to_owned),
             progress: self.progress.clone(),
             cancel: self.cancel.clone(),
-            ..tunesmith_dataset::Options::default()
+            ..tunesmith_dataset::ReadOptions::default()
         }
     }
 
@@ -298,7 +298,7 @@ pub fn plan(spec: &Spec, dataset_path: &Path, context: Context<'_>) -> Result<Pl
     let seed = seed(&settings);
     let source = prepare::source(spec, dataset_path, context, transform.as_ref(), seed)?;
     let (rules, tokenizer) = dataset_rules(spec);
-    let options = tunesmith_dataset::Options { tokenizer, ..context.options(rules) };
+    let options = tunesmith_dataset::ReadOptions { tokenizer, ..context.options(rules) };
     let ready = match provider {
         ProviderId::OpenAi => prepare::uploadable(&source.path, context, &options, &[])?,
         ProviderId::Ollama | ProviderId::Local => prepare::ready(&source.path, &options)?,

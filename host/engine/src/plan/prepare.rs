@@ -14,8 +14,8 @@ use std::time::{Duration, Instant, SystemTime};
 use tunesmith_core::ProviderId;
 use tunesmith_core::contract::{Conversations, JobSetting, MethodJob, Note, Refusal};
 use tunesmith_dataset::{
-    self, Batch, Container, Conversion, Dataset, DatasetError, Destination, Format, Kind, Options, Rules,
-    Severity, Transformation, Transformed, UntypedRows,
+    self, Batch, Container, ConvertOptions, Dataset, DatasetError, Destination, FindingKind, Format,
+    ReadOptions, Rules, Severity, TransformOptions, Transformed, UntypedRows,
 };
 use tunesmith_plugin_host::{Ability, CallError, Plugin};
 use tunesmith_provider::plan::Ready;
@@ -136,7 +136,7 @@ pub(super) fn source(
         Some(kept) => kept,
         None => {
             let made =
-                apply(plugin, path, &options, &Transformation { job: &job, untyped }, &folder, &mut run)?;
+                apply(plugin, path, &options, &TransformOptions { job: &job, untyped }, &folder, &mut run)?;
             let kept = Kept { sha256: made.file.digest.clone(), bytes: made.file.bytes, made };
             store(&folder, &key, &kept);
             kept
@@ -173,8 +173,8 @@ pub(super) fn source(
 fn apply(
     plugin: &Plugin,
     path: &Path,
-    options: &Options,
-    how: &Transformation<'_>,
+    options: &ReadOptions,
+    how: &TransformOptions<'_>,
     folder: &Path,
     run: &mut TransformRun,
 ) -> Result<Transformed, PlanError> {
@@ -184,7 +184,7 @@ fn apply(
         options,
         how,
         || |job: &MethodJob, rows: &Arc<Conversations>| batch(plugin, job, rows, &measured),
-        Destination::Kept(folder),
+        Destination::ByDigest(folder),
     );
     let (batches, peak_memory) = measured.into_inner().unwrap_or_default();
     *run = TransformRun { cached: false, batches, peak_memory, ..*run };
@@ -274,11 +274,11 @@ struct Conversions {
 }
 
 /// Reads a file for a provider that takes no file.
-pub(super) fn ready(path: &Path, options: &Options) -> Result<Ready, PlanError> {
+pub(super) fn ready(path: &Path, options: &ReadOptions) -> Result<Ready, PlanError> {
     let dataset = Dataset::open(path, options).map_err(PlanError::Dataset)?;
     no_errors(&dataset, &[])?;
     let given = (dataset.digest().to_owned(), dataset.bytes());
-    let format = dataset.recognised().format;
+    let format = dataset.recognized().format;
     Ok(Ready { dataset, as_given: true, format, given, lost: Vec::new() })
 }
 
@@ -287,16 +287,16 @@ pub(super) fn ready(path: &Path, options: &Options) -> Result<Ready, PlanError> 
 pub(super) fn uploadable(
     path: &Path,
     context: &Context<'_>,
-    options: &Options,
-    tolerated: &[Kind],
+    options: &ReadOptions,
+    tolerated: &[FindingKind],
 ) -> Result<Ready, PlanError> {
-    let before = Options { rules: options.rules.before_conversion(), ..options.clone() };
+    let before = ReadOptions { rules: options.rules.before_conversion(), ..options.clone() };
     let given = Dataset::open(path, &before).map_err(PlanError::Dataset)?;
     super::obey::dataset(context, &given)?;
     no_errors(&given, tolerated)?;
-    let known = given.recognised();
+    let known = given.recognized();
     let format = known.format;
-    let lines = [Kind::ByteOrderMark, Kind::CrLf, Kind::BlankLine];
+    let lines = [FindingKind::ByteOrderMark, FindingKind::CrLf, FindingKind::BlankLine];
     let as_given = matches!(format, Format::OpenAi | Format::OpenAiPreference)
         && known.container == Container::Jsonl
         && given.compression().is_none()
@@ -311,10 +311,10 @@ pub(super) fn uploadable(
     let kept = match load::<Conversions>(&folder, &key) {
         Some(kept) => kept,
         None => {
-            let conversion = Conversion { to: Some(to), ..Conversion::default() };
-            let made = tunesmith_dataset::convert(path, options, &conversion, Destination::Kept(&folder))
+            let conversion = ConvertOptions { to: Some(to), ..ConvertOptions::default() };
+            let made = tunesmith_dataset::convert(path, options, &conversion, Destination::ByDigest(&folder))
                 .map_err(PlanError::Convert)?;
-            if let Some((line, reason)) = made.left_out_rows.into_iter().next() {
+            if let Some((line, reason)) = made.dropped_rows.into_iter().next() {
                 return Err(PlanError::Unconvertible { path: path.to_owned(), line, reason, to });
             }
             let lost = made.lost.into_iter().map(|(what, count)| (what.to_owned(), count)).collect();
@@ -338,12 +338,12 @@ pub(super) fn validation(
     transform: Option<&Transforming<'_>>,
     seed: u32,
     training: &Ready,
-    options: &Options,
+    options: &ReadOptions,
 ) -> Result<Ready, PlanError> {
     let source = source(spec, path, context, transform, seed)?;
     // How few rows are too few is said of training files alone.
-    let ready = uploadable(&source.path, context, options, &[Kind::FewRows])?;
-    if ready.dataset.recognised().format != training.dataset.recognised().format {
+    let ready = uploadable(&source.path, context, options, &[FindingKind::FewRows])?;
+    if ready.dataset.recognized().format != training.dataset.recognized().format {
         return Err(PlanError::OtherFormat { path: path.to_owned() });
     }
     let mut compared = training.dataset.clone();
@@ -353,7 +353,7 @@ pub(super) fn validation(
 }
 
 /// Reads a kept file, which must be as it was made.
-fn open_kept(folder: &Path, sha256: &str, options: &Options) -> Result<Dataset, PlanError> {
+fn open_kept(folder: &Path, sha256: &str, options: &ReadOptions) -> Result<Dataset, PlanError> {
     let path = file(folder, sha256);
     let dataset = Dataset::open(&path, options).map_err(PlanError::Dataset)?;
     if dataset.digest() != sha256 {
@@ -365,7 +365,7 @@ fn open_kept(folder: &Path, sha256: &str, options: &Options) -> Result<Dataset, 
 }
 
 /// Fails where a dataset has errors of other kinds than these.
-pub(super) fn no_errors(dataset: &Dataset, tolerated: &[Kind]) -> Result<(), PlanError> {
+pub(super) fn no_errors(dataset: &Dataset, tolerated: &[FindingKind]) -> Result<(), PlanError> {
     let errors = dataset.verdict().counts.iter().filter(|count| count.severity == Severity::Error);
     if errors.filter(|count| !tolerated.contains(&count.kind)).count() == 0 {
         return Ok(());

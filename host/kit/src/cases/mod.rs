@@ -1,12 +1,12 @@
-//! Golden cases: what a method is asked, and what it is expected to answer.
+//! Golden cases: a call of a method and the expected answer.
 //!
 //! A case is a folder: `case.json` with the call and its job, `rows.jsonl` with the
-//! dataset, and `expected.json` with the answer. The cases of a project lie in
-//! `cases/`, those that a plugin file ships in a folder beside it, `NAME.cases/`.
+//! dataset, and `expected.json` with the answer. The cases of a project are in
+//! `cases/`, those that a plugin file ships in `NAME.cases/` next to it.
 
 mod run;
 
-pub use run::{Mode, Report, Verdict, run, shipped};
+pub use run::{CaseStatus, Mode, Report, run, shipped};
 
 use super::Function;
 use serde::{Deserialize, Deserializer};
@@ -15,11 +15,11 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use tunesmith_engine::spec::GivenSetting;
 
-/// Cases of one plugin. 256: a preflight runs them all.
+/// Cases of one plugin. 256: all of them run when the plugin is loaded.
 pub const MOST_CASES: usize = 256;
 
-/// Bytes of a case's description or expected answer. 1 MiB: as much as an answer may
-/// hold in one text.
+/// Bytes of a case's description or expected answer. 1 MiB: as much as one string of
+/// an answer may have.
 const MAX_JSON: u64 = 1 << 20;
 
 /// Bytes of a case's dataset. 16 MiB: tens of thousands of conversations, which is
@@ -32,24 +32,19 @@ const ROWS: &str = "rows.jsonl";
 /// The name of a case's expected answer.
 pub const EXPECTED: &str = "expected.json";
 
-/// A case, as its folder says.
+/// A case, as described by its folder.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Case {
-    /// The folder's name.
     pub name: String,
-    /// The folder.
     pub folder: PathBuf,
-    /// What it is about.
+    /// Its description.
     pub about: Option<String>,
-    /// What is called.
     pub function: Function,
-    /// The job's name.
     pub job: String,
-    /// The base model.
     pub base_model: String,
-    /// The settings that the user gives.
+    /// The settings that the user sets.
     pub settings: Vec<GivenSetting>,
-    /// The dataset; none for one without rows.
+    /// The dataset; `None` for one without rows.
     pub rows: Option<PathBuf>,
 }
 
@@ -59,13 +54,13 @@ pub struct Case {
 pub struct CaseError {
     /// The file or folder.
     pub place: String,
-    /// What is wrong with it.
+    /// The reason.
     pub reason: String,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Description {
+struct CaseFile {
     about: Option<String>,
     call: String,
     name: Option<String>,
@@ -77,7 +72,7 @@ struct Description {
     dataset: Option<Option<String>>,
 }
 
-/// Tells null from absent.
+/// Distinguishes null from absent.
 fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<String>>, D::Error> {
     Option::deserialize(from).map(Some)
 }
@@ -88,11 +83,11 @@ pub fn beside(file: &Path) -> Option<PathBuf> {
     fs::symlink_metadata(&folder).is_ok_and(|found| found.is_dir()).then_some(folder)
 }
 
-/// Reads the cases of a folder, by name. Files in it, and folders whose names begin
-/// with a dot, are none.
+/// Reads the cases of a folder, by name. Ignores files in it, and folders whose names
+/// start with a dot.
 ///
 /// # Errors
-/// The first folder that is not a case.
+/// The first folder that is not a valid case.
 pub fn read(folder: &Path) -> Result<Vec<Case>, CaseError> {
     let unreadable = |error: io::Error| wrong(folder, error.to_string());
     let mut names = Vec::new();
@@ -104,7 +99,7 @@ pub fn read(folder: &Path) -> Result<Vec<Case>, CaseError> {
         }
     }
     if names.len() > MOST_CASES {
-        return Err(wrong(folder, format!("has {} cases; at most {MOST_CASES} are run", names.len())));
+        return Err(wrong(folder, format!("has {} cases; the limit is {MOST_CASES}", names.len())));
     }
     names.sort();
     names.into_iter().map(|(name, path)| case(name, path, folder)).collect()
@@ -112,8 +107,8 @@ pub fn read(folder: &Path) -> Result<Vec<Case>, CaseError> {
 
 fn case(name: String, folder: PathBuf, all: &Path) -> Result<Case, CaseError> {
     let file = folder.join("case.json");
-    let text = text(&file)?.ok_or_else(|| wrong(&file, "is missing; it says what is called".into()))?;
-    let description: Description =
+    let text = text(&file)?.ok_or_else(|| wrong(&file, "missing file".into()))?;
+    let description: CaseFile =
         serde_json::from_str(&text).map_err(|error| wrong(&file, error.to_string()))?;
     let function: Function = description.call.parse().map_err(|reason| wrong(&file, reason))?;
     let place = file.display().to_string();
@@ -122,7 +117,7 @@ fn case(name: String, folder: PathBuf, all: &Path) -> Result<Case, CaseError> {
         Some(None) => None,
         Some(Some(name)) => {
             let found = find(&name, &folder, all).map_err(|reason| wrong(&file, reason))?;
-            Some(found.ok_or_else(|| wrong(&file, format!("the dataset {name:?} is not there")))?)
+            Some(found.ok_or_else(|| wrong(&file, format!("dataset {name:?} does not exist")))?)
         }
         None => find(ROWS, &folder, all).map_err(|reason| wrong(&file, reason))?,
     };
@@ -138,31 +133,31 @@ fn case(name: String, folder: PathBuf, all: &Path) -> Result<Case, CaseError> {
     })
 }
 
-/// A dataset by its name, in the case's folder or beside all cases. A name has no
-/// folders in it, and a link is not followed: a shipped case reads nothing but itself.
+/// A dataset by name, in the case's folder or the folder of all cases. A name has no
+/// folders, and symbolic links are not followed: a shipped case reads only itself.
 fn find(name: &str, folder: &Path, all: &Path) -> Result<Option<PathBuf>, String> {
     if name.contains(['/', '\\']) || name.starts_with('.') || name.is_empty() {
-        return Err(format!("the dataset {name:?} has to be a file's name, without folders"));
+        return Err(format!("dataset {name:?} must be a file name without folders"));
     }
     for path in [folder.join(name), all.join(name)] {
         match fs::symlink_metadata(&path) {
             Ok(found) if !found.is_file() => {
-                return Err(format!("the dataset {name:?} is not a regular file"));
+                return Err(format!("dataset {name:?} is not a regular file"));
             }
             Ok(found) if found.len() > MAX_ROWS => {
-                return Err(format!("the dataset {name:?} has more than {} MiB", MAX_ROWS >> 20));
+                return Err(format!("dataset {name:?} is larger than {} MiB", MAX_ROWS >> 20));
             }
             Ok(_) => return Ok(Some(path)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(format!("the dataset {name:?} cannot be read: {error}")),
+            Err(error) => return Err(format!("cannot read dataset {name:?}: {error}")),
         }
     }
     Ok(None)
 }
 
-/// The text of a regular file within the limit; none where it is not there.
+/// The text of a regular file within the limit; `None` if it does not exist.
 fn text(path: &Path) -> Result<Option<String>, CaseError> {
-    let unreadable = |error: io::Error| wrong(path, format!("cannot be read: {error}"));
+    let unreadable = |error: io::Error| wrong(path, format!("cannot read it: {error}"));
     let found = match fs::symlink_metadata(path) {
         Ok(found) => found,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -175,7 +170,7 @@ fn text(path: &Path) -> Result<Option<String>, CaseError> {
     let file = fs::File::open(path).map_err(unreadable)?;
     file.take(MAX_JSON + 1).read_to_string(&mut text).map_err(unreadable)?;
     if text.len() as u64 > MAX_JSON {
-        return Err(wrong(path, format!("has more than {} KiB", MAX_JSON >> 10)));
+        return Err(wrong(path, format!("is larger than {} KiB", MAX_JSON >> 10)));
     }
     Ok(Some(text))
 }

@@ -1,7 +1,7 @@
-//! Running golden cases: each in the sandbox and within the limits of a plan.
+//! Runs golden cases in the sandbox, within the limits of a plan.
 
 use super::{Case, CaseError, EXPECTED, beside, read, text, wrong};
-use crate::{Called, NoRows, Outcome, RowsFile, Subject, call};
+use crate::{CallReport, CallResult, NoRows, RowsFile, Subject, call};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use similar::TextDiff;
@@ -12,74 +12,63 @@ use tunesmith_engine::artifacts::{self, Artifact};
 use tunesmith_engine::{plan, settings};
 use tunesmith_plugin_host::{Plugin, Receipt};
 
-/// Lines of a difference that are kept. 200: several screenfuls.
+/// Lines of a difference that are reported. 200: several screens.
 const MOST_LINES: usize = 200;
 
-/// What happens to answers that are not expected.
+/// What to do with unexpected answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// The case fails.
     Compare,
-    /// They are what is expected from now on.
+    /// The answer becomes the expected one.
     Bless,
 }
 
-/// What came of a case.
+/// The result of a case.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// The case's name.
     pub case: String,
-    /// What it is about.
+    /// Its description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub about: Option<String>,
-    /// The function.
     pub call: &'static str,
-    /// How it went.
     #[serde(flatten)]
-    pub verdict: Verdict,
-    /// What it cost, where the call came back.
+    pub verdict: CaseStatus,
+    /// Resources used, if the call completed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub receipt: Option<Receipt>,
 }
 
-/// How a case went.
+/// The status of a case.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "verdict", rename_all = "kebab-case")]
-pub enum Verdict {
-    /// The answer is the expected one.
+pub enum CaseStatus {
+    /// The answer is as expected.
     Passed,
-    /// The answer is what is expected from now on.
+    /// The answer became the expected one.
     Blessed,
-    /// The answer is another one.
+    /// The answer differs.
     Differs {
         /// The difference, as unified lines.
         difference: String,
     },
-    /// There is nothing to compare with.
-    New {
-        /// The answer.
-        answer: String,
-    },
-    /// There is no answer, or none that could be used.
-    Failed {
-        /// Why.
-        reason: String,
-    },
+    /// There is no expected answer.
+    New { answer: String },
+    /// There is no usable answer.
+    Failed { reason: String },
 }
 
-impl Verdict {
-    /// Whether nothing is wrong.
+impl CaseStatus {
+    /// Whether it passed.
     pub fn is_good(&self) -> bool {
         matches!(self, Self::Passed | Self::Blessed)
     }
 }
 
-/// Runs one case.
 pub fn run(plugin: &Plugin, case: &Case, mode: Mode) -> Report {
     let mut receipt = None;
     let verdict =
-        verdict(plugin, case, mode, &mut receipt).unwrap_or_else(|reason| Verdict::Failed { reason });
+        verdict(plugin, case, mode, &mut receipt).unwrap_or_else(|reason| CaseStatus::Failed { reason });
     Report {
         case: case.name.clone(),
         about: case.about.clone(),
@@ -89,10 +78,10 @@ pub fn run(plugin: &Plugin, case: &Case, mode: Mode) -> Report {
     }
 }
 
-/// Runs the cases beside a plugin file, if there are any, as a preflight does.
+/// Runs the cases next to a plugin file, if there are any.
 ///
 /// # Errors
-/// One line: how many failed, and what is wrong with the first.
+/// One line: how many failed, and why the first did.
 pub fn shipped(plugin: &Plugin, file: &Path) -> Result<(), String> {
     let Some(folder) = beside(file) else { return Ok(()) };
     let cases = read(&folder).map_err(|error| error.to_string())?;
@@ -100,13 +89,13 @@ pub fn shipped(plugin: &Plugin, file: &Path) -> Result<(), String> {
     let bad: Vec<Report> = reports.filter(|report| !report.verdict.is_good()).collect();
     let Some(first) = bad.first() else { return Ok(()) };
     let what = match &first.verdict {
-        Verdict::Differs { difference } => {
+        CaseStatus::Differs { difference } => {
             let line = difference.lines().find(|line| line.starts_with('+') && !line.starts_with("+++"));
-            format!("answers otherwise: {}", line.unwrap_or_default().trim_start_matches('+').trim())
+            format!("unexpected answer: {}", line.unwrap_or_default().trim_start_matches('+').trim())
         }
-        Verdict::New { .. } => format!("has no {EXPECTED}"),
-        Verdict::Failed { reason } => reason.replace('\n', " "),
-        Verdict::Passed | Verdict::Blessed => String::new(),
+        CaseStatus::New { .. } => format!("has no {EXPECTED}"),
+        CaseStatus::Failed { reason } => reason.replace('\n', " "),
+        CaseStatus::Passed | CaseStatus::Blessed => String::new(),
     };
     Err(format!("{} of {} cases failed; {}: {what}", bad.len(), cases.len(), first.case))
 }
@@ -116,11 +105,11 @@ fn verdict(
     case: &Case,
     mode: Mode,
     receipt: &mut Option<Receipt>,
-) -> Result<Verdict, String> {
+) -> Result<CaseStatus, String> {
     let called = ask(plugin, case)?;
     *receipt = Some(called.receipt.clone());
     if let Some(breaks) = &called.breaks {
-        return Err(format!("the answer breaks the rules of {}: {breaks}", case.function.provider().title()));
+        return Err(format!("answer breaks the rules of {}: {breaks}", case.function.provider().title()));
     }
     let answer = answer(&called);
     let path = case.folder.join(EXPECTED);
@@ -129,29 +118,29 @@ fn verdict(
         None => None,
         Some(expected) => match serde_json::from_str::<Value>(expected) {
             Ok(value) => Some(value),
-            // Nothing is lost by writing over what is not JSON.
+            // Nothing is lost by overwriting invalid JSON.
             Err(_) if mode == Mode::Bless => None,
             Err(error) => return Err(wrong(&path, error.to_string()).to_string()),
         },
     };
     Ok(match (parsed, mode) {
-        (Some(expected), _) if expected == answer => Verdict::Passed,
+        (Some(expected), _) if expected == answer => CaseStatus::Passed,
         (_, Mode::Bless) => {
             let artifact = Artifact { name: EXPECTED.into(), content: format!("{answer:#}\n") };
             artifacts::write(&case.folder, &[artifact]).map_err(|error| error.to_string())?;
-            Verdict::Blessed
+            CaseStatus::Blessed
         }
         (Some(expected), Mode::Compare) => {
-            Verdict::Differs { difference: difference(&format!("{expected:#}"), &format!("{answer:#}")) }
+            CaseStatus::Differs { difference: difference(&format!("{expected:#}"), &format!("{answer:#}")) }
         }
-        (None, Mode::Compare) => Verdict::New { answer: format!("{answer:#}") },
+        (None, Mode::Compare) => CaseStatus::New { answer: format!("{answer:#}") },
     })
 }
 
 /// Calls the plugin as the case says.
-fn ask(plugin: &Plugin, case: &Case) -> Result<Called, String> {
+fn ask(plugin: &Plugin, case: &Case) -> Result<CallReport, String> {
     if case.function.ability().is_some_and(|ability| !plugin.can(ability)) {
-        return Err(format!("the plugin does not export what {} needs", case.function));
+        return Err(format!("the plugin does not export {}", case.function));
     }
     let settings = settings::check(&case.settings, plugin.descriptor()).map_err(|errors| {
         let errors: Vec<String> =
@@ -190,12 +179,12 @@ fn with_hint(error: &dyn std::fmt::Display, hint: Option<&str>) -> String {
     }
 }
 
-/// An answer as `expected.json` has it.
-fn answer(called: &Called) -> Value {
+/// An answer as in `expected.json`.
+fn answer(called: &CallReport) -> Value {
     let mut answer = Map::new();
     match &called.outcome {
-        Outcome::Result(result) => answer.insert("result".into(), result.clone()),
-        Outcome::Refusal(refusal) => answer.insert("refusal".into(), json(refusal)),
+        CallResult::Result(result) => answer.insert("result".into(), result.clone()),
+        CallResult::Refusal(refusal) => answer.insert("refusal".into(), json(refusal)),
     };
     if !called.notes.is_empty() {
         answer.insert("notes".into(), called.notes.iter().map(json::<Note>).collect());
@@ -204,7 +193,7 @@ fn answer(called: &Called) -> Value {
 }
 
 fn json<T: Serialize>(plain: &T) -> Value {
-    // Plain data with texts as keys.
+    // Plain data with string keys.
     serde_json::to_value(plain).unwrap_or(Value::Null)
 }
 

@@ -2,9 +2,9 @@
 
 use super::*;
 
-struct Place(tempfile::TempDir);
+struct CaseFolder(tempfile::TempDir);
 
-impl Place {
+impl CaseFolder {
     fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
@@ -23,7 +23,7 @@ impl Place {
 
 #[test]
 fn a_case_says_what_is_called_and_the_rest_is_usual() {
-    let place = Place::new();
+    let place = CaseFolder::new();
     place
         .put("rows.jsonl", "{}")
         .put("one/case.json", r#"{"call": "ollama.configure", "settings": {"b": 1, "a": [2]}}"#)
@@ -56,24 +56,24 @@ fn what_is_wrong_with_a_case_is_said_with_its_place() {
         (r#"{"call": "ollama.configure", "dataset": ".."}"#, "without folders"),
         (r#"{"call": "ollama.configure", "dataset": "other.jsonl"}"#, "is not there"),
     ] {
-        let place = Place::new();
+        let place = CaseFolder::new();
         let error = place.put("one/case.json", text).read().unwrap_err();
         assert!(error.place.ends_with("one/case.json"), "{error}");
         assert!(error.reason.contains(wrong), "{text}: {error}");
     }
-    let place = Place::new();
+    let place = CaseFolder::new();
     let error = place.put("one/rows.jsonl", "").read().unwrap_err();
     assert!(error.reason.contains("is missing"), "{error}");
 }
 
 #[test]
 fn a_case_reads_nothing_through_a_link() {
-    let place = Place::new();
+    let place = CaseFolder::new();
     place.put("elsewhere", "{}").put("one/case.json", r#"{"call": "ollama.configure"}"#);
     std::os::unix::fs::symlink(place.0.path().join("elsewhere"), place.0.path().join("one/rows.jsonl"))
         .unwrap();
     assert!(place.read().unwrap_err().reason.contains("not a regular file"));
-    let other = Place::new();
+    let other = CaseFolder::new();
     other.put("one/text", r#"{"call": "ollama.configure"}"#);
     std::os::unix::fs::symlink("text", other.0.path().join("one/case.json")).unwrap();
     assert!(other.read().unwrap_err().reason.contains("not a regular file"));
@@ -81,7 +81,7 @@ fn a_case_reads_nothing_through_a_link() {
 
 #[test]
 fn there_is_a_bound_to_the_number_of_cases() {
-    let place = Place::new();
+    let place = CaseFolder::new();
     for n in 0..=MOST_CASES {
         fs::create_dir(place.0.path().join(format!("case-{n}"))).unwrap();
     }

@@ -1,4 +1,4 @@
-//! Jobs that a method may be given: its own defaults, and each setting at its ends.
+//! Jobs for a check: default settings, and each setting at its minimum and maximum.
 
 use super::subjects::ODD_TEXTS;
 use crate::Function;
@@ -6,14 +6,13 @@ use tunesmith_core::contract::{Descriptor, JobSetting, Kind, MethodJob, Origin, 
 use tunesmith_engine::settings::MAX_LIST_TEXT_BYTES;
 use tunesmith_provider::settings::COMMON;
 
-/// Bytes of a text that is as long as a setting allows, at most. 64 KiB: what is
-/// longer says nothing more.
+/// Bytes of the longest string for a setting. 64 KiB: longer ones test nothing more.
 const LONG_TEXT: usize = 64 << 10;
 
-/// A job's name that is as odd as a job file lets it be.
+/// The oddest name that a job file allows.
 const ODD_NAME: &str = "Ünïcödé «quoted» \"'`$(x) 注文 👋 / .. \\ {{name}}";
 
-/// The job that gives nothing.
+/// The job with default settings.
 pub(super) fn plain(method: &Descriptor, function: Function) -> MethodJob {
     let defaults = method.settings.iter().filter_map(|setting| {
         let value = setting.default.clone()?;
@@ -27,7 +26,7 @@ pub(super) fn plain(method: &Descriptor, function: Function) -> MethodJob {
     }
 }
 
-/// Jobs at the ends of what a user can give, each with what it gives in words.
+/// Jobs at the limits of settings, each with a description.
 pub(super) fn extreme(method: &Descriptor, function: Function) -> Vec<(String, MethodJob)> {
     let plain = plain(method, function);
     let mut jobs = vec![
@@ -57,12 +56,12 @@ pub(super) fn extreme(method: &Descriptor, function: Function) -> Vec<(String, M
             jobs.push((what, job));
         }
     }
-    jobs.push(("with each of its settings at its least".to_owned(), least));
-    jobs.push(("with each of its settings at its most".to_owned(), most));
+    jobs.push(("with every setting at its minimum".to_owned(), least));
+    jobs.push(("with every setting at its maximum".to_owned(), most));
     jobs
 }
 
-/// Gives a setting, as a user does.
+/// Sets a setting, as a user does.
 fn give(job: &mut MethodJob, name: &str, value: Value) {
     let given = JobSetting { name: name.to_owned(), value, origin: Origin::Given };
     match job.settings.iter_mut().find(|setting| setting.name == name) {
@@ -71,7 +70,7 @@ fn give(job: &mut MethodJob, name: &str, value: Value) {
     }
 }
 
-/// The values at the ends of a kind, from the least to the most.
+/// The limits of a kind, from minimum to maximum.
 fn ends(kind: &Kind) -> Vec<Value> {
     match kind {
         Kind::Flag => vec![Value::Flag(false), Value::Flag(true)],
@@ -98,13 +97,13 @@ fn ends(kind: &Kind) -> Vec<Value> {
     }
 }
 
-/// A value in a few words.
+/// A short description of a value.
 fn shown(value: &Value) -> String {
     match value {
-        Value::Text(text) if text.len() > 40 => format!("a text of {} bytes", text.len()),
+        Value::Text(text) if text.len() > 40 => format!("a string of {} bytes", text.len()),
         Value::Text(text) => tunesmith_core::text::visible(&format!("{text:?}")).into_owned(),
-        Value::Texts(texts) if texts.is_empty() => "no texts".to_owned(),
-        Value::Texts(texts) => format!("{} texts", texts.len()),
+        Value::Texts(texts) if texts.is_empty() => "no strings".to_owned(),
+        Value::Texts(texts) => format!("{} strings", texts.len()),
         other => other.to_string(),
     }
 }

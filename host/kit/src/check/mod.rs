@@ -1,41 +1,38 @@
-//! Checking a plugin before anyone relies on it: what it is, what it says of itself,
-//! whether it answers the same each time, what hostile inputs do to it, and how close
-//! it comes to the limits.
+//! Checks a plugin: its file, its descriptor, whether it is deterministic, how it handles
+//! hostile inputs, and how close it comes to the limits.
 
 mod descriptor;
 mod jobs;
 mod subjects;
 
-use super::{Called, Function, Outcome, Subject, call};
+use super::{CallReport, CallResult, Function, Subject, call};
 use serde::Serialize;
 use std::time::Duration;
 use tunesmith_core::contract::{Example, MethodJob};
 use tunesmith_core::text::{excerpt, grouped};
 use tunesmith_plugin_host::{CallError, Inspection, Limits, Measured, Plugin, Stopped, Tier};
 
-/// The share of a limit from which on it is called near: half, since users' datasets
-/// are not those of this check.
+/// The share of a limit that counts as near: half, since users have other datasets than
+/// this check.
 const NEAR: f64 = 0.5;
 
-/// Findings of one rule that are kept as they are; the rest are counted.
+/// Findings of one rule that are listed; the rest are counted.
 const KEPT: usize = 5;
 
-/// Characters of what is wrong with an answer; the rest of many wrong values says no more.
+/// Characters of a broken rule; the rest of a long list adds nothing.
 const LONGEST: usize = 300;
 
-/// What the check found.
+/// The result of a check.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// The plugin's id.
     pub plugin: String,
-    /// Its version.
     pub version: String,
     /// SHA-256 of its file.
     pub sha256: String,
-    /// The worst of all findings.
+    /// The most serious level of all findings.
     pub verdict: Level,
-    /// What was looked at, and what is wrong with it.
+    /// The findings, including what is in order.
     pub findings: Vec<Finding>,
     /// How close it came to each limit.
     pub headroom: Vec<Headroom>,
@@ -49,23 +46,20 @@ pub struct Report {
 pub enum Level {
     /// As it should be.
     Ok,
-    /// It works; its users would thank you for mending it.
+    /// It works, but should be improved.
     Warning,
-    /// It fails somewhere.
     Error,
 }
 
-/// One finding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
-    /// What was looked at.
+    /// The check.
     pub rule: &'static str,
     /// How serious it is.
     pub level: Level,
-    /// What was found.
     pub message: String,
-    /// What to do about it.
+    /// How to fix it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fix: Option<String>,
 }
@@ -89,17 +83,17 @@ impl Finding {
     }
 }
 
-/// How close the most demanding call came to a limit.
+/// The call that came closest to a limit.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Headroom {
-    /// What is limited: `fuel`, `memory` or `time`.
+    /// The limited resource: `fuel`, `memory` or `time`.
     pub limit: &'static str,
-    /// What was used: units of fuel, bytes, or microseconds.
+    /// Used fuel, bytes or microseconds.
     pub used: u64,
-    /// The limit, in the same.
+    /// The limit, in the same unit.
     pub of: u64,
-    /// Which call that was, in words.
+    /// A description of the call.
     pub call: String,
 }
 
@@ -109,7 +103,7 @@ impl Headroom {
         self.used as f64 / self.of.max(1) as f64
     }
 
-    /// What was used, for people.
+    /// Used resources, for printing.
     pub fn shown(&self) -> String {
         let percent = self.share() * 100.0;
         let used = match self.limit {
@@ -117,11 +111,11 @@ impl Headroom {
             "time" => format!("{:.1} ms", self.used as f64 / 1000.0),
             _ => grouped(self.used.into()),
         };
-        format!("{} {used} ({percent:.1} % of the limit)", self.limit)
+        format!("{} {used} ({percent:.1}% of the limit)", self.limit)
     }
 }
 
-/// Findings as they come, bounded.
+/// Collects a bounded number of findings.
 #[derive(Debug, Default)]
 struct Findings {
     list: Vec<Finding>,
@@ -130,7 +124,7 @@ struct Findings {
 
 impl Findings {
     fn add(&mut self, finding: Finding) {
-        // Each call is made twice.
+        // Every call runs twice.
         if self.list.contains(&finding) {
             return;
         }
@@ -149,14 +143,14 @@ impl Findings {
     fn finish(mut self) -> Vec<Finding> {
         for ((rule, level), more) in self.more {
             let last = self.list.iter().rposition(|finding| finding.rule == rule && finding.level == level);
-            let finding = Finding { level, ..Finding::ok(rule, format!("and {more} more like these")) };
+            let finding = Finding { level, ..Finding::ok(rule, format!("{more} more like these")) };
             self.list.insert(last.map_or(self.list.len(), |last| last + 1), finding);
         }
         self.list
     }
 }
 
-/// Checks a plugin, whose file has been inspected.
+/// Checks a plugin with an inspected file.
 pub fn check(plugin: &Plugin, inspection: &Inspection, limits: &Limits) -> Report {
     let mut findings = Findings::default();
     file(plugin, inspection, limits, &mut findings);
@@ -184,28 +178,28 @@ fn file(plugin: &Plugin, inspection: &Inspection, limits: &Limits, findings: &mu
     let what = format!("{} of {} bytes", inspection.form, grouped(size.into()));
     findings.add(if size as f64 > NEAR * limits.file as f64 {
         Finding::warning("size", format!("{what}; the limit is {}", grouped(limits.file.into())))
-            .fix("leave out what it does not need, and build it with optimisation for size")
+            .fix("remove unused code, and optimize the build for size")
     } else {
         Finding::ok("size", what)
     });
     findings.add(match plugin.tier() {
-        Tier::Pure => Finding::ok("tier", "pure: it imports only tunesmith's own interfaces"),
+        Tier::Pure => Finding::ok("tier", "pure: it imports only tunesmith's interfaces"),
         Tier::Std => Finding::ok(
             "tier",
-            "std: its language's runtime imports WASI, which is bound to nothing; operators may ask for pure ones \
+            "std: its language runtime imports WASI, which gives no access; some operators allow only pure plugins \
              (`--stub-wasi` for JavaScript and Python, wasm32-unknown-unknown for Rust)",
         ),
     });
     let abilities: Vec<_> = plugin.abilities().iter().map(|ability| ability.as_str()).collect();
     findings.add(if abilities.is_empty() {
-        Finding::error("contract", "it has no ability, so that no job could use it")
+        Finding::error("contract", "it exports no ability, so no job can use it")
             .fix("export ollama, openai, training or transform")
     } else {
         Finding::ok("contract", format!("built for {}; {}", plugin.contract(), abilities.join(", ")))
     });
 }
 
-/// The calls of a check, and what they came to.
+/// The calls of a check and their results.
 struct Trials<'a> {
     plugin: &'a Plugin,
     limits: &'a Limits,
@@ -225,13 +219,11 @@ impl Trials<'_> {
             let plain = jobs::plain(method, function);
             let place = format!("{function} on a dataset {}", ordinary.what);
             if let Some(called) = self.twice("abilities", function, &plain, &ordinary, &place)
-                && let Outcome::Refusal(refusal) = called.outcome
+                && let CallResult::Refusal(refusal) = called.outcome
             {
-                let what =
-                    format!("{place}, with its own defaults, is declined: {}", super::refusal(&refusal));
+                let what = format!("{place} with default settings is refused: {}", super::refusal(&refusal));
                 self.findings.add(
-                    Finding::warning("abilities", what)
-                        .fix("a method should do something for anyone who names it"),
+                    Finding::warning("abilities", what).fix("a method should work with its default settings"),
                 );
             }
             if function == Function::Describe {
@@ -250,24 +242,24 @@ impl Trials<'_> {
             }
         }
         for (rule, fine) in [
-            ("abilities", "each answers an ordinary dataset with its own defaults"),
+            ("abilities", "each answers an ordinary dataset with default settings"),
             (
                 "hostile",
-                "no rows, one, 4 billion, giant ones, odd texts and odd conversations: answered or declined",
+                "no rows, one row, 4 billion rows, giant rows, odd texts and odd conversations: answered or refused",
             ),
-            ("extremes", "each setting at its ends: answered or declined"),
+            ("extremes", "each setting at its minimum and maximum: answered or refused"),
         ] {
             if !self.findings.has(rule) {
                 self.findings.add(Finding::ok(rule, fine));
             }
         }
         if self.unequal == 0 {
-            let what = format!("{} calls gave the same answer, notes and fuel twice", self.calls / 2);
+            let what = format!("{} calls gave the same answer, notes and fuel both times", self.calls / 2);
             self.findings.add(Finding::ok("determinism", what));
         }
     }
 
-    /// Makes a call twice and compares.
+    /// Runs a call twice and compares the results.
     fn twice(
         &mut self,
         rule: &'static str,
@@ -275,7 +267,7 @@ impl Trials<'_> {
         job: &MethodJob,
         subject: &dyn Subject,
         place: &str,
-    ) -> Option<Called> {
+    ) -> Option<CallReport> {
         let first = self.once(rule, function, job, subject, place)?;
         let second = self.once(rule, function, job, subject, place)?;
         if !first.is_same(&second) {
@@ -285,23 +277,21 @@ impl Trials<'_> {
                     if first.outcome == second.outcome && first.notes == second.notes =>
                 {
                     format!(
-                        "{place} took {} units of fuel, then {}",
+                        "{place} used {} units of fuel, then {}",
                         grouped(one.into()),
                         grouped(other.into())
                     )
                 }
-                _ => format!("{place} answered otherwise the second time"),
+                _ => format!("{place} gave another answer the second time"),
             };
-            self.findings.add(
-                Finding::error("determinism", what).fix(
-                    "decide by the job's seed alone: not by random numbers, addresses, hash order or time",
-                ),
-            );
+            self.findings.add(Finding::error("determinism", what).fix(
+                "depend only on the job and its seed, not on random numbers, addresses, hash order or time",
+            ));
         }
         Some(first)
     }
 
-    /// Makes a call, and says what is wrong with its end.
+    /// Runs a call and reports errors.
     fn once(
         &mut self,
         rule: &'static str,
@@ -309,7 +299,7 @@ impl Trials<'_> {
         job: &MethodJob,
         subject: &dyn Subject,
         place: &str,
-    ) -> Option<Called> {
+    ) -> Option<CallReport> {
         self.calls += 1;
         match call(self.plugin, function, job, subject) {
             Ok(called) => {
@@ -317,10 +307,10 @@ impl Trials<'_> {
                 if let Some(breaks) = &called.breaks {
                     let provider = function.provider().title();
                     let breaks = excerpt(breaks, LONGEST);
-                    let what = format!("{place}: the answer breaks the rules of {provider}: {breaks}");
+                    let what = format!("{place}: answer breaks the rules of {provider}: {breaks}");
                     self.findings.add(Finding::error(rule, what).fix(
-                        "a plan would not be made; decline what cannot be done, with the reason, and honour what \
-                         the user gives",
+                        "the host would reject it; refuse impossible jobs with a reason, and always use settings that the \
+                         user sets",
                     ));
                 }
                 Some(called)
@@ -335,7 +325,7 @@ impl Trials<'_> {
         }
     }
 
-    /// Each conversation has to come out the same, whatever batch it is in.
+    /// Each conversation must give the same result in any batch.
     fn independent(&mut self, job: &MethodJob, subject: &dyn Subject) {
         let batch = subject.batch();
         let Ok(Ok(together)) = self.plugin.transform_examples(job, batch.clone()).map(|answer| answer.result)
@@ -348,16 +338,18 @@ impl Trials<'_> {
             let alone: Option<Vec<Option<Example>>> =
                 self.plugin.transform_examples(job, vec![example]).ok().and_then(|answer| answer.result.ok());
             if alone.is_some_and(|alone| alone != [expected]) {
-                let what =
-                    format!("conversation {} of a batch comes out otherwise when it is alone", place + 1);
-                self.findings.add(Finding::error("independence", what).fix(
-                    "keep nothing from one conversation to the next: batches come in any size, number and order",
-                ));
+                let what = format!("conversation {} of a batch gives another result on its own", place + 1);
+                self.findings.add(
+                    Finding::error("independence", what)
+                        .fix("keep no state between conversations: batches have any size, number and order"),
+                );
                 return;
             }
         }
-        self.findings
-            .add(Finding::ok("independence", "conversations come out the same in a batch and alone"));
+        self.findings.add(Finding::ok(
+            "independence",
+            "conversations give the same result in a batch and on their own",
+        ));
     }
 
     fn measure(&mut self, function: Function, fuel: Option<u64>, measured: Measured, place: &str) {
@@ -387,28 +379,30 @@ impl Trials<'_> {
 fn failure(place: &str, error: &CallError) -> String {
     let mut text = format!("{place}: {error}");
     if !error.output.is_empty() {
-        text.push_str(&format!("\nit printed:\n{}", error.output));
+        text.push_str(&format!("\noutput:\n{}", error.output));
     }
     text
 }
 
-/// What an author can do about a call that was stopped.
+/// How an author can fix a call that was stopped.
 fn fix(stopped: &Stopped) -> &'static str {
     match stopped {
         Stopped::Memory { .. } => {
-            "ask `dataset.sample` for as few rows as the answer needs, with a token budget, and keep no copies"
+            "request only the rows that the answer needs from `dataset.sample`, with a token budget, and keep no copies"
         }
         Stopped::Fuel { .. } | Stopped::Deadline { .. } => {
-            "let nothing depend on the number of rows: figures and a sample are enough for a plan"
+            "do not iterate over all rows: figures and a sample are enough for a plan"
         }
-        Stopped::HostCalls { .. } | Stopped::Diagnostics { .. } => "ask once, not for each row or task",
+        Stopped::HostCalls { .. } | Stopped::Diagnostics { .. } => {
+            "call the host once, not for each row or task"
+        }
         Stopped::ResultSize { .. } | Stopped::HostCallBytes { .. } => {
-            "refer to rows by id instead of writing them, and cut what users give"
+            "refer to rows by id instead of copying them, and truncate user input"
         }
         Stopped::Panicked(_) | Stopped::Trapped(_) | Stopped::Exited(_) => {
-            "expect any value within the declared ranges and any dataset, and decline with a reason"
+            "accept any value within the declared ranges and any dataset, or refuse with a reason"
         }
-        _ => "docs/plugins.md has the limits, and how to stay under them",
+        _ => "see the limits in docs/plugins.md",
     }
 }
 
@@ -420,6 +414,6 @@ fn headroom(worst: &[Headroom], findings: &mut Findings) {
     }
     for headroom in near {
         let what = format!("{} in {}", headroom.shown(), headroom.call);
-        findings.add(Finding::warning("headroom", what).fix("leave room for datasets larger than these"));
+        findings.add(Finding::warning("headroom", what).fix("leave room for larger datasets than these"));
     }
 }

@@ -1,5 +1,5 @@
-//! Datasets that a method may meet, from none to absurd: made up as they are asked
-//! for, by the rules of the contract.
+//! Synthetic datasets, from empty to absurd, generated on demand by the rules of the
+//! contract.
 
 use crate::Subject;
 use std::sync::Arc;
@@ -7,19 +7,19 @@ use tunesmith_core::contract::{DatasetView, Example, Message, Overview, Role, Ro
 use tunesmith_core::tokens::Tokenizer;
 use tunesmith_dataset::BATCH_BYTES;
 
-/// Rows of a batch for `transform.apply`, whose text is bounded as in use.
+/// Rows of a batch for `transform.apply`; its text is limited as in production.
 const BATCH: u32 = 64;
 
-/// Rows that are counted one by one; of more, the first stands for all.
+/// Rows that are counted one by one; larger datasets are extrapolated.
 const COUNTED: u32 = 1_000;
 
-/// Rows that are looked at for a sample, so that a budget which nothing fits ends.
+/// Rows that are considered for a sample, so that a budget that fits nothing terminates.
 const LOOKED_AT: u32 = 20_000;
 
-/// A dataset that does not exist.
+/// A generated dataset.
 #[derive(Clone)]
-pub(super) struct Made {
-    /// What it is, as the rest of a sentence: `on a dataset …`.
+pub(super) struct SyntheticDataset {
+    /// Its description, after `on a dataset …`.
     pub(super) what: &'static str,
     rows: u32,
     untyped: u64,
@@ -27,10 +27,10 @@ pub(super) struct Made {
     messages: fn(u32) -> Vec<(Role, String)>,
 }
 
-/// A dataset as it should be, and what every method has to answer for.
-pub(super) fn ordinary() -> Made {
+/// An ordinary dataset, which every method must handle.
+pub(super) fn ordinary() -> SyntheticDataset {
     let systems = ["You help customers.", "You translate into French.", "Label the message."];
-    Made {
+    SyntheticDataset {
         what: "of 200 ordinary conversations",
         rows: 200,
         untyped: 0,
@@ -39,14 +39,20 @@ pub(super) fn ordinary() -> Made {
     }
 }
 
-/// Datasets that a method has to survive.
-pub(super) fn odd() -> Vec<Made> {
-    let plain = |what, rows, untyped, messages| Made { what, rows, untyped, systems: Arc::new([]), messages };
+/// Odd datasets, which a method must survive.
+pub(super) fn odd() -> Vec<SyntheticDataset> {
+    let plain = |what, rows, untyped, messages| SyntheticDataset {
+        what,
+        rows,
+        untyped,
+        systems: Arc::new([]),
+        messages,
+    };
     vec![
         plain("without rows", 0, 0, |_| Vec::new()),
         plain("of 1,000 rows that methods cannot see", 0, 1_000, |_| Vec::new()),
         plain("of one conversation", 1, 0, |_| exchange("Hello?".into(), "Hello.".into())),
-        Made {
+        SyntheticDataset {
             systems: (0..1_000).map(|task| format!("You do task {task}.")).collect(),
             ..plain("of 4 billion conversations in 1,000 tasks", u32::MAX, 0, |id| {
                 exchange(format!("Question {id}?"), "An answer. ".repeat(20))
@@ -58,7 +64,7 @@ pub(super) fn odd() -> Vec<Made> {
         plain("of conversations of 500 turns", 8, 0, |id| {
             (0..250).flat_map(|turn| exchange(format!("Question {id}.{turn}?"), "Yes.".into())).collect()
         }),
-        Made {
+        SyntheticDataset {
             systems: ODD_TEXTS.map(str::to_owned).into(),
             ..plain("of texts with emoji, controls, markup and mixed directions", 64, 0, |id| {
                 let text = ODD_TEXTS[id as usize % ODD_TEXTS.len()];
@@ -79,7 +85,7 @@ pub(super) fn odd() -> Vec<Made> {
     ]
 }
 
-/// Texts that are valid and trip programs up.
+/// Valid texts that break careless programs.
 pub(super) const ODD_TEXTS: [&str; 8] = [
     "👩\u{200d}👩\u{200d}👧\u{200d}👦 and e\u{301}\u{301}\u{301}",
     "\u{202e}right to left\u{202c} עברית \u{200f}",
@@ -95,7 +101,7 @@ fn exchange(question: String, answer: String) -> Vec<(Role, String)> {
     vec![(Role::User, question), (Role::Assistant, answer)]
 }
 
-impl Made {
+impl SyntheticDataset {
     fn task(&self, id: u32) -> u32 {
         if self.systems.is_empty() { 0 } else { id % self.systems.len() as u32 }
     }
@@ -113,7 +119,7 @@ impl Made {
     }
 }
 
-impl Subject for Made {
+impl Subject for SyntheticDataset {
     fn view(&self) -> Arc<dyn DatasetView> {
         Arc::new(self.clone())
     }
@@ -136,7 +142,7 @@ impl Subject for Made {
     }
 }
 
-impl DatasetView for Made {
+impl DatasetView for SyntheticDataset {
     fn overview(&self) -> Overview {
         let counted = self.rows.min(COUNTED);
         let times = u64::from(self.rows) / u64::from(counted.max(1));

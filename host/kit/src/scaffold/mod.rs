@@ -1,4 +1,4 @@
-//! Making a project for a new plugin: all of it, or nothing.
+//! Creates a project for a new plugin: completely or not at all.
 
 mod templates;
 pub mod vendored;
@@ -8,13 +8,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// Characters of a method's id, as the host accepts it.
+/// Characters of a method's id, as the host accepts them.
 const LONGEST_ID: usize = 40;
 
 /// A language to write a plugin in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Language {
-    /// Small, fast, with the SDK.
+    /// Small and fast, with the SDK.
     Rust,
     /// JavaScript on QuickJS.
     JavaScript,
@@ -23,10 +23,9 @@ pub enum Language {
 }
 
 impl Language {
-    /// All languages.
     pub const ALL: [Self; 3] = [Self::Rust, Self::JavaScript, Self::Python];
 
-    /// The name that `--lang` takes.
+    /// The stable name, as users write it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Rust => "rust",
@@ -44,7 +43,10 @@ impl FromStr for Language {
             "rust" | "rs" => Ok(Self::Rust),
             "js" | "javascript" => Ok(Self::JavaScript),
             "python" | "py" => Ok(Self::Python),
-            _ => Err("use rust, js or python; any other language works with wit/ alone".into()),
+            _ => {
+                Err("unknown language; expected rust, js or python (other languages work with wit/ alone)"
+                    .into())
+            }
         }
     }
 }
@@ -54,51 +56,32 @@ impl FromStr for Language {
 pub struct ProjectFile {
     /// Its path in the project.
     pub path: String,
-    /// Its content.
     pub content: String,
 }
 
-/// Why no project was made.
+/// Why no project was created.
 #[derive(Debug, thiserror::Error)]
 pub enum ScaffoldError {
     /// The name cannot be a method's id.
     #[error(
-        "{name:?} cannot be a method's id: lower-case letters, digits and hyphens, beginning with a letter, at most {LONGEST_ID}"
+        "invalid method id {name:?}: expected at most {LONGEST_ID} lowercase letters, digits and hyphens, starting with a letter"
     )]
-    Name {
-        /// The name.
-        name: String,
-        /// One that can.
-        near: Option<String>,
-    },
-    /// The name means something else already.
+    Name { name: String, near: Option<String> },
+    /// The name is already in use.
     #[error("the name {name:?} is taken: {by}")]
-    Taken {
-        /// The name.
-        name: String,
-        /// By what.
-        by: String,
-    },
-    /// There is something of that name already.
-    #[error("{} is already there", .folder.display())]
-    Exists {
-        /// The folder.
-        folder: PathBuf,
-    },
+    Taken { name: String, by: String },
+    /// The folder already exists.
+    #[error("{} already exists", .folder.display())]
+    Exists { folder: PathBuf },
     /// A file could not be written.
-    #[error("cannot make the project {}: {source}", .folder.display())]
-    Write {
-        /// The folder.
-        folder: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error("cannot create project {}: {source}", .folder.display())]
+    Write { folder: PathBuf, source: io::Error },
 }
 
 /// The files of a project.
 ///
 /// # Errors
-/// When the name cannot be a method's id.
+/// The name is not a valid method id.
 pub fn files(name: &str, language: Language) -> Result<Vec<ProjectFile>, ScaffoldError> {
     check_name(name, language)?;
     let fill = |text: &str| {
@@ -122,7 +105,7 @@ pub fn files(name: &str, language: Language) -> Result<Vec<ProjectFile>, Scaffol
     files.extend(vendored(contract, vendored::CONTRACT));
     if language == Language::Rust {
         files.extend(vendored("sdk", vendored::SDK));
-        files.extend(vendored("sdk", vendored::LICENCES));
+        files.extend(vendored("sdk", vendored::LICENSES));
         files.push(ProjectFile { path: "sdk/Cargo.toml".into(), content: vendored::sdk_manifest() });
     }
     files.sort_by(|a, b| a.path.cmp(&b.path));
@@ -139,20 +122,20 @@ pub fn create(folder: &Path, name: &str, language: Language) -> Result<Vec<Proje
     let files = files(name, language)?;
     let failed = |source: io::Error| ScaffoldError::Write { folder: folder.to_owned(), source };
     let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // Takes the name: of two that make the same one, one fails here.
+    // Claims the name: if two processes create the same one, one fails here.
     fs::create_dir(folder).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => ScaffoldError::Exists { folder: folder.to_owned() },
         _ => failed(error),
     })?;
     let made = tempfile::Builder::new().prefix(".tunesmith-").tempdir_in(parent).and_then(|draft| {
         write_all(draft.path(), &files)?;
-        // A folder may take the place of an empty one, and of no other.
+        // A rename may replace an empty folder, but no other.
         fs::rename(draft.path(), folder)
     });
     match made {
         Ok(()) => Ok(files),
         Err(error) => {
-            // Empty still, unless someone else has put something in, which then stays.
+            // Still empty, unless somebody else added a file, which then stays.
             let _ = fs::remove_dir(folder);
             Err(failed(error))
         }
@@ -168,8 +151,8 @@ fn write_all(folder: &Path, files: &[ProjectFile]) -> io::Result<()> {
         }
         fs::write(path, &file.content)?;
     }
-    // A temporary folder is private; a project is as the umask has it, of which the
-    // folders inside are examples.
+    // A temporary folder is private; a project follows the umask, like the folders
+    // inside it.
     let usual = fs::metadata(folder.join("wit"))?.permissions().mode() & 0o777;
     fs::set_permissions(folder, fs::Permissions::from_mode(usual))
 }
@@ -190,15 +173,15 @@ fn check_name(name: &str, language: Language) -> Result<(), ScaffoldError> {
     }
     let taken = |by: &str| Err(ScaffoldError::Taken { name: name.to_owned(), by: by.to_owned() });
     if tunesmith_builtin::METHODS.iter().any(|method| method.id == name) {
-        return taken("a built-in method has it, and its file would be rejected");
+        return taken("it is a built-in method, and the plugin would be rejected");
     }
     if language == Language::Rust && CRATES.contains(&name) {
-        return taken("a Rust crate cannot have it");
+        return taken("it cannot be the name of a Rust crate");
     }
     Ok(())
 }
 
-/// Names that a library crate cannot have: of its language and of what comes with it.
+/// Names that a library crate cannot have: keywords and standard crates.
 const CRATES: [&str; 46] = [
     "abstract",
     "alloc",

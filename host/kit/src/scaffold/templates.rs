@@ -1,17 +1,19 @@
-//! The templates of projects. Each is a working one by the name of `my-method`, in
-//! `host/templates`; `.gitignore` is `gitignore` there, so that it does not count.
+//! The templates of projects. Each is a working project named `my-method`, in
+//! `host/kit/templates`; `.gitignore` is called `gitignore` there, so that it has no effect.
+//! The SDKs for JavaScript and Python are those of the examples.
 
 use super::Language;
 
 /// The files of a language's project, before the name is filled in.
 pub(super) fn of(language: Language) -> impl Iterator<Item = (&'static str, &'static str)> {
-    let own = match language {
-        Language::Rust => RUST,
-        Language::JavaScript => JAVASCRIPT,
-        Language::Python => PYTHON,
+    let (own, sdk) = match language {
+        Language::Rust => (RUST, &[][..]),
+        Language::JavaScript => (JAVASCRIPT, JAVASCRIPT_SDK),
+        Language::Python => (PYTHON, PYTHON_SDK),
     };
     own.iter()
         .chain(COMMON)
+        .chain(sdk)
         .map(|(path, text)| (if *path == "gitignore" { ".gitignore" } else { path }, *text))
 }
 
@@ -54,7 +56,6 @@ const JAVASCRIPT: &[(&str, &str)] = files!(
     "package-lock.json",
     "package.json",
     "plugin.toml",
-    "sdk/tunesmith.js",
     "src/method.js",
     "wit/world.wit",
 );
@@ -69,7 +70,14 @@ const PYTHON: &[(&str, &str)] = files!(
     "gitignore",
     "plugin.toml",
     "requirements.txt",
-    "sdk/tunesmith.py",
     "src/app.py",
     "wit/world.wit",
 );
+
+/// The SDK for JavaScript, which the example uses, too.
+const JAVASCRIPT_SDK: &[(&str, &str)] =
+    &[("sdk/tunesmith.js", include_str!("../../../../examples/plugins/js/sdk/tunesmith.js"))];
+
+/// The SDK for Python, which the example uses, too.
+const PYTHON_SDK: &[(&str, &str)] =
+    &[("sdk/tunesmith.py", include_str!("../../../../examples/plugins/python/sdk/tunesmith.py"))];

@@ -1,6 +1,6 @@
-//! What a project carries of this repository: the contract, and for Rust the SDK.
-//! They are part of the program, so that a project is made without a network and fits
-//! the host that made it.
+//! Files of this repository that are copied into a project: the contract, and for Rust
+//! the SDK. They are part of the program, so that a project is created offline and fits
+//! the host that created it.
 
 /// The contract's files, of the package `tunesmith:method`.
 pub const CONTRACT: &[(&str, &str)] = &[
@@ -15,7 +15,7 @@ pub const CONTRACT: &[(&str, &str)] = &[
     ("worlds.wit", include_str!("../../../../wit/method/worlds.wit")),
 ];
 
-/// The SDK's files but its manifest.
+/// The SDK's files except its manifest.
 pub const SDK: &[(&str, &str)] = &[
     ("src/abilities.rs", include_str!("../../../../plugins/sdk/src/abilities.rs")),
     ("src/allocator.rs", include_str!("../../../../plugins/sdk/src/allocator.rs")),
@@ -44,17 +44,16 @@ pub const SDK: &[(&str, &str)] = &[
     ("src/value.rs", include_str!("../../../../plugins/sdk/src/value.rs")),
 ];
 
-/// The SDK's manifest.
 pub const SDK_MANIFEST: &str = include_str!("../../../../plugins/sdk/Cargo.toml");
 
-/// The licences of both, either of which holds.
-pub const LICENCES: &[(&str, &str)] = &[
+/// The license files.
+pub const LICENSES: &[(&str, &str)] = &[
     ("LICENSE-APACHE", include_str!("../../../../LICENSE-APACHE")),
     ("LICENSE-MIT", include_str!("../../../../LICENSE-MIT")),
 ];
 
-/// The SDK's manifest without what only this repository needs: the dependencies that
-/// its bindings are generated and tested with.
+/// The SDK's manifest without the development dependencies, which only this repository
+/// needs.
 pub fn sdk_manifest() -> String {
     let mut skipping = false;
     let lines = SDK_MANIFEST.lines().filter(|line| {

@@ -4,7 +4,6 @@
 //! Nothing here is instantiated as the full world: the host loads each exported
 //! interface by itself through its `GuestIndices`, since a plugin exports only
 //! the abilities that it has.
-#![allow(missing_docs)]
 
 wasmtime::component::bindgen!({
     path: "../../../wit/method",

@@ -1,5 +1,5 @@
-//! Fitting a system prompt and examples into a context window: what a method can do
-//! for a provider that does not train.
+//! Fits a system prompt and examples into a context window, for providers that do not
+//! train.
 
 mod system;
 mod tokens;
@@ -9,20 +9,19 @@ use system::System;
 use tokens::as_shots;
 pub use tokens::{estimated_message_tokens, estimated_tokens};
 
-/// The context window, in tokens, where the job gives none: what Ollama itself uses
+/// The default context window, in tokens: what Ollama uses
 /// on machines with less than 23 GiB of GPU memory (its scheduler's lowest tier).
 pub const ASSUMED_CONTEXT_WINDOW: i32 = 4096;
 
-/// At most this many tasks are looked at: more system prompts than this are not
-/// tasks but texts that differ from row to row.
+/// Tasks that are considered: more system prompts than this are not tasks but texts that
+/// differ between rows.
 const MOST_TASKS: u32 = 16;
 
-/// At most this many examples, whatever the window holds. Ollama renders all of them
-/// anew for each request, and again for each message that it drops on overflow.
+/// The most examples, even in a larger window. Ollama renders all of them for each
+/// request, and again for each message that it drops on overflow.
 pub const MOST_EXAMPLES: u32 = 256;
 
-/// Rows that tell how long the average one is: enough for an average, few enough to
-/// cost nothing.
+/// Rows for the average length: enough for an average, few enough to cost nothing.
 const PROBED_ROWS: u32 = 64;
 
 /// Which examples a [`Prompt`] has, and under which system prompt.
@@ -64,7 +63,7 @@ pub struct Prompt<'a> {
 }
 
 impl<'a> Prompt<'a> {
-    /// Begins with [`Arrangement::Balanced`], up to [`MOST_EXAMPLES`] examples and
+    /// Starts with [`Arrangement::Balanced`], up to [`MOST_EXAMPLES`] examples and
     /// [`ASSUMED_CONTEXT_WINDOW`].
     #[must_use]
     pub fn new(job: &'a Job, dataset: &'a dyn Dataset) -> Self {
@@ -79,7 +78,7 @@ impl<'a> Prompt<'a> {
         }
     }
 
-    /// Says what the method means on Ollama: the first note, before those on each choice.
+    /// Sets the first note: what the method does on Ollama.
     #[must_use]
     pub fn explain(mut self, text: &'a str) -> Self {
         self.explanation = Some(text);
@@ -93,7 +92,7 @@ impl<'a> Prompt<'a> {
         self
     }
 
-    /// Sets the context window, in tokens, for jobs that give no `context_window`.
+    /// Sets the context window, in tokens, for jobs without `context_window`.
     #[must_use]
     pub fn assumed_window(mut self, tokens: i32) -> Self {
         self.assumed_window = tokens;
@@ -115,7 +114,7 @@ impl<'a> Prompt<'a> {
     }
 
     /// The configuration: system prompt, examples, `num_ctx`, and `temperature` and
-    /// `seed` where the user gave them; with notes on each choice.
+    /// `seed` if the user set them; with notes on each choice.
     ///
     /// # Errors
     /// [`Refusal::UnsuitableDataset`] if the dataset has no typed rows,
@@ -139,7 +138,7 @@ impl<'a> Prompt<'a> {
         Ok(config.note(examples_note(&rows, &overview, room)).note(self.window_note(tokens, reserve)))
     }
 
-    /// Tokens to keep for a question and its answer: as many as the dataset's longest
+    /// Tokens to reserve for a question and its answer: as many as the dataset's longest
     /// conversation has, but at least a quarter of the window and at most half.
     fn reserve(&self, window: u32, system: u32, overview: &Overview) -> Result<u32, Refusal> {
         let least = window.div_ceil(4);
@@ -147,7 +146,7 @@ impl<'a> Prompt<'a> {
             return Err(Refusal::setting(
                 "context_window",
                 format!(
-                    "{window} tokens do not hold the system prompt of about {system} tokens and a question \
+                    "{window} tokens are too few for the system prompt of about {system} tokens and a question \
                      with its answer; use at least {}",
                     system.saturating_mul(2)
                 ),
@@ -223,15 +222,15 @@ impl<'a> Prompt<'a> {
 
     fn window_note(&self, window: u32, reserve: u32) -> String {
         let source = if self.job.is_given("context_window") {
-            "as the job asks"
+            "set by the job"
         } else if self.assumed_window == ASSUMED_CONTEXT_WINDOW {
-            "assumed, since the job gives no context_window"
+            "default, since the job does not set context_window"
         } else {
-            "the method's choice, since the job gives no context_window"
+            "chosen by the method, since the job does not set context_window"
         };
         format!(
-            "The context window is {window} tokens ({source}); {reserve} of them are kept free for a \
-             question and its answer."
+            "The context window has {window} tokens ({source}); {reserve} of them are reserved for a question \
+             and its answer."
         )
     }
 }
@@ -268,8 +267,8 @@ fn is_blank(text: &str) -> bool {
 fn examples_note(rows: &[Row], overview: &Overview, room: u32) -> String {
     if rows.is_empty() {
         return format!(
-            "No conversation fits as an example into the {room} tokens that are left; a larger \
-             context_window makes room."
+            "No conversation fits into the remaining {room} tokens as an example; set a larger \
+             context_window."
         );
     }
     let firsts =

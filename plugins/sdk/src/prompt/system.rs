@@ -28,8 +28,7 @@ pub(super) fn choose(arrangement: Arrangement, tasks: &[Task], overview: &Overvi
     let Some(first) = tasks.first() else { return none(String::new()) };
     if covered < half {
         return none(
-            "System prompts differ from conversation to conversation, so none is set and the base model's \
-             own stays."
+            "System prompts differ between conversations, so none is set and that of the base model stays."
                 .to_owned(),
         );
     }
@@ -53,12 +52,12 @@ fn largest(task: &Task, tasks: &[Task], overview: &Overview) -> System {
     let whole = overview.typed_rows;
     let share = if tasks.len() == 1 { format!("all {whole}") } else { format!("{} of {whole}", task.rows) };
     let (text, mut note) = if task.system.is_empty() {
-        (None, format!("No system prompt is set, as {share} conversations have none."))
+        (None, format!("No system prompt is set, because {share} conversations have none."))
     } else {
-        (Some(task.system.clone()), format!("The system prompt is the one that {share} conversations share."))
+        (Some(task.system.clone()), format!("The system prompt is that of {share} conversations."))
     };
     if tasks.len() > 1 {
-        note += " The others follow other instructions and give no examples.";
+        note += " The others have other system prompts and are not used as examples.";
     }
     System { text, tasks: vec![0], notes: vec![note] }
 }
@@ -86,15 +85,15 @@ fn list(tasks: &[Task], window: u32) -> Option<System> {
         return None;
     }
     let mut notes = vec![format!(
-        "The system prompt lists the system prompts of {} tasks, largest first; examples come from each.",
+        "The system prompt lists those of {} tasks, largest first; examples come from each task.",
         listed.len()
     )];
     if left_out > 0 {
         let (tasks, have, give) =
             if left_out == 1 { ("task", "has", "gives") } else { ("tasks", "have", "give") };
         notes.push(format!(
-            "{left_out} more {tasks} {have} no system prompt, or one that does not fit a quarter of the context \
-             window, and {give} no examples."
+            "{left_out} more {tasks} {have} no system prompt, or one that exceeds a quarter of the context window, \
+             and {give} no examples."
         ));
     }
     Some(System { text: Some(text), tasks: listed, notes })

@@ -71,7 +71,7 @@ fn a_window_that_cannot_hold_the_system_prompt_is_refused_with_one_that_can() ->
     };
     let tokens = estimated_message_tokens(&SYSTEM.repeat(10));
     let expected = format!(
-        "300 tokens do not hold the system prompt of about {tokens} tokens and a question with its answer; \
+        "300 tokens are too few for the system prompt of about {tokens} tokens and a question with its answer; \
          use at least {}",
         tokens * 2
     );
@@ -129,7 +129,7 @@ fn an_assumed_window_is_called_assumed() -> Result<(), Refusal> {
         [
             "The system prompt is the one that all 3 conversations share.",
             "3 of 3 conversations are examples, in about 108 tokens.",
-            "The context window is 4096 tokens (assumed, since the job gives no context_window); 1024 of them \
+            "The context window is 4096 tokens (default, since the job does not set context_window); 1024 of them \
              are kept free for a question and its answer.",
         ]
     );

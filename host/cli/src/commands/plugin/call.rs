@@ -12,7 +12,7 @@ use tunesmith_core::error::{Error, Kind};
 use tunesmith_core::text::{visible, visible_lines};
 use tunesmith_engine::spec::{DatasetRef, GivenSetting, Overrides, Spec};
 use tunesmith_engine::{plan as planning, settings};
-use tunesmith_kit::{Called, Function, NoRows, Outcome, RowsFile, Subject};
+use tunesmith_kit::{CallReport, CallResult, Function, NoRows, RowsFile, Subject};
 use tunesmith_plugin_host::Plugin;
 
 /// What `plugin call` takes.
@@ -60,8 +60,8 @@ pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), 
     let called = question.ask(&plugin, args.function)?;
     if args.json {
         let mut answer = match &called.outcome {
-            Outcome::Result(result) => json!({ "result": result }),
-            Outcome::Refusal(refusal) => json!({ "refusal": refusal }),
+            CallResult::Result(result) => json!({ "result": result }),
+            CallResult::Refusal(refusal) => json!({ "refusal": refusal }),
         };
         if let Some(object) = answer.as_object_mut() {
             object.insert("notes".into(), json!(called.notes));
@@ -77,7 +77,7 @@ pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), 
 }
 
 /// Asks a plugin about a project's job: what `plugin dev` shows after a build.
-pub fn ask_about(plugin: &Plugin, function: Function, job: &Path) -> Result<Called, Error> {
+pub fn ask_about(plugin: &Plugin, function: Function, job: &Path) -> Result<CallReport, Error> {
     question(function, Some(job), None, &[])?.ask(plugin, function)
 }
 
@@ -119,7 +119,7 @@ fn question(
 }
 
 impl Question {
-    fn ask(self, plugin: &Plugin, function: Function) -> Result<Called, Error> {
+    fn ask(self, plugin: &Plugin, function: Function) -> Result<CallReport, Error> {
         let settings = settings::check(&self.settings, plugin.descriptor()).map_err(|errors| {
             let messages: Vec<String> = errors.iter().map(ToString::to_string).collect();
             let error = Error::new(Kind::Invalid, messages.join("\n       "));
@@ -138,15 +138,15 @@ impl Question {
     }
 }
 
-fn text(called: &Called) -> String {
+fn text(called: &CallReport) -> String {
     let mut text = String::new();
     match &called.outcome {
-        Outcome::Result(result) => {
+        CallResult::Result(result) => {
             let _ = writeln!(text, "{}", visible_lines(&format!("{result:#}")));
         }
-        Outcome::Refusal(refusal) => {
+        CallResult::Refusal(refusal) => {
             let _ =
-                writeln!(text, "{HEADING}declined{HEADING:#}: {}", visible(&tunesmith_kit::refusal(refusal)));
+                writeln!(text, "{HEADING}refused{HEADING:#}: {}", visible(&tunesmith_kit::refusal(refusal)));
         }
     }
     for note in &called.notes {

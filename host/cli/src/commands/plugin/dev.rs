@@ -18,7 +18,7 @@ use tunesmith_core::contract::Level as NoteLevel;
 use tunesmith_core::error::{Error, Kind};
 use tunesmith_core::text::visible;
 use tunesmith_kit::check::Level;
-use tunesmith_kit::{Function, Project, Run, cases};
+use tunesmith_kit::{CommandLine, Function, Project, cases};
 use tunesmith_plugin_host::{Digest, Plugin, Registry, Source};
 
 /// How often the project is looked at, and for how long it has to stay the same
@@ -202,7 +202,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn commands(&mut self, step: &str, project: &Project, commands: &[Run]) -> Result<(), Error> {
+    fn commands(&mut self, step: &str, project: &Project, commands: &[CommandLine]) -> Result<(), Error> {
         for command in commands {
             let shown = visible(&command.join(" ")).into_owned();
             let started = Instant::now();
@@ -224,7 +224,7 @@ impl Session<'_> {
     }
 
     /// Runs one command in a process group of its own, with its output on stderr.
-    fn run(&mut self, project: &Project, command: &Run) -> Result<ExitStatus, Error> {
+    fn run(&mut self, project: &Project, command: &CommandLine) -> Result<ExitStatus, Error> {
         use std::os::fd::AsFd as _;
         use std::os::unix::process::CommandExt as _;
         let [program, arguments @ ..] = command.as_slice() else {
@@ -339,10 +339,10 @@ impl Session<'_> {
                 let mut line =
                     format!("job.json: {function} {FAINT}{}{FAINT:#}", file::cost(&called.receipt));
                 let said = match &called.outcome {
-                    tunesmith_kit::Outcome::Refusal(refusal) => {
-                        vec![format!("declined: {}", tunesmith_kit::refusal(refusal))]
+                    tunesmith_kit::CallResult::Refusal(refusal) => {
+                        vec![format!("refused: {}", tunesmith_kit::refusal(refusal))]
                     }
-                    tunesmith_kit::Outcome::Result(result) => {
+                    tunesmith_kit::CallResult::Result(result) => {
                         let notes = result.get("notes").and_then(Value::as_array);
                         notes.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
                     }
@@ -379,18 +379,18 @@ fn publish(built: &Path, into: &Path) -> Result<(), Error> {
 
 /// Waits until the project differs from what was seen, and then stays the same for a
 /// moment.
-fn settled(folder: &Path, seen: Option<tunesmith_kit::Stamp>) -> tunesmith_kit::Stamp {
-    let mut last = tunesmith_kit::Stamp::of(folder);
+fn settled(folder: &Path, seen: Option<tunesmith_kit::SourceState>) -> tunesmith_kit::SourceState {
+    let mut last = tunesmith_kit::SourceState::of(folder);
     while Some(&last) == seen.as_ref() {
         std::thread::sleep(LOOK);
-        last = tunesmith_kit::Stamp::of(folder);
+        last = tunesmith_kit::SourceState::of(folder);
     }
     if seen.is_none() {
         return last;
     }
     loop {
         std::thread::sleep(LOOK);
-        let now = tunesmith_kit::Stamp::of(folder);
+        let now = tunesmith_kit::SourceState::of(folder);
         if now == last {
             return now;
         }

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use tunesmith_core::error::{Error, Kind};
 use tunesmith_core::text::visible_lines;
-use tunesmith_kit::cases::{self, Mode, Report, Verdict};
+use tunesmith_kit::cases::{self, CaseStatus, Mode, Report};
 use tunesmith_plugin_host::Plugin;
 
 /// What `plugin test` takes.
@@ -110,8 +110,8 @@ pub fn as_json(plugin: &Plugin, reports: &[Report]) -> serde_json::Value {
 pub fn text(report: &Report) -> String {
     let mut text = String::new();
     let (style, mark) = match report.verdict {
-        Verdict::Passed => (FAINT, "ok"),
-        Verdict::Blessed => (WARNING, "blessed"),
+        CaseStatus::Passed => (FAINT, "ok"),
+        CaseStatus::Blessed => (WARNING, "blessed"),
         _ => (ERROR, "failed"),
     };
     let cost = report.receipt.as_ref().map(file::cost).unwrap_or_default();
@@ -121,8 +121,8 @@ pub fn text(report: &Report) -> String {
         report.case, report.call
     );
     match &report.verdict {
-        Verdict::Passed | Verdict::Blessed => {}
-        Verdict::Differs { difference } => {
+        CaseStatus::Passed | CaseStatus::Blessed => {}
+        CaseStatus::Differs { difference } => {
             for line in difference.lines() {
                 let style = match line.as_bytes().first() {
                     Some(b'-') => ERROR,
@@ -132,13 +132,13 @@ pub fn text(report: &Report) -> String {
                 let _ = writeln!(text, "           {style}{}{style:#}", visible_lines(line));
             }
         }
-        Verdict::New { answer } => {
+        CaseStatus::New { answer } => {
             let _ = writeln!(text, "           it has no expected.json; the answer is");
             for line in answer.lines() {
                 let _ = writeln!(text, "           {HINT}{}{HINT:#}", visible_lines(line));
             }
         }
-        Verdict::Failed { reason } => {
+        CaseStatus::Failed { reason } => {
             for line in reason.lines() {
                 let _ = writeln!(text, "           {}", visible_lines(line));
             }
@@ -149,9 +149,9 @@ pub fn text(report: &Report) -> String {
 
 /// All reports on one line.
 pub fn summary(reports: &[Report]) -> String {
-    let count = |good: fn(&Verdict) -> bool| reports.iter().filter(|report| good(&report.verdict)).count();
-    let passed = count(|verdict| *verdict == Verdict::Passed);
-    let blessed = count(|verdict| *verdict == Verdict::Blessed);
+    let count = |good: fn(&CaseStatus) -> bool| reports.iter().filter(|report| good(&report.verdict)).count();
+    let passed = count(|verdict| *verdict == CaseStatus::Passed);
+    let blessed = count(|verdict| *verdict == CaseStatus::Blessed);
     let failed = reports.len() - passed - blessed;
     let mut text = match reports.len() {
         1 => "1 case".to_owned(),

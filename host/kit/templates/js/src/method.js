@@ -1,4 +1,4 @@
-// My Method: bakes a few examples of the largest task into the prompt.
+// My Method: puts a few examples of the largest task into the prompt.
 import {
   ASSUMED_CONTEXT_WINDOW, get, givenOf, givenOr, isExchange, named, plugin, refuse, row, sample, setting,
   tasks, typedOverview, value, withoutEffect,
@@ -9,10 +9,9 @@ function describe() {
     id: "my-method",
     version: "0.1.0",
     title: "My Method",
-    summary: "Bakes a few examples of the largest task into the prompt.",
-    docs: `Takes rows of the task with the most conversations, as many as \`examples\` says and half of the
-context window holds, and puts them in front of every question. On OpenAI it trains at half of the service's
-own learning rate.`,
+    summary: "Puts a few examples of the largest task into the prompt.",
+    docs: `Puts rows of the task with the most conversations in front of every question: at most \`examples\`, as
+far as half of the context window holds them. On OpenAI it trains with half of the service's learning rate.`,
     settings: [
       setting.integer("examples", {
         least: 1, most: 64, default: 8, doc: "At most this many examples; more of them steer more and leave less room.",
@@ -28,7 +27,7 @@ function configureOllama(job) {
   const chosen = sample({ count: get(job, "examples"), tokenBudget: Math.floor(window / 2), task: 0 })
     .filter(({ example }) => isExchange(example));
   if (chosen.length === 0) {
-    refuse.setting("context_window", `${window} tokens do not hold one conversation; give a larger one`);
+    refuse.setting("context_window", `${window} tokens are too few for one conversation; set a larger window`);
   }
   const [largest] = tasks(1);
   return {
@@ -47,7 +46,7 @@ function configureOpenai(job) {
       ...givenOf(job, "n_epochs", "batch_size"),
     ],
     notes: [
-      "OpenAI chooses the technique itself; this becomes a supervised job.",
+      "OpenAI chooses the technique; this is a supervised fine-tuning job.",
       ...withoutEffect(job, ["examples"], "on OpenAI"),
     ],
   };

@@ -1,4 +1,4 @@
-"""My Method: bakes a few examples of the largest task into the prompt."""
+"""My Method: puts a few examples of the largest task into the prompt."""
 
 import tunesmith
 from tunesmith import Descriptor, Job, guarded
@@ -6,9 +6,8 @@ from wit_world import exports
 from wit_world.exports.ollama import OllamaConfig, Shot_Row
 from wit_world.exports.openai import OpenaiConfig
 
-DOCS = """Takes rows of the task with the most conversations, as many as `examples` says and half of the
-context window holds, and puts them in front of every question. On OpenAI it trains at half of the service's
-own learning rate."""
+DOCS = """Puts rows of the task with the most conversations in front of every question: at most `examples`, as
+far as half of the context window holds them. On OpenAI it trains with half of the service's learning rate."""
 
 
 class Method(exports.Method):
@@ -18,7 +17,7 @@ class Method(exports.Method):
             id="my-method",
             version="0.1.0",
             title="My Method",
-            summary="Bakes a few examples of the largest task into the prompt.",
+            summary="Puts a few examples of the largest task into the prompt.",
             docs=DOCS,
             settings=[
                 tunesmith.integer(
@@ -42,7 +41,7 @@ class Ollama(exports.Ollama):
         rows = [row for row in rows if tunesmith.is_exchange(row.example)]
         if not rows:
             raise tunesmith.refuse_setting(
-                "context_window", f"{window} tokens do not hold one conversation; give a larger one"
+                "context_window", f"{window} tokens are too few for one conversation; set a larger window"
             )
         [largest] = tunesmith.tasks(1)
         return OllamaConfig(
@@ -68,7 +67,7 @@ class Openai(exports.Openai):
                 *tunesmith.given_of(job, "n_epochs", "batch_size"),
             ],
             notes=[
-                "OpenAI chooses the technique itself; this becomes a supervised job.",
+                "OpenAI chooses the technique; this is a supervised fine-tuning job.",
                 *tunesmith.without_effect(job, ["examples"], "on OpenAI"),
             ],
         )

@@ -1,4 +1,4 @@
-//! My Method: bakes a few examples of the largest task into the prompt.
+//! My Method: puts a few examples of the largest task into the prompt.
 
 use tunesmith_plugin::prompt::{Arrangement, Prompt};
 use tunesmith_plugin::{
@@ -13,13 +13,13 @@ export_plugin!(MyMethod: ollama, openai);
 
 impl Method for MyMethod {
     fn describe() -> Descriptor {
-        let summary = "Bakes a few examples of the largest task into the prompt.";
+        let summary = "Puts a few examples of the largest task into the prompt.";
         Descriptor::new("my-method", env!("CARGO_PKG_VERSION"), summary)
             .title("My Method")
             .docs(
-                "Takes rows of the task with the most conversations, as many as `examples` says and the \
-                 context window holds, and puts them in front of every question. On OpenAI it trains at \
-                 half of the service's own learning rate.",
+                "Puts rows of the task with the most conversations in front of every question: at most \
+                 `examples`, as far as the context window holds them. On OpenAI it trains with half of \
+                 the service's learning rate.",
             )
             .setting(
                 Setting::integer("examples")
@@ -33,7 +33,7 @@ impl Method for MyMethod {
 impl Ollama for MyMethod {
     fn configure_ollama(job: &Job, dataset: &dyn Dataset) -> Result<OllamaConfig, Refusal> {
         Prompt::new(job, dataset)
-            .explain("Ollama does not train: examples are baked into the prompt.")
+            .explain("Ollama does not train: the prompt contains examples instead.")
             .arrangement(Arrangement::LargestTask)
             .examples(job.integer("examples")?.unsigned_abs())
             .configure()
@@ -44,10 +44,10 @@ impl OpenAi for MyMethod {
     fn configure_openai(job: &Job, _: &dyn Dataset) -> Result<OpenAiConfig, Refusal> {
         Ok(OpenAiConfig::supervised()
             .suffix("my-method")
-            // What the user gives always wins over the method's own choice.
+            // A setting of the user always wins over the method's choice.
             .hyperparameter("learning_rate_multiplier", job.given_or("learning_rate_multiplier", 0.5)?)
             .given_hyperparameters(job, &["n_epochs", "batch_size"])
-            .note("OpenAI chooses the technique itself; this becomes a supervised job.")
+            .note("OpenAI chooses the technique; this is a supervised fine-tuning job.")
             .notes(job.without_effect(&["examples"], "on OpenAI")))
     }
 }
