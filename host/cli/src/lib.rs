@@ -23,6 +23,7 @@ mod schema;
 mod services;
 mod style;
 mod table;
+pub mod view;
 mod watch;
 
 use operator::{Operator, runtime};
@@ -30,7 +31,7 @@ pub use output::Output;
 
 use clap::{ColorChoice, CommandFactory as _, Parser, Subcommand};
 use std::process::ExitCode;
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{Failure, Kind};
 
 /// Tune models with method plugins, contained and in the open.
 #[derive(Debug, Parser)]
@@ -134,12 +135,12 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             output.error(&error, json);
-            ExitCode::from(error.kind.exit_code())
+            ExitCode::from(error.kind().exit_code())
         }
     }
 }
 
-fn run(cli: &Cli, output: &mut Output) -> Result<(), Error> {
+fn run(cli: &Cli, output: &mut Output) -> Result<(), Failure> {
     let operator = |output: &mut Output| cli.operator.load(output);
     match &cli.command {
         Command::Run(args) => run::run(args, &cli.operator, &operator(output)?, output),

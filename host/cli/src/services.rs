@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{Code, Failure};
 use tunesmith_core::secret::{Found, Secret};
 use tunesmith_emulator::{Emulator, Running};
 use tunesmith_engine::execute::Connect;
@@ -46,7 +46,7 @@ const NO_KEY: &str = "tunesmith-emulator-takes-any-key";
 
 /// Makes the options of a client for OpenAI; it may need the operator's key, which
 /// other providers do without.
-type OpenAiOptions = Box<dyn Fn() -> Result<openai::client::Options, Error> + Send + Sync>;
+type OpenAiOptions = Box<dyn Fn() -> Result<openai::client::Options, Failure> + Send + Sync>;
 
 /// Clients for the services. Clones share them, and the emulator.
 #[derive(Clone)]
@@ -81,7 +81,7 @@ impl Services {
     /// when its client is first asked for.
     pub fn real(
         ollama_options: ollama::client::Options,
-        openai_options: impl Fn() -> Result<openai::client::Options, Error> + Send + Sync + 'static,
+        openai_options: impl Fn() -> Result<openai::client::Options, Failure> + Send + Sync + 'static,
     ) -> Self {
         Self(Arc::new(Inner::Real {
             ollama_options,
@@ -97,7 +97,7 @@ impl Services {
     /// # Errors
     ///
     /// The state cannot be read or written, or is held by a process that does not answer.
-    pub fn emulated(state: &Path) -> Result<Self, Error> {
+    pub fn emulated(state: &Path) -> Result<Self, Failure> {
         Emulated::begin(state).map(|emulated| Self(Arc::new(Inner::Emulated(emulated))))
     }
 
@@ -121,7 +121,7 @@ impl Services {
     ///
     /// # Errors
     /// It cannot be set up.
-    pub fn ollama(&self) -> Result<ollama::client::Client, Error> {
+    pub fn ollama(&self) -> Result<ollama::client::Client, Failure> {
         match &*self.0 {
             Inner::Real { ollama_options, ollama, .. } => match ollama.get() {
                 Some(client) => Ok(client.clone()),
@@ -141,7 +141,7 @@ impl Services {
     ///
     /// # Errors
     /// It cannot be set up: no key, or one that cannot be used.
-    pub fn openai(&self) -> Result<openai::client::Client, Error> {
+    pub fn openai(&self) -> Result<openai::client::Client, Failure> {
         match &*self.0 {
             Inner::Real { openai_options, openai, .. } => match openai.get() {
                 Some(client) => Ok(client.clone()),
@@ -167,17 +167,17 @@ impl Connect for Services {
         Self::is_emulated(self)
     }
 
-    fn ollama(&self) -> Result<ollama::client::Client, Error> {
+    fn ollama(&self) -> Result<ollama::client::Client, Failure> {
         Self::ollama(self)
     }
 
-    fn openai(&self) -> Result<openai::client::Client, Error> {
+    fn openai(&self) -> Result<openai::client::Client, Failure> {
         Self::openai(self)
     }
 }
 
-fn odd_address(error: impl std::fmt::Display) -> Error {
-    Error::new(Kind::Internal, format!("the emulator listens at an odd address: {error}"))
+fn odd_address(error: impl std::fmt::Display) -> Failure {
+    Failure::new(Code::Internal, format!("the emulator listens at an odd address: {error}"))
 }
 
 /// The emulator, wherever it runs.
@@ -208,7 +208,7 @@ impl Shared {
 }
 
 impl Emulated {
-    fn begin(state: &Path) -> Result<Self, Error> {
+    fn begin(state: &Path) -> Result<Self, Failure> {
         let until = Instant::now() + PATIENCE;
         loop {
             match Emulator::start(options(state, None)) {
@@ -323,23 +323,23 @@ fn ask(running: &Running) -> Option<serde_json::Value> {
     serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
 }
 
-fn cannot_start(error: tunesmith_emulator::Error) -> Error {
+fn cannot_start(error: tunesmith_emulator::Error) -> Failure {
     use tunesmith_emulator::Error as E;
     let text = format!("the emulator cannot be started: {error}");
     match error {
-        E::InUse { running: Some(other), .. } => Error::new(Kind::Failed, text).hint(format!(
+        E::InUse { running: Some(other), .. } => Failure::new(Code::Failed, text).advise(format!(
             "process {} holds it and does not answer: end it, then try again",
             other.pid
         )),
-        E::InUse { running: None, .. } => Error::new(Kind::Failed, text)
-            .hint("the process that holds it does not say where it listens: end it, then try again"),
-        E::State { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => Error::new(Kind::Failed, text)
-            .hint("free some space, or choose another data directory (--data-dir)"),
-        E::State { .. } => Error::new(Kind::Failed, text).hint(
+        E::InUse { running: None, .. } => Failure::new(Code::Failed, text)
+            .advise("the process that holds it does not say where it listens: end it, then try again"),
+        E::State { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => Failure::new(Code::Failed, text)
+            .advise("free some space, or choose another data directory (--data-dir)"),
+        E::State { .. } => Failure::new(Code::Failed, text).advise(
             "--data-dir (or directories.data in config.toml) says where jobs are kept; it needs space, and must be writable",
         ),
-        E::Port { .. } => Error::new(Kind::Failed, text).hint("the system has no free port on loopback"),
-        E::Speed(_) | E::Model(_) | E::Threads(_) => Error::new(Kind::Internal, text),
+        E::Port { .. } => Failure::new(Code::Failed, text).advise("the system has no free port on loopback"),
+        E::Speed(_) | E::Model(_) | E::Threads(_) => Failure::new(Code::Internal, text),
     }
 }
 

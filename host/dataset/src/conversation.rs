@@ -6,6 +6,7 @@ use super::json::{Kind as Json, Value};
 use super::turns::At;
 use super::verdict::{Kind, Said, said};
 use tunesmith_core::contract::{Example, Message, Role};
+use tunesmith_core::failure::Advice;
 use tunesmith_core::tokens::{PER_CONVERSATION, PER_MESSAGE, Tokenizer};
 
 /// Who speaks, in OpenAI's words.
@@ -170,7 +171,7 @@ impl Reader<'_> {
         at: usize,
         field: impl Into<String>,
         reason: impl Into<String>,
-        fix: impl Into<String>,
+        fix: impl Into<Advice>,
     ) {
         self.issues.push(Issue { error: true, kind, at, said: said(field, reason, fix) });
     }

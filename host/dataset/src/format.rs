@@ -152,13 +152,13 @@ pub(super) fn recognise(source: &Source, given: Option<Format>) -> Result<Recogn
     };
     if container == Container::Lines {
         let evidence = match given {
-            Some(_) => "given with --format",
+            Some(_) => "the caller names the format",
             None => "the name ends in .txt, and the first line is not JSON",
         };
         return Ok(Recognised { format: Format::Text, container, evidence: evidence.to_owned() });
     }
     if let Some(format) = given {
-        return Ok(Recognised { format, container, evidence: "given with --format".to_owned() });
+        return Ok(Recognised { format, container, evidence: "the caller names the format".to_owned() });
     }
     let mut found = [0_usize; Format::ALL.len()];
     let mut rows = 0;

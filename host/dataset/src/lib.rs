@@ -66,6 +66,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use tunesmith_core::contract::{Example, Task};
+use tunesmith_core::failure::Advice;
 use tunesmith_core::tokens::Tokenizer;
 use verdict::{Findings, Place, said};
 
@@ -506,8 +507,8 @@ impl Inner {
             findings.add(Severity::Error, Kind::FormatNotTaken, place, || {
                 let to = if format.is_preference() { "openai-preference" } else { "openai" };
                 let fix = match format {
-                    Format::Text => "write conversations: raw text cannot be made into them".to_owned(),
-                    _ => format!("convert it: `tunesmith dataset convert --to {to}`"),
+                    Format::Text => "write conversations: raw text cannot be made into them".into(),
+                    _ => Advice::ConvertDataset { path: None, to: Some(to.to_owned()) },
                 };
                 said("", format!("the rows are {}; OpenAI takes its own format", format.title()), fix)
             });

@@ -14,6 +14,7 @@ use super::source::{Digesting, FileReader, Source};
 use super::verdict::{Findings, Kind, Place, Severity, said};
 use super::{Options, chat, csv, rows};
 use std::io::{self, Read};
+use tunesmith_core::failure::Advice;
 
 /// Rows that may be over the model's limit, kept to be counted exactly.
 pub(super) const SUSPECTS: usize = 20_000;
@@ -176,7 +177,7 @@ impl Joined {
                     said(
                         "",
                         format!("says the same as line {first}"),
-                        "remove one of them (`tunesmith dataset convert --fix` does), unless it is meant to count twice",
+                        Advice::fix_rows("remove one of them, unless it is meant to count twice"),
                     )
                 });
             }
@@ -286,7 +287,7 @@ impl<'a> Checker<'a> {
                     said(
                         "",
                         "the line ends in CR LF",
-                        "nothing needs doing; `tunesmith dataset convert --fix` writes plain line ends",
+                        Advice::fix_rows("write plain line ends if a reader needs them"),
                     )
                 });
             }
@@ -343,7 +344,7 @@ impl<'a> Checker<'a> {
             said(
                 "",
                 "the file starts with a byte order mark, which many readers take for part of the first row",
-                "save it as UTF-8 without a byte order mark (`tunesmith dataset convert --fix` does)",
+                Advice::fix_rows("save it as UTF-8 without a byte order mark"),
             )
         });
     }

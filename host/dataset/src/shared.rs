@@ -15,6 +15,7 @@ use super::{COMPARED_ROWS, Options, csv};
 use serde::Serialize;
 use std::collections::HashMap;
 use std::path::Path;
+use tunesmith_core::failure::Advice;
 
 /// Shared rows that are named.
 const NAMED: usize = 20;
@@ -45,7 +46,7 @@ impl SharedRows {
             column: Some(1),
             field: String::new(),
             reason: format!("line {validation} of the validation file says the same"),
-            fix: "make both files with `tunesmith dataset split`, which keeps them apart".to_owned(),
+            fix: Advice::SplitDataset,
         });
         verdict.findings.extend(findings);
         verdict.findings.sort_by_key(|finding| (finding.severity, finding.line.unwrap_or(0)));

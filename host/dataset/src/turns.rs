@@ -4,6 +4,7 @@
 use super::facts::{RowCheck, SHOWABLE, Speaker};
 use super::verdict::{Kind, said};
 use tunesmith_core::contract::Role;
+use tunesmith_core::failure::Advice;
 
 /// Where a message is, to name its fields.
 #[derive(Debug, Clone, Copy)]
@@ -123,7 +124,7 @@ pub(super) fn check_text(
             said(
                 at.field("content"),
                 "a NUL character (\\u0000) in the text, at which many programs stop reading",
-                "remove it (`tunesmith dataset convert --fix` does)",
+                Advice::fix_rows("remove it"),
             )
         });
     }

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use tunesmith_core::failure::Advice;
 
 /// Findings of one kind that are kept with their place; further ones are counted.
 /// Twenty are enough to see the pattern, and a file with a million bad rows must not
@@ -134,7 +135,8 @@ pub struct Finding {
     /// What is wrong with it.
     pub reason: String,
     /// What to do.
-    pub fix: String,
+    #[serde(rename = "advice")]
+    pub fix: Advice,
 }
 
 /// How often a kind was found.
@@ -267,10 +269,10 @@ pub(super) struct Said {
     /// What is wrong.
     pub reason: String,
     /// What to do.
-    pub fix: String,
+    pub fix: Advice,
 }
 
 /// The texts of a finding.
-pub(super) fn said(field: impl Into<String>, reason: impl Into<String>, fix: impl Into<String>) -> Said {
+pub(super) fn said(field: impl Into<String>, reason: impl Into<String>, fix: impl Into<Advice>) -> Said {
     Said { field: field.into(), reason: reason.into(), fix: fix.into() }
 }

@@ -6,6 +6,7 @@ use super::screen;
 use super::{Judge, Rule};
 use std::fs::File;
 use std::path::{Component, Path, PathBuf};
+use tunesmith_core::failure::Advice;
 use tunesmith_core::text::grouped;
 use tunesmith_dataset::{Dataset, DatasetError, Options, Severity};
 use tunesmith_engine::plan;
@@ -115,8 +116,7 @@ impl Judge<'_> {
         };
         let root = matches!(refusal, Refusal::Traversal) && self.request.dataset_root.is_none();
         if root {
-            let fix = "--dataset-root DIR says which folder datasets may lie in; it is the job's own without";
-            self.findings.add_with(rule, place, &what, fix);
+            self.findings.add_with(rule, place, &what, Advice::SetDatasetRoot);
         } else {
             self.findings.add(rule, place, &what);
         }
@@ -175,8 +175,12 @@ impl Judge<'_> {
                 None => shown.to_owned(),
             };
             let field = if error.field.is_empty() { String::new() } else { format!("{}: ", error.field) };
-            let fix = if error.fix.is_empty() { Rule::DatasetInvalid.fix() } else { error.fix.as_str() };
-            self.findings.add_with(Rule::DatasetInvalid, &place, &format!("{field}{}", error.reason), fix);
+            self.findings.add_with(
+                Rule::DatasetInvalid,
+                &place,
+                &format!("{field}{}", error.reason),
+                error.fix.clone(),
+            );
         }
         Some(dataset)
     }

@@ -4,6 +4,7 @@ use super::rules::{Rule, Severity};
 use super::screen;
 use serde::Serialize;
 use std::fmt;
+use tunesmith_core::failure::Advice;
 use tunesmith_core::text::excerpt;
 
 /// Findings of one rule that are kept with their place; further ones are counted. Three
@@ -29,7 +30,8 @@ pub struct Finding {
     /// What was found.
     pub what: String,
     /// What to do about it.
-    pub fix: String,
+    #[serde(rename = "advice")]
+    pub fix: Advice,
     /// How many more there are like it.
     #[serde(skip_serializing_if = "is_zero")]
     pub more: u64,
@@ -78,7 +80,7 @@ impl Findings {
     }
 
     /// Adds one with a fix that fits better.
-    pub fn add_with(&mut self, rule: Rule, place: &str, what: &str, fix: &str) {
+    pub fn add_with(&mut self, rule: Rule, place: &str, what: &str, fix: Advice) {
         let mut same = self.list.iter_mut().filter(|finding| finding.rule == rule);
         if let Some(last) = same.nth(KEPT_PER_RULE - 1) {
             last.more += 1;
@@ -89,7 +91,10 @@ impl Findings {
             severity: rule.severity(),
             place: shown(place, LONGEST_PLACE),
             what: shown(what, LONGEST_WHAT),
-            fix: shown(fix, LONGEST_WHAT),
+            fix: match fix {
+                Advice::Text { text } => Advice::text(shown(&text, LONGEST_WHAT)),
+                typed => typed,
+            },
             more: 0,
         });
     }
@@ -154,10 +159,11 @@ mod tests {
         #[test]
         fn nothing_that_a_terminal_obeys_comes_through(place in any::<String>(), what in any::<String>()) {
             let mut findings = Findings::default();
-            findings.add_with(Rule::JobInvalid, &place, &what, &what);
+            findings.add_with(Rule::JobInvalid, &place, &what, what.as_str().into());
             let (_, list) = findings.finish();
             let shown = serde_json::to_value(&list).unwrap();
-            for text in ["place", "what", "fix"].map(|name| shown[0][name].as_str().unwrap().to_owned()) {
+            for text in ["/0/place", "/0/what", "/0/advice/text"] {
+                let text = shown.pointer(text).and_then(serde_json::Value::as_str).unwrap();
                 prop_assert!(!text.contains(is_hidden));
                 prop_assert!(text.chars().count() <= 10 * LONGEST_WHAT);
             }

@@ -2,6 +2,7 @@
 //! what to do, once.
 
 use serde::{Serialize, Serializer};
+use tunesmith_core::failure::Advice;
 use tunesmith_engine::policy;
 
 /// How serious a finding is.
@@ -28,7 +29,7 @@ impl Severity {
 }
 
 macro_rules! rules {
-    ($($variant:ident = $id:literal, $severity:ident, $what:literal, $fix:literal;)+) => {
+    ($($variant:ident = $id:literal, $severity:ident, $what:literal, $fix:expr;)+) => {
         /// A rule.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Rule {
@@ -61,9 +62,9 @@ macro_rules! rules {
             }
 
             /// What to do about a finding of it.
-            pub fn fix(self) -> &'static str {
+            pub fn fix(self) -> Advice {
                 match self {
-                    $(Self::$variant => $fix,)+
+                    $(Self::$variant => $fix.into(),)+
                 }
             }
         }
@@ -79,10 +80,10 @@ rules! {
         "copy the file that the link means, after a look at it";
     JobInvalid = "job-invalid", Unjudged,
         "The job file is not JSON, or a field of it is missing, unknown or wrong.",
-        "correct the field; `tunesmith schema` prints what a job may hold";
+        Advice::PrintSchema;
     JobOversteps = "job-oversteps", Deny,
         "The job tries to set what belongs to the operator: an endpoint, a key, a limit, a plugin.",
-        "take the field out; endpoints, keys and limits come from the operator's config.toml";
+        "remove the field; endpoints, keys and limits come from the operator's configuration";
     JobHiddenCharacters = "job-hidden-characters", Deny,
         "A field or value of the job holds characters that do not show, or that change the order of others.",
         "remove the character, and ask the author why it was there";
@@ -118,7 +119,7 @@ rules! {
         "raise policy.largest_dataset to have it read";
     DatasetInvalid = "dataset-invalid", Unjudged,
         "The dataset has errors, so that the job cannot be planned.",
-        "`tunesmith dataset check FILE` shows them all";
+        Advice::CheckDataset { path: None };
     PluginUnreadable = "plugin-unreadable", Unjudged,
         "A plugin file is missing, unreadable, or no regular file.",
         "give the .wasm file";
@@ -133,10 +134,10 @@ rules! {
         "do not use it; an ordinary plugin stays far below these limits";
     PluginMisbehaves = "plugin-misbehaves", Deny,
         "A plugin was stopped: it exceeded a limit, trapped or panicked.",
-        "do not use it; the author can repeat it with `tunesmith plugin check`";
+        Advice::CheckPlugin;
     PluginDescribesWrongly = "plugin-describes-wrongly", Deny,
         "What a plugin says of itself breaks the contract's rules.",
-        "do not use it; the author can repeat it with `tunesmith plugin check`";
+        Advice::CheckPlugin;
     PluginOverridesBuiltIn = "plugin-overrides-built-in", Deny,
         "A plugin has the id of a built-in method.",
         "have the author give it another id";
@@ -150,11 +151,11 @@ rules! {
         "A plugin used more than half of the fuel or memory that it may use.",
         "ask the author why; ordinary plans take a hundredth of that";
     MethodUnknown = "method-unknown", Unjudged,
-        "The job names a method that is neither built in nor given with --plugin.",
-        "give its file with --plugin";
+        "The job names a method that is neither built in nor given.",
+        Advice::GivePlugin;
     MethodUnsupported = "method-unsupported", Unjudged,
         "The method does not support the job's provider.",
-        "`tunesmith methods show METHOD` names the providers that it supports";
+        Advice::ShowMethod { method: "METHOD".to_owned() };
     MethodRefuses = "method-refuses", Unjudged,
         "The method does not take the job.",
         "do what the method asks for";
@@ -175,7 +176,7 @@ rules! {
         "use fewer examples";
     CostUnknown = "cost-unknown", Warn,
         "No price is known for the base model, so that the cost of the job is not known.",
-        "give a price table with --prices, or bound the cost with policy.highest_cost";
+        Advice::GivePrices;
     HighCost = "high-cost", Warn,
         "The job may cost more than 100 US dollars.",
         "lower n_epochs or the rows, or allow it with policy.highest_cost";
@@ -184,7 +185,7 @@ rules! {
         "do not use it; such a text is written to run commands where it is pasted into a Modelfile";
     ModelfileInstructions = "modelfile-instructions", Warn,
         "A text has lines that a Modelfile would read as commands, were it pasted in without quotes.",
-        "have a look at the text; tunesmith itself never pastes it";
+        "look at the text; tunesmith itself never pastes it";
     HiddenCharacters = "hidden-characters", Warn,
         "A text holds characters that do not show, or control characters.",
         "have a look at what stands there, and remove what has no reason to be there";
@@ -199,10 +200,10 @@ rules! {
         "take it out, and make a new one if it was real: whoever has the model or the file can read it";
     WrittenSystem = "written-system", Warn,
         "A plugin put words into the system prompt that are not the dataset's.",
-        "read the system prompt with `tunesmith plan JOB --plugins DIR --full`";
+        Advice::ReadPlan { what: "system prompt".to_owned() };
     WrittenExamples = "written-examples", Warn,
         "A plugin put examples into the model that are not the dataset's.",
-        "read the examples with `tunesmith plan JOB --plugins DIR --full`";
+        Advice::ReadPlan { what: "examples".to_owned() };
     PolicyProviders = "policy-providers", Deny,
         "The provider is not allowed.",
         "use an allowed provider, or have the operator change policy.providers";
@@ -266,7 +267,9 @@ mod tests {
         assert_eq!(ids.len(), Rule::ALL.len());
         for rule in Rule::ALL {
             assert!(rule.id().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{}", rule.id());
-            assert!(rule.what().ends_with('.') && !rule.fix().ends_with('.'), "{}", rule.id());
+            assert!(rule.what().ends_with('.'), "{}", rule.id());
+            let Advice::Text { text } = rule.fix() else { continue };
+            assert!(!text.is_empty() && !text.ends_with('.'), "{}", rule.id());
         }
     }
 

@@ -1,6 +1,7 @@
 //! What the dataset commands say to people.
 
 use crate::style::{ERROR, FAINT, HEADING, HINT, WARNING, grouped};
+use crate::view::advice;
 use std::fmt::Write as _;
 use std::path::Path;
 use tunesmith_core::contract::Row;
@@ -112,7 +113,7 @@ fn one(path: &Path, finding: &Finding) -> String {
         "{place}: {style}{level}{style:#} [{}] {field}{}\n  {HINT}fix{HINT:#}: {}\n",
         finding.kind.name(),
         excerpt(&finding.reason, REASON_CHARS),
-        excerpt(&finding.fix, REASON_CHARS)
+        excerpt(&advice::words(&finding.fix), REASON_CHARS)
     )
 }
 

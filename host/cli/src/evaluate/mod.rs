@@ -5,10 +5,11 @@ mod text;
 use super::plan::{price_table, today};
 use super::registry::{self, event_text};
 use super::{Operator, Output};
+use crate::view::advice;
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{Failure, Kind};
 use tunesmith_provider::Date;
 use tunesmith_vet::{Request, Verdict, evaluate};
 
@@ -53,7 +54,7 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Error> {
+pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
     let Some(job) = args.job.as_deref().filter(|_| !args.rules) else {
         output.text(&text::rules());
         return Ok(());
@@ -76,15 +77,17 @@ pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), 
         on_event: Arc::new(move |event| progress.say(&event_text(event))),
     })?;
     if args.json {
-        output.json(&json!(evaluation));
+        let mut shown = json!(evaluation);
+        advice::spell_fixes(&mut shown["findings"], evaluation.findings.iter().map(|finding| &finding.fix));
+        output.json(&shown);
     } else {
         output.text(&text::evaluation(&evaluation));
     }
     match evaluation.verdict {
         Verdict::Allow => Ok(()),
         Verdict::Warn if !args.strict => Ok(()),
-        Verdict::Warn | Verdict::Deny => Err(Error::silent(Kind::Refused)),
-        Verdict::Unjudged => Err(Error::silent(Kind::Invalid)),
+        Verdict::Warn | Verdict::Deny => Err(Failure::silent(Kind::Refused)),
+        Verdict::Unjudged => Err(Failure::silent(Kind::Invalid)),
     }
 }
 
@@ -95,7 +98,13 @@ mod tests {
     /// The rules as a table in Markdown: what docs/evaluate.md has.
     fn table() -> String {
         let row = |rule: &Rule| {
-            format!("| `{}` | {} | {} | {} |\n", rule.id(), rule.severity().as_str(), rule.what(), rule.fix())
+            format!(
+                "| `{}` | {} | {} | {} |\n",
+                rule.id(),
+                rule.severity().as_str(),
+                rule.what(),
+                crate::view::advice::words(&rule.fix())
+            )
         };
         let rows: String = Rule::ALL.iter().map(row).collect();
         format!("| Rule | Severity | What | What to do |\n|---|---|---|---|\n{rows}")

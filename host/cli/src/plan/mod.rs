@@ -9,7 +9,7 @@ use super::{Operator, Output, registry};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{Code, Failure, Kind};
 use tunesmith_engine::plan::{self, Context, Planned};
 use tunesmith_engine::spec::{DatasetRef, MAX_NAME_CHARS, Overrides, Spec};
 use tunesmith_engine::verify::{self, Verified};
@@ -83,7 +83,7 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Error> {
+pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
     if args.watch {
         return watch::run(args, operator, output);
     }
@@ -117,12 +117,13 @@ struct Inputs {
 impl Inputs {
     /// Reads job and prices. `files` gets those that decide the plan, as far as they are
     /// known when something is wrong.
-    fn of(args: &Args, operator: &Operator, files: &mut Paths) -> Result<Self, Error> {
+    fn of(args: &Args, operator: &Operator, files: &mut Paths) -> Result<Self, Failure> {
         files.follow(&args.job);
         if let Some(prices) = &args.prices {
             files.follow(prices);
         }
-        let overrides = Overrides { provider: args.provider, settings: args.set.clone() };
+        let overrides =
+            Overrides { provider: args.provider, place: "--set".into(), settings: args.set.clone() };
         let spec = Spec::load(&args.job, &overrides)?;
         let dataset = dataset_path(&spec, &args.job, &args.datasets, operator)?;
         files.follow(&dataset);
@@ -148,7 +149,7 @@ fn attempt(
     inputs: &Inputs,
     registry: &Registry,
     output: &Output,
-) -> Result<Attempt, Error> {
+) -> Result<Attempt, Failure> {
     let Inputs { spec, dataset, validation, prices } = inputs;
     let snapshot = registry.snapshot();
     let plugin = registry::method(&snapshot, spec)?;
@@ -169,7 +170,7 @@ fn attempt(
     let mut written = match &args.out {
         None => Vec::new(),
         Some(folder) => artifacts::write(folder, &planned.artifacts())
-            .map_err(|error| Error::new(Kind::Failed, error.to_string()))?,
+            .map_err(|error| Failure::new(Code::Failed, error.to_string()))?,
     };
     if args.lock {
         written.push(lock::write(&args.job, &parts)?);
@@ -178,13 +179,13 @@ fn attempt(
 }
 
 /// Shows what came of comparing; a plan that differs is a failure.
-fn verified(verified: &Verified, stored: &Path, json: bool, output: &mut Output) -> Result<(), Error> {
+fn verified(verified: &Verified, stored: &Path, json: bool, output: &mut Output) -> Result<(), Failure> {
     if json {
         output.json(verified);
     } else {
         output.text(&text::verified(verified, &stored.display().to_string()));
     }
-    if verified.same { Ok(()) } else { Err(Error::silent(Kind::Failed)) }
+    if verified.same { Ok(()) } else { Err(Failure::silent(Kind::Failed)) }
 }
 
 /// Where a job's dataset is.
@@ -193,17 +194,17 @@ pub(super) fn dataset_path(
     job: &Path,
     datasets: &[(String, PathBuf)],
     operator: &Operator,
-) -> Result<PathBuf, Error> {
+) -> Result<PathBuf, Failure> {
     match &spec.dataset {
         DatasetRef::Path(path) => Ok(job.parent().unwrap_or(Path::new("")).join(path)),
         DatasetRef::Id(id) => {
             let given = datasets.iter().find(|(known, _)| known == id);
             given.map(|(_, path)| path.clone()).or_else(|| operator.dataset(id)).ok_or_else(|| {
                 let file = operator.datasets().join(format!("{id}.jsonl"));
-                let error = Error::new(Kind::Invalid, format!("dataset {id:?} is not known"));
+                let error = Failure::new(Code::Invalid, format!("dataset {id:?} is not known"));
                 match nearest(datasets.iter().map(|(known, _)| known.as_str()), id) {
-                    Some(near) => error.hint(format!("did you mean {near:?}?")),
-                    None => error.hint(format!(
+                    Some(near) => error.advise(format!("did you mean {near:?}?")),
+                    None => error.advise(format!(
                         "say where it is: --dataset {id}=PATH; or put it at {}",
                         file.display()
                     )),
@@ -214,21 +215,21 @@ pub(super) fn dataset_path(
 }
 
 /// The price table of a file, or the built-in one.
-pub(super) fn price_table(path: Option<&Path>) -> Result<PriceTable, Error> {
+pub(super) fn price_table(path: Option<&Path>) -> Result<PriceTable, Failure> {
     let Some(path) = path else { return Ok(PriceTable::built_in()) };
     let invalid = |reason: &dyn std::fmt::Display| {
-        Error::new(Kind::Invalid, format!("the price table {}: {reason}", path.display()))
+        Failure::new(Code::Invalid, format!("the price table {}: {reason}", path.display()))
     };
     let text = std::fs::read_to_string(path).map_err(|error| invalid(&error))?;
     PriceTable::parse(&text).map_err(|error| invalid(&error))
 }
 
 /// The day, by this machine's clock.
-pub(super) fn today() -> Result<Date, Error> {
+pub(super) fn today() -> Result<Date, Failure> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).ok();
     since.and_then(|since| Date::from_unix_seconds(since.as_secs())).ok_or_else(|| {
-        Error::new(Kind::Failed, "this machine's clock shows no date of the calendar")
-            .hint("set the clock; closing dates depend on it")
+        Failure::new(Code::Failed, "this machine's clock shows no date of the calendar")
+            .advise("set the clock; closing dates depend on it")
     })
 }
 

@@ -50,7 +50,7 @@ fn an_emulated_run_says_so_and_a_real_one_does_not() {
     assert!(notice.contains(&directory.path().display().to_string()), "{notice}");
     let endpoint = Endpoint::ollama("127.0.0.1:1").unwrap();
     let real = Services::real(ollama::client::Options::new(endpoint), || {
-        Err(Error::new(Kind::Invalid, "the key file is open to others"))
+        Err(Failure::new(Code::Invalid, "the key file is open to others"))
     });
     assert!(!real.is_emulated() && real.notice().is_none());
     real.ollama().unwrap();
@@ -88,7 +88,8 @@ fn a_state_that_cannot_be_written_is_explained() {
     std::fs::write(&file, "").unwrap();
     let error = Services::emulated(&file.join("emulator")).unwrap_err();
     assert!(error.message.starts_with("the emulator cannot be started: the state directory"), "{error}");
-    assert!(error.hints[0].contains("--data-dir"), "{:?}", error.hints);
+    let hints = crate::view::advice::hints(&error);
+    assert!(hints[0].contains("--data-dir"), "{hints:?}");
 }
 
 #[test]

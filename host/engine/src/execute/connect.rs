@@ -1,6 +1,6 @@
 //! Where a run's clients come from, and by what name the store knows a service.
 
-use tunesmith_core::error::Error;
+use tunesmith_core::failure::Failure;
 use tunesmith_provider::{Provider, ollama, openai};
 
 /// What the store calls the service of a job on the in-process emulator, whose ports
@@ -17,17 +17,17 @@ pub trait Connect: Send + Sync {
     ///
     /// # Errors
     /// It cannot be set up.
-    fn ollama(&self) -> Result<ollama::client::Client, Error>;
+    fn ollama(&self) -> Result<ollama::client::Client, Failure>;
 
     /// The client for OpenAI or a compatible service.
     ///
     /// # Errors
     /// There is no key, or it cannot be set up.
-    fn openai(&self) -> Result<openai::client::Client, Error>;
+    fn openai(&self) -> Result<openai::client::Client, Failure>;
 }
 
 /// What the store calls a service.
-pub(super) fn service(connect: &dyn Connect, provider: Provider) -> Result<String, Error> {
+pub(super) fn service(connect: &dyn Connect, provider: Provider) -> Result<String, Failure> {
     if connect.is_emulated() {
         return Ok(EMULATOR_SERVICE.to_owned());
     }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 use tunesmith_core::contract::{Conversations, JobSetting, MethodJob, Note, Refusal};
+use tunesmith_core::failure::Code;
 use tunesmith_dataset::{
     self, Batch, Container, Conversion, Dataset, DatasetError, Destination, Format, Kind, Options, Rules,
     Severity, Transformation, Transformed, UntypedRows,
@@ -108,6 +109,16 @@ pub enum BatchError {
     /// The plugin refused.
     #[error("{}", reason(.0))]
     Refused(Refusal),
+}
+
+impl BatchError {
+    /// What scripts can rely on.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Call(error) => error.code(),
+            Self::Refused(_) => Code::MethodRefused,
+        }
+    }
 }
 
 fn reason(refusal: &Refusal) -> String {

@@ -184,7 +184,7 @@ fn file(plugin: &Plugin, inspection: &Inspection, limits: &Limits, findings: &mu
     let what = format!("{} of {} bytes", inspection.form, grouped(size.into()));
     findings.add(if size as f64 > NEAR * limits.file as f64 {
         Finding::warning("size", format!("{what}; the limit is {}", grouped(limits.file.into())))
-            .fix("leave out what it does not need, and build it with optimisation for size")
+            .fix("remove what it does not need, and build it with optimization for size")
     } else {
         Finding::ok("size", what)
     });
@@ -192,8 +192,8 @@ fn file(plugin: &Plugin, inspection: &Inspection, limits: &Limits, findings: &mu
         Tier::Pure => Finding::ok("tier", "pure: it imports only tunesmith's own interfaces"),
         Tier::Std => Finding::ok(
             "tier",
-            "std: its language's runtime imports WASI, which is bound to nothing; operators may ask for pure ones \
-             (`--stub-wasi` for JavaScript and Python, wasm32-unknown-unknown for Rust)",
+            "std: its language's runtime imports WASI, which is bound to nothing; operators may ask for pure ones, \
+             built without it",
         ),
     });
     let abilities: Vec<_> = plugin.abilities().iter().map(|ability| ability.as_str()).collect();

@@ -10,6 +10,7 @@ use super::recorded::AskedOfOpenAi;
 use super::work::Work;
 use super::{Checked, Error, Executor, Until};
 use std::time::{SystemTime, UNIX_EPOCH};
+use tunesmith_core::failure::Advice;
 use tunesmith_provider::Date;
 use tunesmith_provider::openai::client::{ApiError, Client, ErrorKind};
 use tunesmith_provider::openai::models;
@@ -85,7 +86,7 @@ pub(super) async fn check_adoptable(executor: &Executor, job: &Job, remote_id: &
             job: job.id.clone(),
             state: job.state,
             why: "that remote job carries the id of another run",
-            hint: format!("{remote_id} belongs to run {run}"),
+            advice: format!("{remote_id} belongs to run {run}").into(),
         }),
         _ => Ok(()),
     }
@@ -148,7 +149,7 @@ impl Driver<'_> {
                 job: self.work.job.id.clone(),
                 state: self.work.job.state,
                 why: "the service does not have it yet",
-                hint: format!("tunesmith jobs resume {} carries on with it", self.work.job.id),
+                advice: Advice::ResumeJob { job: self.work.job.id.to_string() },
             })),
             Until::End | Until::Submitted => Ok(()),
         }
