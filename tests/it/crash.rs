@@ -18,7 +18,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
-use tunesmith_core::error::Error as UserError;
+use tunesmith_core::failure::Failure;
 use tunesmith_engine::execute::{Asked, Connect, Error, Executor, Options, Patience, Until};
 use tunesmith_provider::failpoint::{Point, Side, VARIABLE};
 use tunesmith_provider::http::Endpoint;
@@ -160,7 +160,7 @@ struct Clients {
 impl Clients {
     fn new(ollama_url: &str, openai_url: &str, part: Option<u64>) -> Self {
         let ollama = ollama::client::Options::new(Endpoint::ollama(ollama_url).unwrap());
-        let key = tunesmith_core::secret::source::from_env("KEY", KEY.as_ref()).ok();
+        let key = tunesmith_engine::secret::from_env("KEY", KEY.as_ref()).ok();
         let mut options = openai::client::Options {
             key,
             ..openai::client::Options::new(Endpoint::parse(openai_url, false).unwrap())
@@ -181,11 +181,11 @@ impl Connect for Clients {
         false
     }
 
-    fn ollama(&self) -> Result<ollama::client::Client, UserError> {
+    fn ollama(&self) -> Result<ollama::client::Client, Failure> {
         Ok(self.ollama.clone())
     }
 
-    fn openai(&self) -> Result<openai::client::Client, UserError> {
+    fn openai(&self) -> Result<openai::client::Client, Failure> {
         Ok(self.openai.clone())
     }
 }
@@ -379,7 +379,7 @@ fn child() {
     });
     match result {
         Ok(()) | Err(Error::Cancelled { .. }) => {}
-        Err(error) => panic!("{error}\n{:?}", error.hints()),
+        Err(error) => panic!("{error}\n{:?}", error.advice()),
     }
 }
 

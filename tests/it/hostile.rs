@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 use support::{Place, get, guest, job, job_with_shots, row, rows};
-use tunesmith_core::error::Error;
+use tunesmith_core::failure::Failure;
 use tunesmith_hostile::{Case, LimitsSpec, cases};
 use tunesmith_plugin_host::{BuiltIn, Limits, Options, Plugin, Registry};
 
@@ -60,7 +60,7 @@ fn check(case: &Case, cache: &Path) -> Result<(), String> {
     good.map_err(|error| format!("a good plugin no longer works: {error}"))?;
 
     let mut text = format!("error: {}\n", error.message);
-    for hint in &error.hints {
+    for hint in tunesmith::view::advice::hints(&error) {
         text += &format!("hint: {hint}\n");
     }
     let text = steady(&text.replace(place.plugins().to_str().unwrap(), "plugins"));
@@ -83,7 +83,7 @@ fn steady(text: &str) -> String {
     steady
 }
 
-fn rejected(registry: &Registry, case: &Case) -> Result<(&'static str, Error), String> {
+fn rejected(registry: &Registry, case: &Case) -> Result<(&'static str, Failure), String> {
     let snapshot = registry.snapshot();
     let name = format!("{}.wasm", case.name);
     let rejection = snapshot
@@ -94,7 +94,7 @@ fn rejected(registry: &Registry, case: &Case) -> Result<(&'static str, Error), S
     Ok((rejection.reason.rule(), rejection.clone().into()))
 }
 
-fn stopped(plugin: &Plugin, ability: &str, name: &str) -> Result<(&'static str, Error), String> {
+fn stopped(plugin: &Plugin, ability: &str, name: &str) -> Result<(&'static str, Failure), String> {
     let job = job(name);
     let error = match ability {
         "ollama" => plugin.ollama(&job, rows(10)).err(),

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{Code, Failure};
 use tunesmith_engine::execute::{EMULATOR_SERVICE, Executor};
 use tunesmith_store::{Job, JobId};
 
@@ -31,14 +31,14 @@ pub(crate) async fn hand_over(
     given: &OperatorArgs,
     executor: &Executor,
     job: &Job,
-) -> Result<Job, Error> {
+) -> Result<Job, Failure> {
     let path = log_path(operator, &job.id);
     let failed = |error: io::Error| {
-        Error::new(
-            Kind::Failed,
+        Failure::new(
+            Code::Failed,
             format!("the background runner of job {} cannot be started: {error}", job.id),
         )
-        .hint(format!("tunesmith jobs resume {} carries on with it here", job.id))
+        .advise(format!("tunesmith jobs resume {} carries on with it here", job.id))
     };
     let folder = path.parent().unwrap_or(&path);
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
@@ -63,11 +63,11 @@ pub(crate) async fn hand_over(
             return Ok(now);
         }
         if let Some(status) = runner.try_wait().map_err(failed)? {
-            let error = Error::new(
-                Kind::Failed,
+            let error = Failure::new(
+                Code::Failed,
                 format!("the background runner of job {} ended with {status} before it had the job", job.id),
             );
-            return Err(error.hint(format!("{} says why", path.display())));
+            return Err(error.advise(format!("{} says why", path.display())));
         }
         if Instant::now() >= until {
             return Ok(now);

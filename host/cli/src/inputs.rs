@@ -6,7 +6,7 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{Code, Failure};
 use tunesmith_dataset::Progress;
 use tunesmith_engine::nearest;
 use tunesmith_engine::spec::{DatasetRef, MAX_NAME_CHARS, Spec};
@@ -25,17 +25,17 @@ pub fn dataset_path(
     job: &Path,
     datasets: &[(String, PathBuf)],
     operator: &Operator,
-) -> Result<PathBuf, Error> {
+) -> Result<PathBuf, Failure> {
     match &spec.dataset {
         DatasetRef::Path(path) => Ok(job.parent().unwrap_or(Path::new("")).join(path)),
         DatasetRef::Id(id) => {
             let given = datasets.iter().find(|(known, _)| known == id);
             given.map(|(_, path)| path.clone()).or_else(|| operator.dataset(id)).ok_or_else(|| {
                 let file = operator.datasets().join(format!("{id}.jsonl"));
-                let error = Error::new(Kind::Invalid, format!("dataset {id:?} is not known"));
+                let error = Failure::new(Code::Invalid, format!("dataset {id:?} is not known"));
                 match nearest(datasets.iter().map(|(known, _)| known.as_str()), id) {
-                    Some(near) => error.hint(format!("did you mean {near:?}?")),
-                    None => error.hint(format!(
+                    Some(near) => error.advise(format!("did you mean {near:?}?")),
+                    None => error.advise(format!(
                         "say where it is: --dataset {id}=PATH; or put it at {}",
                         file.display()
                     )),
@@ -46,21 +46,21 @@ pub fn dataset_path(
 }
 
 /// The price table of a file, or the built-in one.
-pub fn price_table(path: Option<&Path>) -> Result<PriceTable, Error> {
+pub fn price_table(path: Option<&Path>) -> Result<PriceTable, Failure> {
     let Some(path) = path else { return Ok(PriceTable::built_in()) };
     let invalid = |reason: &dyn std::fmt::Display| {
-        Error::new(Kind::Invalid, format!("the price table {}: {reason}", path.display()))
+        Failure::new(Code::Invalid, format!("the price table {}: {reason}", path.display()))
     };
     let text = std::fs::read_to_string(path).map_err(|error| invalid(&error))?;
     PriceTable::parse(&text).map_err(|error| invalid(&error))
 }
 
 /// The day, by this machine's clock.
-pub fn today() -> Result<Date, Error> {
+pub fn today() -> Result<Date, Failure> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).ok();
     since.and_then(|since| Date::from_unix_seconds(since.as_secs())).ok_or_else(|| {
-        Error::new(Kind::Failed, "this machine's clock shows no date of the calendar")
-            .hint("set the clock; closing dates depend on it")
+        Failure::new(Code::Failed, "this machine's clock shows no date of the calendar")
+            .advise("set the clock; closing dates depend on it")
     })
 }
 

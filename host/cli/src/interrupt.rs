@@ -6,7 +6,7 @@ use crate::view::output::Progress as Say;
 use std::io::{BufRead as _, IsTerminal as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::signal::unix::{SignalKind, signal};
-use tunesmith_core::error::Kind;
+use tunesmith_core::failure::Kind;
 use tunesmith_engine::execute::Executor;
 use tunesmith_store::{Ask, JobId};
 

@@ -10,7 +10,7 @@ mod record;
 mod registry;
 mod save;
 mod services;
-mod view;
+pub mod view;
 mod watch;
 
 use commands::{
@@ -22,7 +22,7 @@ pub use view::output::Output;
 
 use clap::{ColorChoice, CommandFactory as _, Parser, Subcommand};
 use std::process::ExitCode;
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{Failure, Kind};
 
 /// Tune models with method plugins, contained and in the open.
 #[derive(Debug, Parser)]
@@ -127,12 +127,12 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             output.error(&error, json);
-            ExitCode::from(error.kind.exit_code())
+            ExitCode::from(error.kind().exit_code())
         }
     }
 }
 
-fn dispatch(cli: &Cli, output: &mut Output) -> Result<(), Error> {
+fn dispatch(cli: &Cli, output: &mut Output) -> Result<(), Failure> {
     let operator = |output: &mut Output| cli.operator.load(output);
     match &cli.command {
         Command::Run(args) => run::run(args, &cli.operator, &operator(output)?, output),

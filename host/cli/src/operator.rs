@@ -6,10 +6,11 @@ use crate::services::Services;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tunesmith_core::error::{Error, Kind};
-use tunesmith_core::secret::{Found, Redactor, SecretError};
+use tunesmith_core::failure::{Code, Failure};
+use tunesmith_core::secret::{Found, Redactor};
 use tunesmith_engine::config::{self, Config, Environment, FlagValue, Origin};
 use tunesmith_engine::execute::{self, Executor, OnProgress};
+use tunesmith_engine::secret::SecretError;
 use tunesmith_plugin_host::Limits;
 use tunesmith_provider::http::Limiter;
 use tunesmith_provider::ollama::client as ollama;
@@ -47,7 +48,7 @@ impl OperatorArgs {
     ///
     /// # Errors
     /// Every fault of the configuration, each with its place and fix.
-    pub fn load(&self, output: &mut Output) -> Result<Operator, Error> {
+    pub fn load(&self, output: &mut Output) -> Result<Operator, Failure> {
         let config = self.config()?;
         for warning in &config.warnings {
             output.warning(warning);
@@ -59,7 +60,7 @@ impl OperatorArgs {
     ///
     /// # Errors
     /// As for [`OperatorArgs::load`].
-    pub fn config(&self) -> Result<Config, Error> {
+    pub fn config(&self) -> Result<Config, Failure> {
         Ok(Config::load(&Environment::of_process(), self.config.as_deref(), &self.flags()?)?)
     }
 
@@ -92,7 +93,7 @@ impl OperatorArgs {
         self.config.as_deref()
     }
 
-    fn flags(&self) -> Result<Vec<FlagValue>, Error> {
+    fn flags(&self) -> Result<Vec<FlagValue>, Failure> {
         let path = |flag: &'static str, path: &Option<PathBuf>| {
             let Some(path) = path else { return Ok(None) };
             // The configuration is text, and a path means the same wherever it is read.
@@ -100,8 +101,8 @@ impl OperatorArgs {
                 std::path::absolute(path).ok().and_then(|path| path.into_os_string().into_string().ok());
             absolute.map(Some).ok_or_else(|| {
                 let shown = tunesmith_core::text::quoted(&path.to_string_lossy());
-                Error::new(Kind::Usage, format!("{flag}: {shown} is not a path that can be used"))
-                    .hint("give one that is not empty and is UTF-8")
+                Failure::new(Code::Usage, format!("{flag}: {shown} is not a path that can be used"))
+                    .advise("give one that is not empty and is UTF-8")
             })
         };
         let given = [
@@ -150,7 +151,7 @@ impl Operator {
     ///
     /// # Errors
     /// It cannot be used: another version's, damaged, read-only, no space.
-    pub async fn open_store(&self) -> Result<Store, Error> {
+    pub async fn open_store(&self) -> Result<Store, Failure> {
         let redactor =
             tunesmith_store::Redactor::new(self.secrets().map(|found| found.secret.expose().to_owned()));
         let options = tunesmith_store::Options { redactor, ..tunesmith_store::Options::default() };
@@ -161,7 +162,7 @@ impl Operator {
     ///
     /// # Errors
     /// As for [`Operator::open_store`].
-    pub async fn existing_store(&self) -> Result<Option<Store>, Error> {
+    pub async fn existing_store(&self) -> Result<Option<Store>, Failure> {
         let path = self.store_directory().join(tunesmith_store::FILE_NAME);
         match std::fs::symlink_metadata(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -184,8 +185,8 @@ impl Operator {
     ///
     /// # Errors
     /// There is something that cannot be used; it is not shown.
-    pub fn openai_key(&self) -> Result<Option<&Found>, Error> {
-        self.found_key().map_err(|error| Error::new(Kind::Invalid, error.to_string()).hint(error.hint()))
+    pub fn openai_key(&self) -> Result<Option<&Found>, Failure> {
+        self.found_key().map_err(Failure::from)
     }
 
     /// The same, with what is the matter in terms that can be acted on.
@@ -201,7 +202,7 @@ impl Operator {
     ///
     /// # Errors
     /// The key cannot be used.
-    pub fn openai(&self) -> Result<openai::Options, Error> {
+    pub fn openai(&self) -> Result<openai::Options, Failure> {
         let settings = &self.config().openai;
         Ok(openai::Options {
             key: self.openai_key()?.cloned(),
@@ -282,7 +283,7 @@ impl Operator {
     /// # Errors
     /// The emulator cannot be started. Whatever is wrong with a key shows when a service
     /// that needs it is first asked for.
-    pub fn services(&self, emulated: bool) -> Result<Services, Error> {
+    pub fn services(&self, emulated: bool) -> Result<Services, Failure> {
         if emulated {
             return Services::emulated(&self.emulator_directory());
         }
@@ -320,9 +321,9 @@ fn set<T>(limit: &mut T, given: Option<T>) {
 ///
 /// # Errors
 /// The system refuses what it needs.
-pub fn runtime() -> Result<tokio::runtime::Runtime, Error> {
+pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
-        Error::new(Kind::Failed, format!("cannot wait for services: {error}"))
-            .hint("the system may be out of file descriptors or threads")
+        Failure::new(Code::Failed, format!("cannot wait for services: {error}"))
+            .advise("the system may be out of file descriptors or threads")
     })
 }

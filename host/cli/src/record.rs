@@ -82,7 +82,7 @@ impl Recording {
         }
     }
 
-    async fn record(self) -> Result<(), tunesmith_core::error::Error> {
+    async fn record(self) -> Result<(), tunesmith_core::failure::Failure> {
         let store: Store = self.operator.open_store().await?;
         store.append_plugin_history(&self.begin).await?;
         loop {

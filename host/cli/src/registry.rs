@@ -4,7 +4,7 @@
 use crate::{Operator, Output};
 use std::path::PathBuf;
 use std::sync::Arc;
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{Code, Failure};
 use tunesmith_engine::nearest;
 use tunesmith_engine::spec::Spec;
 use tunesmith_plugin_host::{BuiltIn, Engine, Event, Options, Plugin, Registry, Snapshot};
@@ -19,7 +19,7 @@ pub struct PluginArgs {
 
 impl PluginArgs {
     /// Loads the methods.
-    pub fn load(&self, operator: &Operator, output: &mut Output) -> Result<Registry, Error> {
+    pub fn load(&self, operator: &Operator, output: &mut Output) -> Result<Registry, Failure> {
         let registry = self.load_quietly(operator, output)?;
         for rejection in registry.snapshot().rejections() {
             output.warning(&rejection.to_string());
@@ -28,7 +28,7 @@ impl PluginArgs {
     }
 
     /// Loads the methods without warning of files that are not used.
-    pub fn load_quietly(&self, operator: &Operator, output: &mut Output) -> Result<Registry, Error> {
+    pub fn load_quietly(&self, operator: &Operator, output: &mut Output) -> Result<Registry, Failure> {
         let registry = Registry::load(self.options(operator, output)?)?;
         warn_of_overrides(&registry, output);
         Ok(registry)
@@ -36,7 +36,7 @@ impl PluginArgs {
 
     /// Loads the methods of a directory that is to be followed: the one given, or the
     /// configured one, also where that is not there yet.
-    pub fn load_to_follow(&self, operator: &Operator, output: &mut Output) -> Result<Registry, Error> {
+    pub fn load_to_follow(&self, operator: &Operator, output: &mut Output) -> Result<Registry, Failure> {
         let given = self.directory(operator);
         let registry = Registry::load(Options {
             directory_may_be_missing: self.plugins.is_none(),
@@ -56,9 +56,9 @@ impl PluginArgs {
     }
 
     /// What a registry is made from, saying on stderr what the user waits for.
-    pub fn options(&self, operator: &Operator, output: &Output) -> Result<Options, Error> {
+    pub fn options(&self, operator: &Operator, output: &Output) -> Result<Options, Failure> {
         let internal = |what: &str, error: &dyn std::fmt::Display| {
-            Error::new(Kind::Internal, format!("{what}: {error}"))
+            Failure::new(Code::Internal, format!("{what}: {error}"))
         };
         let engine = Engine::new(operator.limits())
             .map_err(|error| internal("the sandbox could not be set up", &error))?;
@@ -84,9 +84,9 @@ pub(super) fn built_ins() -> Vec<BuiltIn> {
 }
 
 /// The program itself, which compiles foreign files.
-pub(super) fn program() -> Result<PathBuf, Error> {
+pub(super) fn program() -> Result<PathBuf, Failure> {
     std::env::current_exe().map_err(|error| {
-        Error::new(Kind::Internal, format!("the program's own path could not be found: {error}"))
+        Failure::new(Code::Internal, format!("the program's own path could not be found: {error}"))
     })
 }
 
@@ -122,7 +122,7 @@ pub(super) fn event_text(event: &Event) -> String {
 }
 
 /// The plugin with this id.
-pub fn find<'a>(snapshot: &'a Snapshot, id: &str) -> Result<&'a Arc<Plugin>, Error> {
+pub fn find<'a>(snapshot: &'a Snapshot, id: &str) -> Result<&'a Arc<Plugin>, Failure> {
     snapshot.get(id).ok_or_else(|| unknown(id, snapshot.methods().map(|plugin| plugin.id())))
 }
 
@@ -130,7 +130,7 @@ pub fn find<'a>(snapshot: &'a Snapshot, id: &str) -> Result<&'a Arc<Plugin>, Err
 pub fn method<'a>(
     snapshot: &'a Snapshot,
     spec: &tunesmith_engine::spec::Spec,
-) -> Result<&'a Arc<Plugin>, Error> {
+) -> Result<&'a Arc<Plugin>, Failure> {
     find(snapshot, &spec.method).map_err(|mut error| {
         error.message = format!("{}: method: {}", spec.method_place, error.message);
         error
@@ -138,7 +138,7 @@ pub fn method<'a>(
 }
 
 /// The plugin that a job names as its transform, if it names one.
-pub fn transform<'a>(spec: &Spec, snapshot: &'a Snapshot) -> Result<Option<&'a Plugin>, Error> {
+pub fn transform<'a>(spec: &Spec, snapshot: &'a Snapshot) -> Result<Option<&'a Plugin>, Failure> {
     let Some(asked) = &spec.transform else { return Ok(None) };
     let found = find(snapshot, &asked.method).map_err(|mut error| {
         error.message = format!("{}: transform: {}", asked.place, error.message);
@@ -148,10 +148,10 @@ pub fn transform<'a>(spec: &Spec, snapshot: &'a Snapshot) -> Result<Option<&'a P
 }
 
 /// The error for a method that is not there.
-pub fn unknown<'a>(id: &str, known: impl IntoIterator<Item = &'a str>) -> Error {
+pub fn unknown<'a>(id: &str, known: impl IntoIterator<Item = &'a str>) -> Failure {
     let known: Vec<&str> = known.into_iter().collect();
     let message = format!("no method {}", tunesmith_core::text::quoted(id));
-    Error::new(Kind::Invalid, message).hint(match nearest(known.iter().copied(), id) {
+    Failure::new(Code::MethodUnknown, message).advise(match nearest(known.iter().copied(), id) {
         Some(near) => format!("did you mean {near:?}?"),
         None => format!("the methods are {}; --plugins DIR adds others", known.join(", ")),
     })
@@ -164,9 +164,9 @@ mod tests {
     #[test]
     fn an_unknown_method_is_an_invalid_input_with_a_suggestion() {
         let error = unknown("lroa", ["lora", "full"]);
-        assert_eq!(error.kind, Kind::Invalid);
-        assert_eq!(error.hints, ["did you mean \"lora\"?"]);
+        assert_eq!(error.code, Code::MethodUnknown);
+        assert_eq!(error.advice, ["did you mean \"lora\"?".into()]);
         let error = unknown("zzzzzz", ["lora", "full"]);
-        assert_eq!(error.hints, ["the methods are lora, full; --plugins DIR adds others"]);
+        assert_eq!(error.advice, ["the methods are lora, full; --plugins DIR adds others".into()]);
     }
 }

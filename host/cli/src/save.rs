@@ -3,25 +3,26 @@
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{Code, Failure};
 
 /// Writes the file beside its place, to disk, and only then under its name. An existing
 /// one is replaced only if asked to.
 ///
 /// # Errors
 /// There is one already, or writing failed; then nothing has changed.
-pub fn save(path: &Path, content: &[u8], replace: bool) -> Result<(), Error> {
+pub fn save(path: &Path, content: &[u8], replace: bool) -> Result<(), Failure> {
     write(path, content, replace).map_err(|error| {
         let place = path.display();
         if error.kind() == io::ErrorKind::AlreadyExists {
-            return Error::new(Kind::Usage, format!("{place} exists already")).hint("--force replaces it");
+            return Failure::new(Code::Usage, format!("{place} exists already"))
+                .advise("--force replaces it");
         }
-        let said = Error::new(Kind::Failed, format!("cannot write {place}: {error}"));
+        let said = Failure::new(Code::OutputFailed, format!("cannot write {place}: {error}"));
         match error.kind() {
-            io::ErrorKind::NotFound => said.hint("create the directory first"),
-            io::ErrorKind::StorageFull => said.hint("make room; nothing was written"),
+            io::ErrorKind::NotFound => said.advise("create the directory first"),
+            io::ErrorKind::StorageFull => said.advise("make room; nothing was written"),
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                said.hint("name another file")
+                said.advise("name another file")
             }
             _ => said,
         }
@@ -63,7 +64,10 @@ mod tests {
         let path = folder.path().join("loss.svg");
         save(&path, b"one", false).unwrap();
         let error = save(&path, b"two", false).unwrap_err();
-        assert_eq!((error.kind, std::fs::read(&path).unwrap().as_slice()), (Kind::Usage, b"one".as_slice()));
+        assert_eq!(
+            (error.code, std::fs::read(&path).unwrap().as_slice()),
+            (Code::OutputExists, b"one".as_slice())
+        );
         save(&path, b"two", true).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"two");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
@@ -76,13 +80,13 @@ mod tests {
         save(Path::new("/dev/null"), b"one", true).unwrap();
         assert!(std::fs::metadata("/dev/null").unwrap().file_type().is_char_device());
         let error = save(Path::new("/dev/full"), b"one", false).unwrap_err();
-        assert_eq!(error.hints, ["make room; nothing was written"]);
+        assert_eq!(error.advice, ["make room; nothing was written".into()]);
     }
 
     #[test]
     fn a_missing_folder_and_a_full_disk_say_what_to_do() {
         let folder = tempfile::tempdir().unwrap();
         let error = save(&folder.path().join("none/loss.svg"), b"one", false).unwrap_err();
-        assert_eq!(error.hints, ["create the directory first"]);
+        assert_eq!(error.advice, ["create the directory first".into()]);
     }
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{Code, Failure};
 use tunesmith_core::secret::{Found, Secret};
 use tunesmith_emulator::{Lease, Running};
 use tunesmith_engine::execute::Connect;
@@ -32,7 +32,7 @@ const NO_KEY: &str = "tunesmith-emulator-takes-any-key";
 
 /// Makes the options of a client for OpenAI; it may need the operator's key, which
 /// other providers do without.
-type OpenAiOptions = Box<dyn Fn() -> Result<openai::client::Options, Error> + Send + Sync>;
+type OpenAiOptions = Box<dyn Fn() -> Result<openai::client::Options, Failure> + Send + Sync>;
 
 /// Clients for the services. Clones share them, and the emulator.
 #[derive(Clone)]
@@ -67,7 +67,7 @@ impl Services {
     /// when its client is first asked for.
     pub fn real(
         ollama_options: ollama::client::Options,
-        openai_options: impl Fn() -> Result<openai::client::Options, Error> + Send + Sync + 'static,
+        openai_options: impl Fn() -> Result<openai::client::Options, Failure> + Send + Sync + 'static,
     ) -> Self {
         Self(Arc::new(Inner::Real {
             ollama_options,
@@ -83,7 +83,7 @@ impl Services {
     /// # Errors
     ///
     /// The state cannot be read or written, or the process cannot be started.
-    pub fn emulated(state: &Path) -> Result<Self, Error> {
+    pub fn emulated(state: &Path) -> Result<Self, Failure> {
         Emulated::join(state).map(|emulated| Self(Arc::new(Inner::Emulated(emulated))))
     }
 
@@ -107,7 +107,7 @@ impl Services {
     ///
     /// # Errors
     /// It cannot be set up.
-    pub fn ollama(&self) -> Result<ollama::client::Client, Error> {
+    pub fn ollama(&self) -> Result<ollama::client::Client, Failure> {
         match &*self.0 {
             Inner::Real { ollama_options, ollama, .. } => match ollama.get() {
                 Some(client) => Ok(client.clone()),
@@ -127,7 +127,7 @@ impl Services {
     ///
     /// # Errors
     /// It cannot be set up: no key, or one that cannot be used.
-    pub fn openai(&self) -> Result<openai::client::Client, Error> {
+    pub fn openai(&self) -> Result<openai::client::Client, Failure> {
         match &*self.0 {
             Inner::Real { openai_options, openai, .. } => match openai.get() {
                 Some(client) => Ok(client.clone()),
@@ -152,17 +152,17 @@ impl Connect for Services {
         Self::is_emulated(self)
     }
 
-    fn ollama(&self) -> Result<ollama::client::Client, Error> {
+    fn ollama(&self) -> Result<ollama::client::Client, Failure> {
         Self::ollama(self)
     }
 
-    fn openai(&self) -> Result<openai::client::Client, Error> {
+    fn openai(&self) -> Result<openai::client::Client, Failure> {
         Self::openai(self)
     }
 }
 
-fn odd_address(error: impl std::fmt::Display) -> Error {
-    Error::new(Kind::Internal, format!("the emulator listens at an odd address: {error}"))
+fn odd_address(error: impl std::fmt::Display) -> Failure {
+    Failure::new(Code::Internal, format!("the emulator listens at an odd address: {error}"))
 }
 
 /// The emulator of a data directory.
@@ -173,7 +173,7 @@ struct Emulated {
 }
 
 impl Emulated {
-    fn join(state: &Path) -> Result<Self, Error> {
+    fn join(state: &Path) -> Result<Self, Failure> {
         let until = Instant::now() + PATIENCE;
         loop {
             if let Some(lease) = Lease::take(state).map_err(|error| cannot_start(&error))? {
@@ -194,7 +194,7 @@ impl Emulated {
 }
 
 /// Starts the emulator; none where another process was quicker.
-fn start(state: &Path) -> Result<Option<Running>, Error> {
+fn start(state: &Path) -> Result<Option<Running>, Failure> {
     let mut command = Command::new(std::env::current_exe().map_err(|error| cannot_start(&error))?);
     command.args(["emulate", "--on-demand", "--json", "--state"]).arg(state);
     // It has no need of the operator's keys, of this folder, or of Ctrl-C in this terminal.
@@ -217,8 +217,8 @@ fn start(state: &Path) -> Result<Option<Running>, Error> {
     }
 }
 
-fn cannot_start(reason: &dyn std::fmt::Display) -> Error {
-    Error::new(Kind::Failed, format!("the emulator cannot be started: {reason}")).hint(
+fn cannot_start(reason: &dyn std::fmt::Display) -> Failure {
+    Failure::new(Code::Failed, format!("the emulator cannot be started: {reason}")).advise(
         "--data-dir (or directories.data in config.toml) says where jobs are kept; it needs space, and must be writable",
     )
 }
@@ -231,7 +231,7 @@ mod tests {
     fn real_services_read_keys_when_asked() {
         let endpoint = Endpoint::ollama("127.0.0.1:1").unwrap();
         let real = Services::real(ollama::client::Options::new(endpoint), || {
-            Err(Error::new(Kind::Invalid, "the key file is open to others"))
+            Err(Failure::new(Code::Invalid, "the key file is open to others"))
         });
         assert!(!real.is_emulated() && real.notice().is_none());
         real.ollama().unwrap();

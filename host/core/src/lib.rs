@@ -2,7 +2,7 @@
 //! text for people, token counts, secrets.
 
 pub mod contract;
-pub mod error;
+pub mod failure;
 pub mod provider_id;
 pub mod secret;
 pub mod text;

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::path::PathBuf;
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{Advice, Code, Failure};
 
 /// Why a dataset could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -43,35 +43,42 @@ pub enum DatasetError {
     Interrupted { path: PathBuf },
 }
 
-impl From<DatasetError> for Error {
-    fn from(error: DatasetError) -> Self {
-        let kind = match &error {
-            DatasetError::Interrupted { .. } => Kind::Interrupted,
-            DatasetError::Changed { .. } | DatasetError::Spool { .. } => Kind::Failed,
-            _ => Kind::Invalid,
-        };
-        let hint = match &error {
-            DatasetError::Read { source, .. } => match source.kind() {
-                io::ErrorKind::NotFound => {
-                    Some("check the path; a job's dataset is relative to the job file".into())
-                }
-                io::ErrorKind::PermissionDenied => Some("make the file readable for this user".into()),
-                _ => None,
-            },
-            DatasetError::NotAFile { .. } => {
-                Some("give a file, or `-` to read from standard input".to_owned())
-            }
-            DatasetError::Changed { .. } => Some("run again when nothing writes to it".into()),
-            DatasetError::Empty { .. } => Some("give a file with one JSON object per line".into()),
-            DatasetError::Unreadable { fix, .. } => Some(fix.clone()),
-            DatasetError::Spool { .. } => Some("make room, or set TMPDIR to a directory with room".into()),
-            DatasetError::TooLarge { .. } => Some("split it into several files".into()),
-            DatasetError::Interrupted { .. } => None,
-        };
-        let message = error.to_string();
-        match hint {
-            Some(hint) => Error::new(kind, message).hint(hint),
-            None => Error::new(kind, message),
+impl DatasetError {
+    /// What scripts can rely on.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Read { .. } | Self::NotAFile { .. } | Self::Unreadable { .. } => Code::DatasetUnreadable,
+            Self::Changed { .. } => Code::DatasetChanged,
+            Self::Empty { .. } => Code::DatasetEmpty,
+            Self::Spool { .. } => Code::NoSpace,
+            Self::TooLarge { .. } => Code::DatasetTooLarge,
+            Self::Interrupted { .. } => Code::Interrupted,
         }
+    }
+
+    /// What to do next.
+    pub fn advice(&self) -> Option<Advice> {
+        Some(match self {
+            Self::Read { source, .. } => match source.kind() {
+                io::ErrorKind::NotFound => {
+                    "check the path; a job's dataset is relative to the job file".into()
+                }
+                io::ErrorKind::PermissionDenied => "make the file readable for this user".into(),
+                _ => return None,
+            },
+            Self::NotAFile { .. } => "give a file, or `-` to read from standard input".into(),
+            Self::Changed { .. } => "run again when nothing writes to it".into(),
+            Self::Empty { .. } => "give a file with one JSON object per line".into(),
+            Self::Unreadable { fix, .. } => fix.as_str().into(),
+            Self::Spool { .. } => Advice::FreeTemporarySpace,
+            Self::TooLarge { .. } => "split it into several files".into(),
+            Self::Interrupted { .. } => return None,
+        })
+    }
+}
+
+impl From<DatasetError> for Failure {
+    fn from(error: DatasetError) -> Self {
+        Self::new(error.code(), error.to_string()).advise_all(error.advice())
     }
 }

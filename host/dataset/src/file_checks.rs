@@ -8,6 +8,7 @@ use crate::scan::rows::Rows;
 use crate::shapes::format::Format;
 use crate::verdict::rules::{FEW_ROWS, OPENAI_MIN_ROWS, Rules, Target};
 use crate::verdict::{FindingKind, Findings, Position, Severity, explain};
+use tunesmith_core::failure::Advice;
 
 /// Reports rows of more tokens than the model takes.
 pub(crate) fn check_lengths(
@@ -83,8 +84,8 @@ pub(crate) fn check_amount(rows: &Rows, rules: &Rules, findings: &mut Findings) 
         findings.add(Severity::Error, FindingKind::FormatNotTaken, place, || {
             let to = if format.is_preference() { "openai-preference" } else { "openai" };
             let fix = match format {
-                Format::Text => "provide conversations; raw text cannot be converted to them".to_owned(),
-                _ => format!("convert it to {to}"),
+                Format::Text => "provide conversations; raw text cannot be converted to them".into(),
+                _ => Advice::ConvertDataset { path: None, to: Some(to.to_owned()) },
             };
             explain("", format!("rows are {}; OpenAI accepts only its own format", format.title()), fix)
         });

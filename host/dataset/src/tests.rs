@@ -63,7 +63,7 @@ fn the_digest_is_of_the_bytes() {
 #[test]
 fn only_regular_files_are_read() {
     let refused = |path: &str| match Dataset::open(&PathBuf::from(path), &ReadOptions::default()) {
-        Err(error) => tunesmith_core::error::Error::from(error).message,
+        Err(error) => tunesmith_core::failure::Failure::from(error).message,
         Ok(_) => panic!("{path} was read"),
     };
     let dir = tempfile::tempdir().unwrap();

@@ -8,6 +8,7 @@ mod place;
 pub mod plan;
 pub mod policy;
 pub mod schema;
+pub mod secret;
 pub mod settings;
 pub mod spec;
 pub mod verify;

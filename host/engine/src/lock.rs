@@ -8,7 +8,7 @@ use super::bounded::{self, Fault};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use tunesmith_core::contract::CONTRACT_VERSION;
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{Advice, Code, Failure};
 use tunesmith_core::text::{excerpt, visible};
 use tunesmith_plugin_host::{Limits, Plugin, Source, Tier};
 use tunesmith_provider::openai::PriceTable;
@@ -153,20 +153,33 @@ fn listed(differences: &[Difference]) -> String {
         .collect()
 }
 
-impl From<LockError> for Error {
-    fn from(error: LockError) -> Self {
-        let message = error.to_string();
-        let again = |job: &str| format!("`tunesmith plan {} --lock` writes it", visible(job));
-        match error {
-            LockError::Missing { job, .. } => Self::new(Kind::Invalid, message).hint(again(&job)),
-            LockError::Unusable { job, .. } => {
-                Self::new(Kind::Invalid, message).hint(format!("{} anew", again(&job)))
-            }
-            LockError::Differs { job, .. } => Self::new(Kind::Refused, message)
-                .hint(format!("if the change is meant, {} anew", again(&job))),
-            LockError::Write(_) => Self::new(Kind::Failed, message),
-            LockError::Encoding(_) => Self::new(Kind::Internal, message),
+impl LockError {
+    /// What scripts can rely on.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Missing { .. } => Code::LockMissing,
+            Self::Unusable { .. } => Code::LockInvalid,
+            Self::Differs { .. } => Code::LockDiffers,
+            Self::Write(error) => error.code(),
+            Self::Encoding(_) => Code::Internal,
         }
+    }
+
+    /// What to do next.
+    pub fn advice(&self) -> Option<Advice> {
+        match self {
+            Self::Missing { job, .. } | Self::Unusable { job, .. } => {
+                Some(Advice::WriteLock { job: job.clone(), changed: false })
+            }
+            Self::Differs { job, .. } => Some(Advice::WriteLock { job: job.clone(), changed: true }),
+            Self::Write(_) | Self::Encoding(_) => None,
+        }
+    }
+}
+
+impl From<LockError> for Failure {
+    fn from(error: LockError) -> Self {
+        Self::new(error.code(), error.to_string()).advise_all(error.advice())
     }
 }
 

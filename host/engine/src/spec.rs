@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use std::path::{Path, PathBuf};
 use tunesmith_core::ProviderId;
 use tunesmith_core::contract::MethodJob;
+use tunesmith_core::failure::{self, Advice, Code, Failure};
 use tunesmith_core::text::visible;
 pub use tunesmith_dataset::UntypedRows;
 
@@ -143,7 +144,7 @@ pub enum SpecError {
         /// What is wrong.
         reason: String,
         /// What to do.
-        hint: Option<String>,
+        advice: Option<Advice>,
     },
 }
 
@@ -159,24 +160,48 @@ impl SpecError {
         }
     }
 
-    /// What to do next.
-    pub fn hint(&self) -> Option<String> {
+    /// What scripts can rely on.
+    pub fn code(&self) -> Code {
         match self {
-            Self::Field { hint, .. } => hint.clone(),
-            Self::Syntax { .. } => {
-                Some("a job file is one JSON object; `tunesmith schema` prints its schema".into())
+            Self::Read { .. } | Self::NotAFile { .. } | Self::TooLarge { .. } | Self::NotUtf8 { .. } => {
+                Code::JobFileUnreadable
             }
+            Self::Syntax { .. } | Self::Field { .. } => Code::JobFileInvalid,
+        }
+    }
+
+    /// What to do next.
+    pub fn advice(&self) -> Option<Advice> {
+        match self {
+            Self::Field { advice, .. } => advice.clone(),
+            Self::Syntax { .. } => Some(Advice::PrintSchema),
             Self::TooLarge { .. } => Some("was a dataset given in place of a job file?".into()),
             Self::NotAFile { .. } => Some("give the path of a job file, such as job.json".into()),
             Self::NotUtf8 { .. } => Some("save it as UTF-8".into()),
             Self::Read { path, source } => match source.kind() {
                 std::io::ErrorKind::NotFound => Some(match beside(Path::new(path)) {
-                    Some(near) => format!("did you mean {}?", visible(&near)),
+                    Some(near) => format!("did you mean {}?", visible(&near)).into(),
                     None => "check the path".into(),
                 }),
                 std::io::ErrorKind::PermissionDenied => Some("make the file readable for this user".into()),
                 _ => None,
             },
+        }
+    }
+
+    /// Where in the job file it is, where that is known.
+    fn file_place(&self) -> Option<failure::Place> {
+        match self {
+            Self::Syntax { path, line, column, .. } => {
+                Some(failure::Place { file: path.clone(), line: Some(*line), column: Some(*column) })
+            }
+            Self::Read { path, .. }
+            | Self::NotAFile { path }
+            | Self::TooLarge { path }
+            | Self::NotUtf8 { path, .. } => {
+                Some(failure::Place { file: path.clone(), line: None, column: None })
+            }
+            Self::Field { .. } => None,
         }
     }
 }
@@ -194,12 +219,14 @@ fn beside(path: &Path) -> Option<String> {
     Some(path.with_file_name(near).display().to_string())
 }
 
-/// What the command line changes in a job.
+/// What the caller changes in a job.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
-    /// `--provider`.
+    /// Another provider.
     pub provider: Option<ProviderId>,
-    /// `--set name=value`, in order.
+    /// What errors in the settings name as their place.
+    pub place: String,
+    /// Other settings, in order.
     pub settings: Vec<(String, serde_json::Value)>,
 }
 
@@ -226,7 +253,9 @@ impl Spec {
         let provider = match (overrides.provider, field(&top, "provider")) {
             (Some(provider), _) => provider,
             (None, Some(value)) => reader.provider(value)?,
-            (None, None) => return Err(reader.missing("provider", Some("one of ollama, openai, local"))),
+            (None, None) => {
+                return Err(reader.missing("provider", Some("one of ollama, openai, local".into())));
+            }
         };
         let mut transform = match field(&top, "transform") {
             None => None,
@@ -261,14 +290,14 @@ impl Spec {
             settings.push(GivenSetting { name: name.clone(), value: reader.json(value)?, place });
         }
         for (name, value) in &overrides.settings {
-            let place = "--set".to_owned();
+            let place = overrides.place.clone();
             if name == "method" {
                 let Some(id) = value.as_str() else {
                     return Err(SpecError::Field {
                         place,
                         field: "method".into(),
                         reason: format!("must be a text, not {value}"),
-                        hint: None,
+                        advice: None,
                     });
                 };
                 method = Some((id.to_owned(), place));
@@ -280,7 +309,7 @@ impl Spec {
                         place,
                         field: format!("transform.{name}"),
                         reason: "the job has no transform".into(),
-                        hint: None,
+                        advice: None,
                     });
                 };
                 transform.settings.retain(|known| known.name != *name);
@@ -291,10 +320,7 @@ impl Spec {
             settings.push(GivenSetting { name: name.clone(), value: value.clone(), place });
         }
         let Some((method, method_place)) = method else {
-            return Err(reader.missing(
-                "hyperparameters.method",
-                Some("name a method; `tunesmith methods list` shows them"),
-            ));
+            return Err(reader.missing("hyperparameters.method", Some(Advice::ListMethods)));
         };
         Ok(Self {
             name,
@@ -346,25 +372,25 @@ impl<'a> Reader<'a> {
         format!("{}, {}", self.path, Place::of(self.text, value.get()))
     }
 
-    fn wrong(&self, value: &RawValue, field: &str, reason: String, hint: Option<String>) -> SpecError {
-        SpecError::Field { place: self.place(value), field: field.to_owned(), reason, hint }
+    fn wrong(&self, value: &RawValue, field: &str, reason: String, advice: Option<Advice>) -> SpecError {
+        SpecError::Field { place: self.place(value), field: field.to_owned(), reason, advice }
     }
 
-    fn missing(&self, field: &str, hint: Option<&str>) -> SpecError {
+    fn missing(&self, field: &str, advice: Option<Advice>) -> SpecError {
         SpecError::Field {
             place: self.path.to_owned(),
             field: field.to_owned(),
             reason: "is missing".into(),
-            hint: hint.map(str::to_owned),
+            advice,
         }
     }
 
     fn unknown(&self, name: &str, value: &RawValue, known: &[&str]) -> SpecError {
-        let hint = match super::nearest(known.iter().copied(), name) {
+        let advice = match super::nearest(known.iter().copied(), name) {
             Some(near) => format!("did you mean {near:?}?"),
             None => format!("the fields are {}", known[1..].join(", ")),
         };
-        self.wrong(value, name, "no such field".into(), Some(hint))
+        self.wrong(value, name, "no such field".into(), Some(advice.into()))
     }
 
     fn object(&self, part: &'a str, field: Option<(&str, &RawValue)>) -> Result<Object<'a>, SpecError> {
@@ -416,9 +442,9 @@ impl<'a> Reader<'a> {
     fn name(&self, value: &RawValue) -> Result<String, SpecError> {
         let name = self.plain_text(value, "name", MAX_NAME_CHARS)?;
         if !name.chars().any(|c| c.is_ascii_alphanumeric()) {
-            let hint = "model and file names are made from it".to_owned();
+            let advice = "model and file names are made from it".to_owned();
             let reason = "needs at least one ASCII letter or digit".to_owned();
-            return Err(self.wrong(value, "name", reason, Some(hint)));
+            return Err(self.wrong(value, "name", reason, Some(advice.into())));
         }
         Ok(name)
     }
@@ -453,8 +479,8 @@ impl<'a> Reader<'a> {
         }
         let Some((method, place)) = transform else {
             let reason = "names no method".to_owned();
-            let hint = "write {\"method\": ID, and its settings}".to_owned();
-            return Err(self.wrong(value, "transform", reason, Some(hint)));
+            let advice = "write {\"method\": ID, and its settings}".to_owned();
+            return Err(self.wrong(value, "transform", reason, Some(advice.into())));
         };
         Ok(TransformSpec { method, place, settings })
     }
@@ -463,11 +489,11 @@ impl<'a> Reader<'a> {
         let name = self.plain_text(value, "provider", MAX_NAME_CHARS)?;
         name.parse().map_err(|_| {
             let names = ["ollama", "openai", "local"];
-            let hint = match super::nearest(names, &name) {
+            let advice = match super::nearest(names, &name) {
                 Some(near) => format!("did you mean {near:?}?"),
                 None => format!("the providers are {}", names.join(", ")),
             };
-            self.wrong(value, "provider", format!("{name:?} is not a provider"), Some(hint))
+            self.wrong(value, "provider", format!("{name:?} is not a provider"), Some(advice.into()))
         })
     }
 
@@ -483,13 +509,13 @@ impl<'a> Reader<'a> {
                 let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
                 if !id.chars().all(plain) || id.starts_with('.') {
                     let reason = format!("{id:?} is not an id: letters, digits, -, _ and . only");
-                    let hint = "a path goes in dataset instead".to_owned();
-                    return Err(self.wrong(value, "datasetId", reason, Some(hint)));
+                    let advice = "a path goes in dataset instead".to_owned();
+                    return Err(self.wrong(value, "datasetId", reason, Some(advice.into())));
                 }
                 Ok(DatasetRef::Id(id))
             }
             (None, None) => {
-                Err(self.missing("dataset", Some("the path of a dataset, relative to the job file")))
+                Err(self.missing("dataset", Some("the path of a dataset, relative to the job file".into())))
             }
         }
     }
@@ -507,13 +533,9 @@ pub(super) fn kind_of(raw: &str) -> &'static str {
     }
 }
 
-impl From<SpecError> for tunesmith_core::error::Error {
+impl From<SpecError> for Failure {
     fn from(error: SpecError) -> Self {
-        let hint = error.hint();
-        let error = Self::new(tunesmith_core::error::Kind::Invalid, error.to_string());
-        match hint {
-            Some(hint) => error.hint(hint),
-            None => error,
-        }
+        let failure = Self::new(error.code(), error.to_string()).advise_all(error.advice());
+        Self { place: error.file_place(), ..failure }
     }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::path::Path;
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{Advice, Code, Failure};
 use tunesmith_core::text::{excerpt, visible};
 
 /// A plan holds its examples' texts: at most 256 of 64 KiB for Ollama, twice over.
@@ -28,11 +28,16 @@ pub struct VerifyError {
     pub reason: String,
 }
 
-impl From<VerifyError> for Error {
+impl VerifyError {
+    /// What scripts can rely on.
+    pub fn code(&self) -> Code {
+        Code::StoredPlanInvalid
+    }
+}
+
+impl From<VerifyError> for Failure {
     fn from(error: VerifyError) -> Self {
-        Self::new(Kind::Invalid, error.to_string()).hint(
-            "give a plan.json that `tunesmith plan JOB --out DIR` wrote, or the output of `plan --json`",
-        )
+        Self::new(error.code(), error.to_string()).advise(Advice::GivePlan)
     }
 }
 

@@ -3,6 +3,7 @@
 
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
+use tunesmith_core::failure::{Advice, Code, Failure};
 
 /// The project file's name.
 pub const FILE: &str = "plugin.toml";
@@ -127,6 +128,33 @@ impl Project {
     }
 }
 
+impl ProjectError {
+    /// What scripts can rely on.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Missing { .. } => Code::ProjectMissing,
+            Self::Read { .. } | Self::TooLarge { .. } | Self::Invalid { .. } => Code::ProjectInvalid,
+        }
+    }
+
+    /// What to do next.
+    pub fn advice(&self) -> Option<Advice> {
+        match self {
+            Self::Missing { .. } => Some(Advice::GiveProject),
+            Self::Read { .. } | Self::TooLarge { .. } => None,
+            Self::Invalid { .. } => Some(
+                "docs/plugins.md shows a whole plugin.toml; it has [build] with `run` and `output`".into(),
+            ),
+        }
+    }
+}
+
+impl From<ProjectError> for Failure {
+    fn from(error: ProjectError) -> Self {
+        Self::new(error.code(), error.to_string()).advise_all(error.advice())
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
@@ -171,20 +199,5 @@ mod tests {
         let built = folder.path().join("target/wasm32-unknown-unknown/debug/x.wasm");
         assert_eq!(Project::of_file(&built).unwrap().folder, std::path::absolute(folder.path()).unwrap());
         assert!(Project::of_file(&folder.path().join("a/b/c/d/e/x.wasm")).is_none());
-    }
-}
-
-impl From<ProjectError> for tunesmith_core::error::Error {
-    fn from(error: ProjectError) -> Self {
-        let message = error.to_string();
-        match error {
-            ProjectError::Missing { .. } => Self::new(tunesmith_core::error::Kind::Usage, message)
-                .hint("name a .wasm file, or a folder that `tunesmith plugin new` made"),
-            ProjectError::Read { .. } | ProjectError::TooLarge { .. } => {
-                Self::new(tunesmith_core::error::Kind::Invalid, message)
-            }
-            ProjectError::Invalid { .. } => Self::new(tunesmith_core::error::Kind::Invalid, message)
-                .hint("docs/plugins.md shows a whole plugin.toml; it has [build] with `run` and `output`"),
-        }
     }
 }

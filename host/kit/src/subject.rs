@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use tunesmith_core::ProviderId;
 use tunesmith_core::contract::{DatasetView, Example, Overview, Row, Selection, Task};
+use tunesmith_core::failure::{Advice, Code, Failure};
 use tunesmith_core::tokens::Tokenizer;
 use tunesmith_dataset::{Dataset, DatasetError, Finding, Rules, Severity, Target};
 use tunesmith_provider::openai::models;
@@ -78,6 +79,8 @@ pub enum SubjectError {
         path: String,
         /// The first error, with its line.
         first: String,
+        /// What to do about that one.
+        fix: Advice,
     },
 }
 
@@ -107,8 +110,11 @@ impl RowsFile {
         let serious = |finding: &&Finding| finding.severity == Severity::Error && finding.line.is_some();
         if let Some(first) = dataset.verdict().findings.iter().find(serious) {
             let line = first.line.map_or(String::new(), |line| format!("line {line}: "));
-            let first = format!("{line}{}; {}", first.reason, first.fix);
-            return Err(SubjectError::Errors { path: path.display().to_string(), first });
+            return Err(SubjectError::Errors {
+                path: path.display().to_string(),
+                first: format!("{line}{}", first.reason),
+                fix: first.fix.clone(),
+            });
         }
         let view = Arc::new(dataset.view(tokenizer, seed)?);
         Ok(Self { dataset, view })
@@ -135,14 +141,28 @@ impl Subject for RowsFile {
     }
 }
 
-impl From<SubjectError> for tunesmith_core::error::Error {
-    fn from(error: SubjectError) -> Self {
-        match error {
-            SubjectError::Dataset(error) => error.into(),
-            SubjectError::Errors { ref path, .. } => {
-                Self::new(tunesmith_core::error::Kind::Invalid, error.to_string())
-                    .hint(format!("`tunesmith dataset check {path}` shows all of them"))
+impl SubjectError {
+    /// What scripts can rely on.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Dataset(error) => error.code(),
+            Self::Errors { .. } => Code::DatasetInvalid,
+        }
+    }
+
+    /// What to do next.
+    pub fn advice(&self) -> Vec<Advice> {
+        match self {
+            Self::Dataset(error) => error.advice().into_iter().collect(),
+            Self::Errors { path, fix, .. } => {
+                vec![fix.clone(), Advice::CheckDataset { path: Some(path.into()) }]
             }
         }
+    }
+}
+
+impl From<SubjectError> for Failure {
+    fn from(error: SubjectError) -> Self {
+        Self::new(error.code(), error.to_string()).advise_all(error.advice())
     }
 }

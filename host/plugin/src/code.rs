@@ -234,10 +234,7 @@ pub fn private(dir: &Path) -> Result<(), String> {
         return Err("it belongs to another user".into());
     }
     if metadata.mode() & 0o077 != 0 {
-        return Err(format!(
-            "others may use it (mode {:03o}); `chmod 700` makes it private",
-            metadata.mode() & 0o777
-        ));
+        return Err(format!("other users may use it (mode {:03o}, not 700)", metadata.mode() & 0o777));
     }
     // A read-only file system shows only when it is written to.
     tempfile::Builder::new().prefix(".draft-").tempfile_in(dir).map_err(|error| error.to_string())?;

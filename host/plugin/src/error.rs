@@ -4,7 +4,7 @@ use super::words::{count, size, time};
 use super::{Quarantine, Receipt};
 use std::fmt;
 use std::time::Duration;
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{Advice, Code, Failure};
 
 /// A call that was stopped: by a limit, by a trap, or because its result was not
 /// acceptable. A refusal is not an error but an [`super::Answer`].
@@ -258,21 +258,44 @@ impl fmt::Display for Predicate<'_> {
 
 impl std::error::Error for CallError {}
 
-impl From<CallError> for Error {
+impl CallError {
+    /// What scripts can rely on.
+    pub fn code(&self) -> Code {
+        match self.stopped {
+            Stopped::Memory { .. }
+            | Stopped::Fuel { .. }
+            | Stopped::Deadline { .. }
+            | Stopped::Total { .. }
+            | Stopped::HostCallBytes { .. }
+            | Stopped::HostCalls { .. }
+            | Stopped::Handles { .. }
+            | Stopped::Stack { .. }
+            | Stopped::TableElements { .. }
+            | Stopped::Instances
+            | Stopped::Diagnostics { .. }
+            | Stopped::Output { .. }
+            | Stopped::ResultSize { .. } => Code::PluginLimit,
+            Stopped::BadResult(_) => Code::PluginBrokeRules,
+            Stopped::NoPlace { .. } => Code::PluginBusy,
+            Stopped::Panicked(_) | Stopped::Trapped(_) | Stopped::Exited(_) => Code::PluginCrashed,
+            Stopped::Shape(_) => Code::PluginContract,
+            Stopped::NotSupported => Code::MethodUnsupported,
+            Stopped::Quarantined(_) => Code::PluginQuarantined,
+            Stopped::Host(_) => Code::Internal,
+        }
+    }
+
+    /// What to do next, or what the plugin printed.
+    pub fn advice(&self) -> Option<Advice> {
+        if let Stopped::Quarantined(_) = self.stopped {
+            return Some("put a corrected file in its place; a new run gives it another chance".into());
+        }
+        (!self.output.is_empty()).then(|| format!("the plugin printed:\n{}", self.output).into())
+    }
+}
+
+impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
-        let kind = match error.stopped {
-            Stopped::Host(_) => Kind::Internal,
-            Stopped::NotSupported => Kind::Usage,
-            _ => Kind::Plugin,
-        };
-        let message = Error::new(kind, error.to_string());
-        if let Stopped::Quarantined(_) = error.stopped {
-            return message.hint("put a corrected file in its place; a new run gives it another chance");
-        }
-        if error.output.is_empty() {
-            message
-        } else {
-            message.hint(format!("the plugin printed:\n{}", error.output))
-        }
+        Self::new(error.code(), error.to_string()).advise_all(error.advice())
     }
 }

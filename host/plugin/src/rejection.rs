@@ -6,7 +6,7 @@ use super::{CallError, Digest};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use thiserror::Error as ThisError;
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{Advice, Code, Failure};
 
 /// Bytes of foreign words, such as a compiler's, in a rejection. 2 KiB.
 pub(super) const WORDS: usize = 2 << 10;
@@ -75,7 +75,7 @@ pub enum Reason {
         /// Why it cannot have it.
         why: String,
         /// What the author can do.
-        fix: String,
+        fix: Advice,
     },
     /// An async component.
     #[error("is an async component, and this host runs synchronous ones")]
@@ -205,8 +205,33 @@ impl Reason {
         }
     }
 
+    /// What scripts can rely on.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Unreadable(_) | Self::Changing | Self::NotAFile(_) => Code::PluginFileUnreadable,
+            Self::TooBig { .. } | Self::Structure { .. } | Self::CompileBudget(_) | Self::CompileDepth => {
+                Code::PluginTooLarge
+            }
+            Self::NotWasm(_)
+            | Self::NoComponentType
+            | Self::Malformed(_)
+            | Self::Async
+            | Self::Encode(_)
+            | Self::Invalid(_)
+            | Self::CompileFailed(_)
+            | Self::NotAMethod => Code::PluginFileInvalid,
+            Self::Import { .. } => Code::PluginImport,
+            Self::OtherContract { .. } | Self::Shape(_) => Code::PluginContract,
+            Self::Descriptor(_) => Code::PluginDescriptor,
+            Self::Describe(_) | Self::Trial(_) | Self::Golden(_) => Code::PluginSelfTest,
+            Self::IdTaken { .. } => Code::PluginIdTaken,
+            Self::IdBuiltIn { .. } => Code::PluginIdReserved,
+            Self::TooManyFiles(_) => Code::TooManyPlugins,
+        }
+    }
+
     /// What to do about it, where that is not plain.
-    pub fn hint(&self) -> Option<String> {
+    pub fn advice(&self) -> Option<Advice> {
         Some(match self {
             Self::Import { fix, .. } => fix.clone(),
             Self::NoComponentType => {
@@ -215,25 +240,33 @@ impl Reason {
                     .into()
             }
             Self::NotWasm("compiled code") => "give the .wasm file that it was compiled from".into(),
-            Self::Async => "build it with synchronous exports; for JavaScript, with `--sync`".into(),
+            Self::Async => Advice::BuildSynchronous,
             Self::OtherContract { speaks, .. } => {
-                format!("rebuild it against tunesmith:method@{speaks}, or use a matching tunesmith")
+                format!("rebuild it against tunesmith:method@{speaks}, or use a matching tunesmith").into()
             }
             Self::NotAMethod => "export it: `export_plugin!(MyMethod: ollama)` of the SDK does".into(),
             Self::CompileBudget(CompileBudget::Wall(_)) => {
-                "try again when the machine is less busy, or build it with optimisation".into()
+                "try again when the machine is less busy, or build it with optimization".into()
             }
             Self::CompileBudget(_) | Self::CompileDepth | Self::Structure { .. } => {
-                "build it with optimisation; an ordinary plugin stays far below this".into()
+                "build it with optimization; an ordinary plugin stays far below this".into()
             }
-            Self::Describe(error) | Self::Trial(error) if !error.output.is_empty() => {
-                format!("the plugin printed:\n{}", error.output)
-            }
+            Self::Describe(error) | Self::Trial(error) => return error.advice(),
             Self::Changing => "try again when whatever writes it is done".into(),
-            Self::Golden(_) => "run `tunesmith plugin test FILE`, which shows all of them".into(),
+            Self::Golden(_) => Advice::TestPlugin,
             Self::IdTaken { .. } => "rename one of them, or remove one file".into(),
             Self::IdBuiltIn { .. } => "give it another id, or allow overriding in the policy".into(),
-            _ => return None,
+            Self::Unreadable(_)
+            | Self::NotAFile(_)
+            | Self::TooBig { .. }
+            | Self::NotWasm(_)
+            | Self::Malformed(_)
+            | Self::Encode(_)
+            | Self::Invalid(_)
+            | Self::CompileFailed(_)
+            | Self::Shape(_)
+            | Self::Descriptor(_)
+            | Self::TooManyFiles(_) => return None,
         })
     }
 }
@@ -250,21 +283,13 @@ impl std::fmt::Display for Rejection {
 
 impl std::error::Error for Rejection {}
 
-impl From<Rejection> for Error {
+impl From<Rejection> for Failure {
     fn from(rejection: Rejection) -> Self {
-        let kind = match rejection.reason {
-            Reason::IdBuiltIn { .. } => Kind::Refused,
-            _ => Kind::Plugin,
-        };
-        let error = Error::new(kind, rejection.to_string());
-        match rejection.reason.hint() {
-            Some(hint) => error.hint(hint),
-            None => error,
-        }
+        Self::new(rejection.reason.code(), rejection.to_string()).advise_all(rejection.reason.advice())
     }
 }
 
-impl From<Box<Rejection>> for Error {
+impl From<Box<Rejection>> for Failure {
     fn from(rejection: Box<Rejection>) -> Self {
         (*rejection).into()
     }

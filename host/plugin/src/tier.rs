@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 use tunesmith_core::contract::CONTRACT_VERSION;
+use tunesmith_core::failure::Advice;
 
 /// The package that every plugin imports from.
 pub(super) const PACKAGE: &str = "tunesmith:method/";
@@ -64,7 +65,7 @@ pub(super) struct Forbidden {
     /// Why a plugin cannot have it.
     pub why: String,
     /// What the author can do.
-    pub fix: String,
+    pub fix: Advice,
 }
 
 /// The tier of a file with these imports.
@@ -103,7 +104,7 @@ fn of_the_contract(import: &str, version: &str) -> Forbidden {
         Forbidden {
             import: import.into(),
             why: format!("contract {CONTRACT_VERSION} has no such interface for plugins to import"),
-            fix: "build it against the WIT files that `tunesmith plugin new` writes".into(),
+            fix: Advice::UseContract,
         }
     } else {
         Forbidden {
@@ -114,34 +115,31 @@ fn of_the_contract(import: &str, version: &str) -> Forbidden {
             ),
             fix: format!(
                 "rebuild it against tunesmith:method@{CONTRACT_VERSION}, or use a matching tunesmith"
-            ),
+            )
+            .into(),
         }
     }
 }
 
 fn foreign(import: &str, name: &str) -> Forbidden {
     let (why, fix) = if name.starts_with("wasi:sockets/") || name.starts_with("wasi:http/") {
-        (
-            "a plugin has no network",
-            "remove the client, or rebuild without network support: `--stub-wasi` for Python, \
-             `--disable http` for JavaScript, target wasm32-unknown-unknown for Rust",
-        )
+        ("a plugin has no network", Advice::BuildWithoutNetwork)
     } else if name == "wasi_snapshot_preview1" || name == "wasi_unstable" {
         (
             "it is a core module for WASI preview 1",
-            "build it for wasm32-unknown-unknown, or for wasm32-wasip2 as a component",
+            "build it for wasm32-unknown-unknown, or for wasm32-wasip2 as a component".into(),
         )
     } else if name.starts_with("__wbindgen") {
-        ("it is built with wasm-bindgen, for browsers", "remove the dependency that needs a browser")
+        ("it is built with wasm-bindgen, for browsers", "remove the dependency that needs a browser".into())
     } else if name.starts_with("wasi:") {
         (
             "a plugin has only wasi:cli, io, clocks, random and filesystem 0.2, bound to nothing",
-            "rebuild with a toolchain for WASI 0.2 and without this interface",
+            "rebuild with a toolchain for WASI 0.2 and without this interface".into(),
         )
     } else {
-        ("a plugin has only what tunesmith:method offers", "remove what needs it")
+        ("a plugin has only what tunesmith:method offers", "remove what needs it".into())
     };
-    Forbidden { import: import.into(), why: why.into(), fix: fix.into() }
+    Forbidden { import: import.into(), why: why.into(), fix }
 }
 
 #[cfg(test)]

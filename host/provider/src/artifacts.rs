@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
+use tunesmith_core::failure::Code;
 
 /// A file that a plan leaves behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,13 @@ pub struct WriteError {
     pub path: String,
     /// Why it failed.
     pub source: io::Error,
+}
+
+impl WriteError {
+    /// What scripts can rely on.
+    pub fn code(&self) -> Code {
+        Code::OutputFailed
+    }
 }
 
 /// Writes artifacts into a folder, which is made if it does not exist. Each is

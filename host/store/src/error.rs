@@ -4,7 +4,7 @@ use super::owner::STALE_AFTER_MS;
 use super::state::listed;
 use super::{JobId, Operation, State};
 use std::path::PathBuf;
-use tunesmith_core::error as user;
+use tunesmith_core::failure::{Advice, Code, Failure};
 
 /// An error of the store.
 #[derive(Debug, thiserror::Error)]
@@ -99,7 +99,7 @@ pub enum Error {
         more: bool,
     },
     /// Another process owns the job.
-    #[error("job {job} belongs to process {pid}, which was last heard of {} s ago", age_ms / 1000)]
+    #[error("another tunesmith (process {pid}, last heartbeat {} s ago) is running job {job}", age_ms / 1000)]
     Owned {
         /// The job.
         job: JobId,
@@ -197,78 +197,97 @@ pub enum Error {
 }
 
 impl Error {
+    /// What scripts can rely on.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Newer { .. } => Code::StoreNewer,
+            Self::NotAStore { .. } | Self::Directory { .. } | Self::ReadOnly { .. } | Self::Io { .. } => {
+                Code::StoreUnusable
+            }
+            Self::Damaged { .. } => Code::StoreDamaged,
+            Self::OpenToOthers { .. } => Code::StoreExposed,
+            Self::Full { .. } => Code::StoreFull,
+            Self::Busy { .. } => Code::StoreBusy,
+            Self::NoSuchJob { .. } => Code::JobUnknown,
+            Self::Ambiguous { .. } => Code::JobAmbiguous,
+            Self::Owned { .. } => Code::JobOwned,
+            Self::ClaimLost { .. } => Code::ClaimLost,
+            Self::IllegalMove { .. }
+            | Self::OutOfPlace { .. }
+            | Self::CannotAsk { .. }
+            | Self::NotRemovable { .. } => Code::JobState,
+            Self::StillOpen { .. } => Code::IntentOpen,
+            Self::Invalid { .. } => Code::StoreValueInvalid,
+            Self::Unfounded { .. } | Self::NoSuchIntent { .. } | Self::Fault { .. } => Code::StoreFault,
+        }
+    }
+
     /// What to do next.
-    pub fn hint(&self) -> Option<String> {
-        Some(match self {
-            Self::Newer { .. } => "update tunesmith, or choose another data directory (--data-dir)".into(),
+    pub fn advice(&self) -> Vec<Advice> {
+        let job = |job: &JobId| job.to_string();
+        match self {
+            Self::Newer { .. } => vec!["update tunesmith".into(), Advice::OtherDataDirectory],
             Self::NotAStore { .. } => {
-                "move the file away if it is not needed, or choose another data directory (--data-dir)".into()
+                vec!["move the file away if it is not needed".into(), Advice::OtherDataDirectory]
             }
-            Self::Damaged { path, .. } => format!(
-                "restore {0} from a backup, or move it away with its -wal and -shm files and start afresh; \
-                 jobs at the services go on without it",
-                path.display()
-            ),
-            Self::Directory { .. } => "create it, or choose another data directory (--data-dir)".into(),
-            Self::OpenToOthers { path, .. } => format!("chmod 700 {}", path.display()),
-            Self::ReadOnly { path, .. } => format!(
-                "check who owns {} and its directory, and that the disk is not mounted read-only",
-                path.display()
-            ),
-            Self::Full { .. } => "free some space and run the same command again: it carries on".into(),
-            Self::Io { .. } => "check the disk and the space on it; the system's log may say more".into(),
-            Self::Busy { .. } => "find the process that uses the store, and end it if it hangs".into(),
-            Self::NoSuchJob { .. } => "tunesmith jobs list shows all jobs".into(),
-            Self::Ambiguous { .. } => "type more of the id".into(),
-            Self::Owned { pid, .. } => format!(
-                "wait for process {pid}, or end it: its jobs are free as soon as it is gone, and {} s after \
-                 its last sign of life where that cannot be seen",
-                STALE_AFTER_MS / 1000
-            ),
-            Self::ClaimLost { job } => format!("tunesmith jobs show {job} says who owns it now"),
-            Self::IllegalMove { from, .. } if from.next().is_empty() => "it is over".into(),
-            Self::IllegalMove { from, .. } => format!("from {from} it can become {}", listed(from.next())),
-            Self::StillOpen { job, .. } => {
-                format!("tunesmith jobs resume {job} looks for it at the service and settles it")
+            Self::Damaged { path, .. } => vec![
+                format!(
+                    "restore {0} from a backup, or move it away with its -wal and -shm files and start afresh; \
+                     jobs at the services go on without it",
+                    path.display()
+                )
+                .into(),
+            ],
+            Self::Directory { .. } => vec!["create it".into(), Advice::OtherDataDirectory],
+            Self::OpenToOthers { path, .. } => {
+                vec![Advice::RestrictAccess { path: path.clone(), mode: "700".into() }]
             }
-            Self::CannotAsk { job, state, .. } if state.is_final() && *state != State::Succeeded => {
-                format!("tunesmith jobs retry {job} tries it again")
+            Self::ReadOnly { path, .. } => vec![
+                format!(
+                    "check who owns {} and its directory, and that the disk is not mounted read-only",
+                    path.display()
+                )
+                .into(),
+            ],
+            Self::Full { .. } => {
+                vec!["free some space and run the same command again: it resumes where it stopped".into()]
             }
-            Self::NotRemovable { job, .. } => format!("tunesmith jobs cancel {job} first"),
+            Self::Io { .. } => vec!["check the disk and the space on it; the system's log may say more".into()],
+            Self::Busy { .. } => vec!["find the process that uses the store, and end it if it hangs".into()],
+            Self::NoSuchJob { .. } => vec![Advice::ListJobs],
+            Self::Ambiguous { .. } => vec!["type more of the id".into()],
+            Self::Owned { job: id, pid, .. } => vec![
+                Advice::FollowJob { job: job(id) },
+                format!(
+                    "or end process {pid}: its jobs are free as soon as it is gone, and {} s after its last \
+                     heartbeat where that cannot be seen",
+                    STALE_AFTER_MS / 1000
+                )
+                .into(),
+            ],
+            Self::ClaimLost { job: id } => vec![Advice::ShowJob { job: job(id) }],
+            Self::IllegalMove { from, .. } if from.next().is_empty() => vec!["it is over".into()],
+            Self::IllegalMove { from, .. } => {
+                vec![format!("from {from} it can become {}", listed(from.next())).into()]
+            }
+            Self::StillOpen { job: id, .. } => vec![Advice::SettleJob { job: job(id) }],
+            Self::CannotAsk { job: id, state, .. } if state.is_final() && *state != State::Succeeded => {
+                vec![Advice::RetryJob { job: job(id) }]
+            }
+            Self::NotRemovable { job: id, .. } => vec![Advice::CancelJob { job: job(id) }],
             Self::Unfounded { .. }
             | Self::OutOfPlace { .. }
             | Self::NoSuchIntent { .. }
             | Self::CannotAsk { .. }
             | Self::Invalid { .. }
-            | Self::Fault { .. } => return None,
-        })
-    }
-
-    /// Which exit code it means.
-    pub fn kind(&self) -> user::Kind {
-        match self {
-            Self::NoSuchJob { .. }
-            | Self::Ambiguous { .. }
-            | Self::CannotAsk { .. }
-            | Self::NotRemovable { .. }
-            | Self::OutOfPlace { .. }
-            | Self::IllegalMove { .. }
-            | Self::Owned { .. } => user::Kind::Usage,
-            Self::Invalid { .. } => user::Kind::Invalid,
-            Self::OpenToOthers { .. } => user::Kind::Refused,
-            Self::Unfounded { .. } | Self::NoSuchIntent { .. } | Self::Fault { .. } => user::Kind::Internal,
-            _ => user::Kind::Failed,
+            | Self::Fault { .. } => Vec::new(),
         }
     }
 }
 
-impl From<Error> for user::Error {
+impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let plain = Self::new(error.kind(), error.to_string());
-        match error.hint() {
-            Some(hint) => plain.hint(hint),
-            None => plain,
-        }
+        Self::new(error.code(), error.to_string()).advise_all(error.advice())
     }
 }
 

@@ -7,6 +7,7 @@ use super::{Judge, Rule};
 use std::fs::File;
 use std::path::{Component, Path, PathBuf};
 use tunesmith_core::ProviderId;
+use tunesmith_core::failure::Advice;
 use tunesmith_core::text::grouped;
 use tunesmith_dataset::{Dataset, DatasetError, ReadOptions, Severity};
 use tunesmith_engine::plan;
@@ -113,8 +114,7 @@ impl Judge<'_> {
         };
         let root = matches!(refusal, Refusal::Traversal) && self.request.dataset_root.is_none();
         if root {
-            let fix = "allow another folder with --dataset-root DIR; the default is the job's folder";
-            self.findings.add_with(rule, place, &what, fix);
+            self.findings.add_with(rule, place, &what, Advice::SetDatasetRoot);
         } else {
             self.findings.add(rule, place, &what);
         }
@@ -169,8 +169,12 @@ impl Judge<'_> {
                 None => shown.to_owned(),
             };
             let field = if error.field.is_empty() { String::new() } else { format!("{}: ", error.field) };
-            let fix = if error.fix.is_empty() { Rule::DatasetInvalid.fix() } else { error.fix.as_str() };
-            self.findings.add_with(Rule::DatasetInvalid, &place, &format!("{field}{}", error.reason), fix);
+            self.findings.add_with(
+                Rule::DatasetInvalid,
+                &place,
+                &format!("{field}{}", error.reason),
+                error.fix.clone(),
+            );
         }
         Some(dataset)
     }

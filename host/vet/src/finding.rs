@@ -4,6 +4,7 @@ use super::rules::{Rule, Severity};
 use super::screen;
 use serde::Serialize;
 use std::fmt;
+use tunesmith_core::failure::Advice;
 use tunesmith_core::text::excerpt;
 
 /// Findings of one rule that are listed; further ones are only counted. Three show the
@@ -27,7 +28,8 @@ pub struct Finding {
     pub place: String,
     pub what: String,
     /// What to do about it.
-    pub fix: String,
+    #[serde(rename = "advice")]
+    pub fix: Advice,
     /// The number of further findings like it.
     #[serde(skip_serializing_if = "is_zero")]
     pub more: u64,
@@ -75,7 +77,7 @@ impl Findings {
     }
 
     /// Adds a finding with a more specific fix.
-    pub fn add_with(&mut self, rule: Rule, place: &str, what: &str, fix: &str) {
+    pub fn add_with(&mut self, rule: Rule, place: &str, what: &str, fix: Advice) {
         let mut same = self.list.iter_mut().filter(|finding| finding.rule == rule);
         if let Some(last) = same.nth(KEPT_PER_RULE - 1) {
             last.more += 1;
@@ -86,7 +88,10 @@ impl Findings {
             severity: rule.severity(),
             place: shown(place, LONGEST_PLACE),
             what: shown(what, LONGEST_WHAT),
-            fix: shown(fix, LONGEST_WHAT),
+            fix: match fix {
+                Advice::Text { text } => Advice::text(shown(&text, LONGEST_WHAT)),
+                typed => typed,
+            },
             more: 0,
         });
     }
@@ -151,10 +156,11 @@ mod tests {
         #[test]
         fn nothing_that_a_terminal_obeys_comes_through(place in any::<String>(), what in any::<String>()) {
             let mut findings = Findings::default();
-            findings.add_with(Rule::JobInvalid, &place, &what, &what);
+            findings.add_with(Rule::JobInvalid, &place, &what, what.as_str().into());
             let (_, list) = findings.finish();
             let shown = serde_json::to_value(&list).unwrap();
-            for text in ["place", "what", "fix"].map(|name| shown[0][name].as_str().unwrap().to_owned()) {
+            for text in ["/0/place", "/0/what", "/0/advice/text"] {
+                let text = shown.pointer(text).and_then(serde_json::Value::as_str).unwrap();
                 prop_assert!(!text.contains(is_hidden));
                 prop_assert!(text.chars().count() <= 10 * LONGEST_WHAT);
             }

@@ -70,7 +70,7 @@ impl Judge<'_> {
         match Spec::parse(&text, &shown, &Overrides::default()) {
             Ok(spec) => Some(spec),
             Err(error) => {
-                let fix = error.hint();
+                let fix = error.advice();
                 let (place, what) = match &error {
                     SpecError::Field { place, field, reason, .. } => {
                         (place.clone(), format!("{field}: {reason}"))
@@ -80,7 +80,7 @@ impl Judge<'_> {
                     }
                     other => (shown, other.to_string()),
                 };
-                let fix = fix.as_deref().unwrap_or(Rule::JobInvalid.fix());
+                let fix = fix.unwrap_or_else(|| Rule::JobInvalid.fix());
                 self.findings.add_with(Rule::JobInvalid, &place, &what, fix);
                 None
             }

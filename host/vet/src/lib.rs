@@ -23,7 +23,7 @@ use finding::Findings;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{Advice, Code, Failure};
 use tunesmith_engine::policy::Policy;
 use tunesmith_plugin_host::{BuiltIn, Event, Limits};
 use tunesmith_provider::Date;
@@ -72,12 +72,11 @@ pub struct Request<'a> {
 ///
 /// # Errors
 /// The cache cannot be used, or a built-in method does not work.
-pub fn vet(request: &Request<'_>) -> Result<Report, Error> {
+pub fn vet(request: &Request<'_>) -> Result<Report, Failure> {
     let code = request.cache.join("code");
     tunesmith_plugin_host::private_directory(&code).map_err(|reason| {
         let message = format!("the cache {} cannot be used: {reason}", code.display());
-        Error::new(Kind::Invalid, message)
-            .hint("evaluate writes nowhere else; set TUNESMITH_CACHE_DIR to a private folder")
+        Failure::new(Code::Invalid, message).advise(Advice::SetCacheDirectory)
     })?;
     let mut judge = Judge { request, limits: limits(&request.limits), findings: Findings::default() };
     let spec = judge.job();

@@ -5,7 +5,7 @@ use super::plugins::JobPlugins;
 use super::report::{PlanFacts, ReceiptFacts, Report};
 use super::{Judge, Rule};
 use tunesmith_core::contract::Refusal;
-use tunesmith_core::error::Error;
+use tunesmith_core::failure::Failure;
 use tunesmith_dataset::TransformError;
 use tunesmith_engine::plan::{self, BatchError, Context, PlanError};
 use tunesmith_engine::spec::Spec;
@@ -22,7 +22,7 @@ impl Judge<'_> {
         data: &ReadDataset,
         method: &JobPlugins,
         report: &mut Report,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Failure> {
         if data.dataset.verdict().errors() > 0 {
             // Already reported; a plan would report it again.
             return Ok(());
@@ -78,7 +78,7 @@ impl Judge<'_> {
         method: &JobPlugins,
         error: PlanError,
         report: &mut Report,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Failure> {
         let shown = data.shown.as_str();
         let of_plugin = format!("plugin {}", method.plugin.id());
         let words = error.to_string().replace(&data.path.display().to_string(), shown);
@@ -86,7 +86,7 @@ impl Judge<'_> {
             PlanError::Settings(errors) => {
                 for error in errors {
                     let what = format!("{}: {}", error.name, error.reason);
-                    let fix = error.hint.as_deref().unwrap_or(Rule::SettingInvalid.fix());
+                    let fix = error.hint.map_or_else(|| Rule::SettingInvalid.fix(), Into::into);
                     self.findings.add_with(Rule::SettingInvalid, &error.place, &what, fix);
                 }
             }
@@ -142,7 +142,7 @@ impl Judge<'_> {
         words: &str,
         error: TransformError<BatchError>,
         report: &mut Report,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Failure> {
         let id = method.transform.as_ref().map_or("", |plugin| plugin.id());
         let place = format!("plugin {id}");
         match error {
@@ -170,7 +170,7 @@ impl Judge<'_> {
         place: &str,
         error: CallError,
         report: &mut Report,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Failure> {
         if let Stopped::Host(_) | Stopped::NoPlace { .. } = error.stopped {
             return Err(error.into());
         }

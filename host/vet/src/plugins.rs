@@ -4,7 +4,7 @@ use super::report::PluginFacts;
 use super::{Judge, Rule};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{Code, Failure};
 use tunesmith_core::text::quoted;
 use tunesmith_engine::plan;
 use tunesmith_engine::spec::Spec;
@@ -37,9 +37,9 @@ impl Judge<'_> {
     ///
     /// # Errors
     /// A built-in method does not work, or the host cannot run any plugin.
-    pub(super) fn plugins(&mut self, spec: Option<&Spec>) -> Result<Plugins, Error> {
+    pub(super) fn plugins(&mut self, spec: Option<&Spec>) -> Result<Plugins, Failure> {
         let engine = Engine::new(self.limits.clone()).map_err(|error| {
-            Error::new(Kind::Internal, format!("the sandbox could not be set up: {error}"))
+            Failure::new(Code::Internal, format!("the sandbox could not be set up: {error}"))
         })?;
         let engine = Arc::new(engine);
         let used = |id: &str| {
@@ -120,7 +120,7 @@ impl Judge<'_> {
         }
     }
 
-    fn rejected(&mut self, file: &str, rejection: &Rejection) -> Result<(), Error> {
+    fn rejected(&mut self, file: &str, rejection: &Rejection) -> Result<(), Failure> {
         let reason = &rejection.reason;
         let rule = match reason {
             Reason::Unreadable(_) | Reason::NotAFile(_) | Reason::Changing => Rule::PluginUnreadable,
@@ -139,7 +139,7 @@ impl Judge<'_> {
         };
         let what = format!("it {reason} ({})", reason.rule());
         match reason {
-            Reason::Import { fix, .. } => self.findings.add_with(rule, file, &what, fix),
+            Reason::Import { fix, .. } => self.findings.add_with(rule, file, &what, fix.clone()),
             _ => self.findings.add(rule, file, &what),
         }
         if let Some(digest) = rejection.digest {

@@ -1,6 +1,7 @@
 //! The rules: id, severity, description and fix of each, in one place.
 
 use serde::{Serialize, Serializer};
+use tunesmith_core::failure::Advice;
 use tunesmith_engine::policy;
 
 /// How serious a finding is.
@@ -27,7 +28,7 @@ impl Severity {
 }
 
 macro_rules! rules {
-    ($($variant:ident = $id:literal, $severity:ident, $what:literal, $fix:literal;)+) => {
+    ($($variant:ident = $id:literal, $severity:ident, $what:literal, $fix:expr;)+) => {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Rule {
             $(#[doc = $what] $variant,)+
@@ -59,9 +60,9 @@ macro_rules! rules {
             }
 
             /// What to do about a finding.
-            pub fn fix(self) -> &'static str {
+            pub fn fix(self) -> Advice {
                 match self {
-                    $(Self::$variant => $fix,)+
+                    $(Self::$variant => $fix.into(),)+
                 }
             }
         }
@@ -77,10 +78,10 @@ rules! {
         "review the file that the link points to, then copy it";
     JobInvalid = "job-invalid", Unjudged,
         "The job file is not JSON, or has a missing, unknown or invalid field.",
-        "correct the field; `tunesmith schema` prints all fields of a job";
+        Advice::PrintSchema;
     JobOversteps = "job-oversteps", Deny,
         "The job sets something that only the operator may set: an endpoint, a key, a limit, a plugin.",
-        "remove the field; endpoints, keys and limits come from the operator's config.toml";
+        "remove the field; endpoints, keys and limits come from the operator's configuration";
     JobHiddenCharacters = "job-hidden-characters", Deny,
         "A field or value of the job contains invisible characters, or characters that reorder text.",
         "remove the character, and ask the author why it was there";
@@ -116,7 +117,7 @@ rules! {
         "raise policy.largest_dataset";
     DatasetInvalid = "dataset-invalid", Unjudged,
         "The dataset has errors, so the job cannot be planned.",
-        "`tunesmith dataset check FILE` lists them";
+        Advice::CheckDataset { path: None };
     PluginUnreadable = "plugin-unreadable", Unjudged,
         "A plugin file is missing, unreadable, or not a regular file.",
         "provide the .wasm file";
@@ -131,10 +132,10 @@ rules! {
         "do not use it; ordinary plugins stay far below these limits";
     PluginMisbehaves = "plugin-misbehaves", Deny,
         "A plugin was stopped: it exceeded a limit, trapped or panicked.",
-        "do not use it; the author can reproduce it with `tunesmith plugin check`";
+        Advice::CheckPlugin;
     PluginDescribesWrongly = "plugin-describes-wrongly", Deny,
         "A plugin's descriptor is invalid.",
-        "do not use it; the author can reproduce it with `tunesmith plugin check`";
+        Advice::CheckPlugin;
     PluginOverridesBuiltIn = "plugin-overrides-built-in", Deny,
         "A plugin has the id of a built-in method.",
         "ask the author for another id";
@@ -148,11 +149,11 @@ rules! {
         "A plugin used more than half of its fuel or memory limit.",
         "ask the author why; ordinary plans use a hundredth of that";
     MethodUnknown = "method-unknown", Unjudged,
-        "The job names a method that is neither built in nor passed with --plugin.",
-        "pass its file with --plugin";
+        "The job names a method that is neither built in nor given.",
+        Advice::GivePlugin;
     MethodUnsupported = "method-unsupported", Unjudged,
         "The method does not support the job's provider.",
-        "`tunesmith methods show METHOD` lists the providers that it supports";
+        Advice::ShowMethod { method: "METHOD".to_owned() };
     MethodRefuses = "method-refuses", Unjudged,
         "The method rejects the job.",
         "follow the method's message";
@@ -173,7 +174,7 @@ rules! {
         "use fewer examples";
     CostUnknown = "cost-unknown", Warn,
         "The price of the base model is unknown, so the cost of the job is, too.",
-        "pass a price table with --prices, or limit the cost with policy.highest_cost";
+        Advice::GivePrices;
     HighCost = "high-cost", Warn,
         "The job may cost more than 100 US dollars.",
         "use fewer epochs or rows, or allow it with policy.highest_cost";
@@ -197,10 +198,10 @@ rules! {
         "remove it, and revoke it if it was real: whoever has the model or the file can read it";
     WrittenSystem = "written-system", Warn,
         "A plugin added text to the system prompt that is not from the dataset.",
-        "read the system prompt with `tunesmith plan JOB --plugins DIR --full`";
+        Advice::ReadPlan { what: "system prompt".to_owned() };
     WrittenExamples = "written-examples", Warn,
         "A plugin added examples that are not from the dataset.",
-        "read the examples with `tunesmith plan JOB --plugins DIR --full`";
+        Advice::ReadPlan { what: "examples".to_owned() };
     PolicyProviders = "policy-providers", Deny,
         "The provider is not allowed.",
         "use an allowed provider, or ask the operator to change policy.providers";
@@ -264,7 +265,9 @@ mod tests {
         assert_eq!(ids.len(), Rule::ALL.len());
         for rule in Rule::ALL {
             assert!(rule.id().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{}", rule.id());
-            assert!(rule.what().ends_with('.') && !rule.fix().ends_with('.'), "{}", rule.id());
+            assert!(rule.what().ends_with('.'), "{}", rule.id());
+            let Advice::Text { text } = rule.fix() else { continue };
+            assert!(!text.is_empty() && !text.ends_with('.'), "{}", rule.id());
         }
     }
 

@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use tunesmith_core::failure::Advice;
 use tunesmith_core::text::is_hidden;
 use tunesmith_engine::policy::Policy;
 use tunesmith_engine::spec::{Overrides, Spec};
@@ -27,16 +28,23 @@ pub fn job(bytes: &[u8]) {
             }
         }
         Err(error) => {
-            let said = error.to_string() + &error.hint().unwrap_or_default();
+            let said = error.to_string() + &words(error.advice());
             assert!(!said.contains(is_hidden), "{said:?}");
         }
+    }
+}
+
+fn words(advice: Option<Advice>) -> String {
+    match advice {
+        Some(Advice::Text { text }) => text,
+        _ => String::new(),
     }
 }
 
 /// Any bytes as a plugin file, up to where the compile worker would get them.
 pub fn preflight(bytes: &[u8]) {
     if let Err(reason) = admit(bytes, &StructureLimits::default()) {
-        let said = reason.to_string() + &reason.hint().unwrap_or_default();
+        let said = reason.to_string() + &words(reason.advice());
         assert!(!said.contains(is_hidden), "{said:?}");
     }
 }
@@ -103,7 +111,8 @@ pub fn evaluated(bytes: &[u8], worker: Option<&Path>) {
     let evaluation = evaluation.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(evaluation.findings.is_empty(), evaluation.verdict == Verdict::Allow);
     for finding in &evaluation.findings {
-        for text in [&finding.place, &finding.what, &finding.fix] {
+        let fix = words(Some(finding.fix.clone()));
+        for text in [&finding.place, &finding.what, &fix] {
             assert!(!text.contains(is_hidden), "{text:?}");
         }
     }

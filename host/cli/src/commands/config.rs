@@ -4,13 +4,14 @@
 use crate::Output;
 use crate::operator::{Operator, OperatorArgs};
 use crate::save::save;
+use crate::view::advice;
 use crate::view::style::{FAINT, HEADING, HINT, WARNING};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{Code, Failure};
 use tunesmith_core::text::visible;
 use tunesmith_engine::config::{Config, Environment, default_text};
 use tunesmith_plugin_host::Limits;
@@ -65,7 +66,7 @@ impl Command {
 }
 
 /// Runs the command.
-pub fn run(command: &Command, operator: &OperatorArgs, output: &mut Output) -> Result<(), Error> {
+pub fn run(command: &Command, operator: &OperatorArgs, output: &mut Output) -> Result<(), Failure> {
     match command {
         Command::Show(args) => show(args, &operator.load(output)?, output),
         Command::Path(args) => {
@@ -90,11 +91,11 @@ pub fn run(command: &Command, operator: &OperatorArgs, output: &mut Output) -> R
     }
 }
 
-fn location(operator: &OperatorArgs) -> Result<PathBuf, Error> {
+fn location(operator: &OperatorArgs) -> Result<PathBuf, Failure> {
     Ok(Config::location(&Environment::of_process(), operator.file())?.0)
 }
 
-fn show(args: &ShowArgs, operator: &Operator, output: &mut Output) -> Result<(), Error> {
+fn show(args: &ShowArgs, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
     let config = operator.config();
     let key = operator.openai_key();
     let mut values = config.effective();
@@ -184,7 +185,7 @@ fn binary(bytes: u64) -> String {
 const WIDEST_VALUE: usize = 44;
 
 fn key_line(
-    key: &Result<Option<&tunesmith_core::secret::Found>, Error>,
+    key: &Result<Option<&tunesmith_core::secret::Found>, Failure>,
     (names, texts): (usize, usize),
 ) -> String {
     match key {
@@ -203,7 +204,7 @@ fn key_line(
         Err(error) => {
             let mut line =
                 format!("  {:<names$}  {WARNING}unusable{WARNING:#}: {}", "(key)", visible(&error.message));
-            for hint in &error.hints {
+            for hint in &advice::hints(error) {
                 let _ = write!(line, "\n  {:<names$}  {HINT}hint{HINT:#}: {}", "", visible(hint));
             }
             line
@@ -212,11 +213,11 @@ fn key_line(
 }
 
 /// Writes the default text, in a directory that is made private where it is missing.
-fn write(path: &Path, force: bool) -> Result<(), Error> {
+fn write(path: &Path, force: bool) -> Result<(), Failure> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
-            Error::new(Kind::Failed, format!("cannot create {}: {error}", folder.display()))
-                .hint("name another file: --config FILE, or TUNESMITH_CONFIG")
+            Failure::new(Code::Failed, format!("cannot create {}: {error}", folder.display()))
+                .advise("name another file: --config FILE, or TUNESMITH_CONFIG")
         })?;
     }
     save(path, default_text().as_bytes(), force)

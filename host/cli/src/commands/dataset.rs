@@ -1,5 +1,6 @@
 //! `tunesmith dataset`: check, look at, convert, split and transform datasets.
 
+use crate::view::advice;
 use crate::view::dataset as text;
 use crate::{Operator, Output, registry};
 use serde_json::json;
@@ -7,7 +8,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use tunesmith_core::contract::{Conversations, DatasetView as _, MethodJob, Selection};
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{Code, Failure};
 use tunesmith_core::tokens::Tokenizer;
 use tunesmith_dataset::{
     self, ConvertOptions, Dataset, Destination, Format, ReadOptions, Rules, Severity, SplitOptions, Target,
@@ -235,7 +236,7 @@ impl Command {
 }
 
 /// Runs the command. Results and standard input are stored in the operator's cache.
-pub fn run(command: &Command, operator: &Operator, output: &mut Output) -> Result<(), Error> {
+pub fn run(command: &Command, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
     let cache = Some(operator.cache());
     match command {
         Command::Check(args) => check(args, cache, output),
@@ -249,7 +250,7 @@ pub fn run(command: &Command, operator: &Operator, output: &mut Output) -> Resul
 
 impl Input {
     /// The file; standard input is stored in one.
-    fn path(&self, cache: Option<&Path>) -> Result<PathBuf, Error> {
+    fn path(&self, cache: Option<&Path>) -> Result<PathBuf, Failure> {
         if self.file != Path::new("-") && self.file != Path::new("/dev/stdin") {
             return Ok(self.file.clone());
         }
@@ -279,7 +280,7 @@ impl For {
         options.exact = self.exact;
     }
 }
-fn check(args: &CheckArgs, cache: Option<&Path>, output: &mut Output) -> Result<(), Error> {
+fn check(args: &CheckArgs, cache: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
     let path = args.input.path(cache)?;
     let mut options = args.input.options(cache, output);
     args.for_.apply(&mut options);
@@ -289,12 +290,15 @@ fn check(args: &CheckArgs, cache: Option<&Path>, output: &mut Output) -> Result<
         Some(validation) => Some(dataset.compare(validation, &options)?),
     };
     if args.input.json {
+        let mut verdict = json!(dataset.verdict());
+        let fixes = dataset.verdict().findings.iter().map(|finding| &finding.fix);
+        advice::spell_fixes(&mut verdict["findings"], fixes);
         output.json(&json!({
             "path": args.input.file,
             "digest": dataset.digest(),
             "recognized": dataset.recognized(),
             "rows": dataset.rows(),
-            "verdict": dataset.verdict(),
+            "verdict": verdict,
             "sharedRows": shared,
         }));
     } else {
@@ -302,31 +306,37 @@ fn check(args: &CheckArgs, cache: Option<&Path>, output: &mut Output) -> Result<
     }
     // A program has the verdict already, and one object is promised.
     judge(dataset.verdict(), args.strict)
-        .map_err(|error| if args.input.json { Error::silent(error.kind) } else { error })
+        .map_err(|error| if args.input.json { Failure::silent(error.kind()) } else { error })
 }
 
 /// Fails if the dataset cannot be used.
-fn judge(verdict: &Verdict, strict: bool) -> Result<(), Error> {
+fn judge(verdict: &Verdict, strict: bool) -> Result<(), Failure> {
     let (errors, warnings) = (verdict.errors(), verdict.warnings());
     if errors > 0 {
-        return Err(Error::new(Kind::Invalid, format!("the dataset has {}", text::counted(errors, "error"))));
+        return Err(Failure::new(
+            Code::Invalid,
+            format!("the dataset has {}", text::counted(errors, "error")),
+        ));
     }
     if strict && warnings > 0 {
-        return Err(Error::new(
-            Kind::Invalid,
+        return Err(Failure::new(
+            Code::Invalid,
             format!("the dataset has {}", text::counted(warnings, "warning")),
         ));
     }
     Ok(())
 }
 
-fn stats(args: &StatsArgs, cache: Option<&Path>, output: &mut Output) -> Result<(), Error> {
+fn stats(args: &StatsArgs, cache: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
     let path = args.input.path(cache)?;
     let mut options = args.input.options(cache, output);
     args.for_.apply(&mut options);
     let dataset = Dataset::open(&path, &options)?;
     let figures = dataset.figures(options.tokenizer)?;
     if args.input.json {
+        let mut verdict = json!(dataset.verdict());
+        let fixes = dataset.verdict().findings.iter().map(|finding| &finding.fix);
+        advice::spell_fixes(&mut verdict["findings"], fixes);
         output.json(&json!({
             "path": args.input.file,
             "digest": dataset.digest(),
@@ -343,7 +353,7 @@ fn stats(args: &StatsArgs, cache: Option<&Path>, output: &mut Output) -> Result<
     Ok(())
 }
 
-fn convert(args: &ConvertArgs, cache: Option<&Path>, output: &mut Output) -> Result<(), Error> {
+fn convert(args: &ConvertArgs, cache: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
     let path = args.input.path(cache)?;
     let options = args.input.options(None, output);
     let conversion = ConvertOptions { to: args.to, fix: args.fix, drop_invalid: args.drop_invalid };
@@ -357,7 +367,7 @@ fn convert(args: &ConvertArgs, cache: Option<&Path>, output: &mut Output) -> Res
     Ok(())
 }
 
-fn sample(args: &SampleArgs, cache: Option<&Path>, output: &mut Output) -> Result<(), Error> {
+fn sample(args: &SampleArgs, cache: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
     let path = args.input.path(cache)?;
     let options = args.input.options(cache, output);
     let dataset = Dataset::open(&path, &options)?;
@@ -367,8 +377,8 @@ fn sample(args: &SampleArgs, cache: Option<&Path>, output: &mut Output) -> Resul
         Some(id) => {
             let example = dataset.example(id)?.ok_or_else(|| {
                 let rows = dataset.rows();
-                Error::new(
-                    Kind::Usage,
+                Failure::new(
+                    Code::Usage,
                     format!("row {id} is not a plain conversation; rows are 0 to {}", rows - 1),
                 )
             })?;
@@ -388,12 +398,12 @@ fn sample(args: &SampleArgs, cache: Option<&Path>, output: &mut Output) -> Resul
     Ok(())
 }
 
-fn split(args: &SplitArgs, cache: Option<&Path>, output: &mut Output) -> Result<(), Error> {
+fn split(args: &SplitArgs, cache: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
     let path = args.input.path(cache)?;
     let options = args.input.options(None, output);
     let division = SplitOptions { validation: args.validation, seed: args.seed, replace: args.force };
     let [training, validation] = &args.out[..] else {
-        return Err(Error::new(Kind::Usage, "--out takes two files: training and validation"));
+        return Err(Failure::new(Code::Usage, "--out takes two files: training and validation"));
     };
     let divided = tunesmith_dataset::split(&path, &options, &division, training, validation)?;
     if args.input.json {
@@ -404,12 +414,12 @@ fn split(args: &SplitArgs, cache: Option<&Path>, output: &mut Output) -> Result<
     Ok(())
 }
 
-fn transform(args: &TransformArgs, operator: &Operator, output: &mut Output) -> Result<(), Error> {
+fn transform(args: &TransformArgs, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
     let registry = args.registry.load(operator, output)?;
     let snapshot = registry.snapshot();
     let plugin = registry::find(&snapshot, &args.by)?;
     if !plugin.can(Ability::Transform) {
-        return Err(Error::new(Kind::Usage, format!("method {} cannot transform datasets", plugin.id())));
+        return Err(Failure::new(Code::Usage, format!("method {} cannot transform datasets", plugin.id())));
     }
     let given: Vec<GivenSetting> = args
         .set
@@ -417,7 +427,7 @@ fn transform(args: &TransformArgs, operator: &Operator, output: &mut Output) -> 
         .map(|(name, value)| GivenSetting { name: name.clone(), value: value.clone(), place: "--set".into() })
         .collect();
     let settings = settings::check(&given, plugin.descriptor())
-        .map_err(|errors| Error::from(PlanError::Settings(errors)))?;
+        .map_err(|errors| Failure::from(PlanError::Settings(errors)))?;
     let name = args.out.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let job = MethodJob { name, base_model: String::new(), settings, seed: DEFAULT_SEED };
     let path = args.input.path(Some(operator.cache()))?;
@@ -432,7 +442,11 @@ fn transform(args: &TransformArgs, operator: &Operator, output: &mut Output) -> 
     );
     let transformed = transformed.map_err(|error| {
         let method = plugin.id().to_owned();
-        Error::from(PlanError::Transforming { method, path: args.input.file.clone(), error: Box::new(error) })
+        Failure::from(PlanError::Transforming {
+            method,
+            path: args.input.file.clone(),
+            error: Box::new(error),
+        })
     })?;
     if args.input.json {
         output.json(&transformed);

@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{Code, Failure};
 use tunesmith_emulator::{ANY_MODEL, Behaviour, DEFAULT_SPEED, Emulator, Fault, Key, Options, Pace, Unused};
 
 /// The environment variable that holds the key which the OpenAI stand-in asks for.
@@ -74,7 +74,7 @@ pub struct Args {
 /// # Errors
 /// Where a file cannot be read, a port or the state directory is taken, or an option
 /// makes no sense.
-pub fn run(args: &Args) -> Result<(), Error> {
+pub fn run(args: &Args) -> Result<(), Failure> {
     let emulator = match Emulator::start(args.options()?) {
         // Two processes started one at the same time: they use the other.
         Err(tunesmith_emulator::Error::InUse { .. }) if args.on_demand => return Ok(()),
@@ -83,13 +83,13 @@ pub fn run(args: &Args) -> Result<(), Error> {
     if let Some(path) = &args.faults {
         for fault in read_json::<Vec<Fault>>(path)? {
             let invalid = |error: tunesmith_emulator::FaultError| {
-                Error::new(Kind::Invalid, format!("{}: {error}", path.display()))
+                Failure::new(Code::Invalid, format!("{}: {error}", path.display()))
             };
             emulator.faults().arm(fault).map_err(invalid)?;
         }
     }
     args.announce(&emulator).map_err(|error| {
-        Error::new(Kind::Failed, format!("the addresses cannot be written to standard output: {error}"))
+        Failure::new(Code::Failed, format!("the addresses cannot be written to standard output: {error}"))
     })?;
     // Held until the emulator has stopped, so that whoever comes now starts the next one.
     let _unused = wait(args)?;
@@ -98,7 +98,7 @@ pub fn run(args: &Args) -> Result<(), Error> {
 }
 
 impl Args {
-    fn options(&self) -> Result<Options, Error> {
+    fn options(&self) -> Result<Options, Failure> {
         let mut options = Options::new(&self.state);
         options.ollama_port = self.ollama;
         options.openai_port = self.openai;
@@ -116,7 +116,7 @@ impl Args {
         Ok(options)
     }
 
-    fn key(&self) -> Result<Option<Key>, Error> {
+    fn key(&self) -> Result<Option<Key>, Failure> {
         let Some(path) = &self.key_file else {
             let key = std::env::var(KEY_VARIABLE).ok().filter(|key| !key.is_empty());
             return Ok(key.map(Key::new));
@@ -125,7 +125,7 @@ impl Args {
         let text = read_text(path, MAX_KEY)?;
         let key = text.trim();
         if key.is_empty() {
-            return Err(Error::new(Kind::Invalid, format!("the key file {} is empty", path.display())));
+            return Err(Failure::new(Code::Invalid, format!("the key file {} is empty", path.display())));
         }
         Ok(Some(Key::new(key)))
     }
@@ -150,66 +150,67 @@ impl Args {
 }
 
 #[cfg(unix)]
-fn check_private(path: &Path) -> Result<(), Error> {
+fn check_private(path: &Path) -> Result<(), Failure> {
     use std::os::unix::fs::MetadataExt;
     let mode = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?.mode();
     if mode & 0o077 == 0 {
         return Ok(());
     }
     let text = format!("the key file {} can be read by others (mode {:03o})", path.display(), mode & 0o777);
-    Err(Error::new(Kind::Refused, text).hint(format!("chmod 600 {}", path.display())))
+    Err(Failure::new(Code::Refused, text).advise(format!("chmod 600 {}", path.display())))
 }
 
 #[cfg(not(unix))]
-fn check_private(_path: &Path) -> Result<(), Error> {
+fn check_private(_path: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
 /// The largest JSON file that is read: a thousand faults with bodies of their own.
 const MAX_JSON: u64 = 4 << 20;
 
-fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
     let text = read_text(path, MAX_JSON)?;
     serde_json::from_str(&text)
-        .map_err(|error| Error::new(Kind::Invalid, format!("{}: {error}", path.display())))
+        .map_err(|error| Failure::new(Code::Invalid, format!("{}: {error}", path.display())))
 }
 
-fn read_text(path: &Path, limit: u64) -> Result<String, Error> {
+fn read_text(path: &Path, limit: u64) -> Result<String, Failure> {
     let mut text = String::new();
     let read = std::fs::File::open(path).and_then(|file| file.take(limit + 1).read_to_string(&mut text));
     match read {
         Ok(length) if length as u64 > limit => {
-            Err(Error::new(Kind::Invalid, format!("{} is above {limit} bytes", path.display())))
+            Err(Failure::new(Code::Invalid, format!("{} is above {limit} bytes", path.display())))
         }
         Ok(_) => Ok(text),
         Err(error) => Err(unreadable(path, &error)),
     }
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> Error {
-    Error::new(Kind::Invalid, format!("{} cannot be read: {error}", path.display()))
+fn unreadable(path: &Path, error: &io::Error) -> Failure {
+    Failure::new(Code::Invalid, format!("{} cannot be read: {error}", path.display()))
 }
 
-fn start_error(error: tunesmith_emulator::Error) -> Error {
+fn start_error(error: tunesmith_emulator::Error) -> Failure {
     use tunesmith_emulator::Error as E;
     let text = error.to_string();
     match error {
-        E::InUse { running: Some(other), .. } => Error::new(Kind::Failed, text).hint(format!(
+        E::InUse { running: Some(other), .. } => Failure::new(Code::Failed, text).advise(format!(
             "use the one that runs: Ollama at {}, OpenAI at {}; or give another --state",
             other.ollama_url, other.openai_url
         )),
-        E::InUse { running: None, .. } => Error::new(Kind::Failed, text).hint("give another --state"),
-        E::State { .. } => Error::new(Kind::Failed, text).hint("give a --state that can be written"),
-        E::Port { .. } => Error::new(Kind::Usage, text).hint("give another port, or 0 for a free one"),
-        E::Speed(_) => Error::new(Kind::Usage, text).hint("give a --speed above 0, or --manual"),
-        E::Model(_) => Error::new(Kind::Usage, text).hint("names look like llama3.2 or llama3.2:1b"),
-        E::Threads(_) => Error::new(Kind::Internal, text),
+        E::InUse { running: None, .. } => Failure::new(Code::Failed, text).advise("give another --state"),
+        E::State { .. } => Failure::new(Code::Failed, text).advise("give a --state that can be written"),
+        E::Port { .. } => Failure::new(Code::Usage, text).advise("give another port, or 0 for a free one"),
+        E::Speed(_) => Failure::new(Code::Usage, text).advise("give a --speed above 0, or --manual"),
+        E::Model(_) => Failure::new(Code::Usage, text).advise("names look like llama3.2 or llama3.2:1b"),
+        E::Threads(_) => Failure::new(Code::Internal, text),
     }
 }
 
 /// Returns once the program is asked to end, or once nobody uses it any more.
-fn wait(args: &Args) -> Result<Option<Unused>, Error> {
-    let failed = |error: io::Error| Error::new(Kind::Internal, format!("signals cannot be awaited: {error}"));
+fn wait(args: &Args) -> Result<Option<Unused>, Failure> {
+    let failed =
+        |error: io::Error| Failure::new(Code::Internal, format!("signals cannot be awaited: {error}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let (finish, mut finished) = tokio::sync::mpsc::channel(1);
     // Plain threads: tokio's would keep the program from ending.
@@ -284,7 +285,7 @@ mod tests {
         let set = |mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
         set(0o644);
         let error = args(&["--state", "s", "--key-file", path]).options().unwrap_err();
-        assert_eq!(error.kind, Kind::Refused);
+        assert_eq!(error.code, Code::Refused);
         assert!(error.message.contains("can be read by others (mode 644)"), "{}", error.message);
         set(0o600);
         let options = args(&["--state", "s", "--key-file", path]).options().unwrap();
@@ -298,7 +299,8 @@ mod tests {
         let first = Emulator::start(Options::new(state.path())).unwrap();
         let error = start_error(Emulator::start(Options::new(state.path())).unwrap_err());
         assert!(error.message.contains("in use by another emulator (process "), "{}", error.message);
-        assert!(error.hints[0].contains(&first.ollama_url), "{}", error.hints[0]);
+        let hints = crate::view::advice::hints(&error);
+        assert!(hints[0].contains(&first.ollama_url), "{hints:?}");
         first.stop();
         Emulator::start(Options::new(state.path())).unwrap().stop();
     }

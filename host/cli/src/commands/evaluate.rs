@@ -4,11 +4,12 @@ use crate::view::evaluate as text;
 
 use crate::inputs::{price_table, today};
 use crate::registry::{self, event_text};
+use crate::view::advice;
 use crate::{Operator, Output};
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{Failure, Kind};
 use tunesmith_provider::Date;
 use tunesmith_vet::{Request, Verdict, vet};
 
@@ -53,7 +54,7 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Error> {
+pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
     let Some(job) = args.job.as_deref().filter(|_| !args.rules) else {
         output.text(&text::rules());
         return Ok(());
@@ -76,15 +77,17 @@ pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), 
         on_event: Arc::new(move |event| progress.say(&event_text(event))),
     })?;
     if args.json {
-        output.json(&json!(report));
+        let mut shown = json!(report);
+        advice::spell_fixes(&mut shown["findings"], report.findings.iter().map(|finding| &finding.fix));
+        output.json(&shown);
     } else {
         output.text(&text::report(&report));
     }
     match report.verdict {
         Verdict::Allow => Ok(()),
         Verdict::Warn if !args.strict => Ok(()),
-        Verdict::Warn | Verdict::Deny => Err(Error::silent(Kind::Refused)),
-        Verdict::Unjudged => Err(Error::silent(Kind::Invalid)),
+        Verdict::Warn | Verdict::Deny => Err(Failure::silent(Kind::Refused)),
+        Verdict::Unjudged => Err(Failure::silent(Kind::Invalid)),
     }
 }
 
@@ -95,7 +98,13 @@ mod tests {
     /// The rules as a table in Markdown: what docs/evaluate.md has.
     fn table() -> String {
         let row = |rule: &Rule| {
-            format!("| `{}` | {} | {} | {} |\n", rule.id(), rule.severity().as_str(), rule.what(), rule.fix())
+            format!(
+                "| `{}` | {} | {} | {} |\n",
+                rule.id(),
+                rule.severity().as_str(),
+                rule.what(),
+                crate::view::advice::words(&rule.fix())
+            )
         };
         let rows: String = Rule::ALL.iter().map(row).collect();
         format!("| Rule | Severity | What | What to do |\n|---|---|---|---|\n{rows}")

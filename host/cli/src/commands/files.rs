@@ -6,7 +6,7 @@ use crate::view::style::{FAINT, HEADING};
 use crate::view::table::{Cell, Table};
 use crate::{Operator, Output, runtime};
 use serde_json::json;
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{Code, Failure};
 use tunesmith_core::text::{quoted, visible};
 use tunesmith_engine::execute::{EMULATOR_SERVICE, Executor};
 use tunesmith_store::{Job, JobFilter, LONGEST_PAGE, Page, State, Store, UploadedFile};
@@ -62,21 +62,21 @@ impl Command {
 }
 
 /// Runs the command.
-pub fn run(command: &Command, operator: &Operator, output: &mut Output) -> Result<(), Error> {
+pub fn run(command: &Command, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
     match command {
         Command::List(args) => list(args, operator, output),
         Command::Remove(args) => remove(args, operator, output),
     }
 }
 
-fn list(args: &ListArgs, operator: &Operator, output: &mut Output) -> Result<(), Error> {
+fn list(args: &ListArgs, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
     let page = runtime()?.block_on(async {
         let Some(store) = operator.existing_store().await? else {
             return Ok(Page { items: Vec::new(), next: None });
         };
         let page = store.files(None, args.after, args.limit).await?;
         store.close().await;
-        Ok::<_, Error>(page)
+        Ok::<_, Failure>(page)
     })?;
     if args.json {
         output.json(&json!({ "files": page.items, "next": page.next }));
@@ -107,11 +107,11 @@ fn list(args: &ListArgs, operator: &Operator, output: &mut Output) -> Result<(),
     Ok(())
 }
 
-fn remove(args: &RemoveArgs, operator: &Operator, output: &mut Output) -> Result<(), Error> {
+fn remove(args: &RemoveArgs, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
     let runtime = runtime()?;
     let (store, chosen) = runtime.block_on(async {
         let Some(store) = operator.existing_store().await? else {
-            return Err(Error::new(Kind::Usage, "no file was uploaded: there are no jobs yet"));
+            return Err(Failure::new(Code::Usage, "no file was uploaded: there are no jobs yet"));
         };
         let chosen = choose(args, &store).await?;
         Ok((store, chosen))
@@ -144,7 +144,7 @@ fn delete(
     executor: &Executor,
     file: &UploadedFile,
     output: &mut Output,
-) -> Result<(), Error> {
+) -> Result<(), Failure> {
     let was_there = runtime.block_on(executor.remove_file(file))?;
     if args.json {
         output.json_line(&json!({ "file": file.remote_id, "service": file.service, "wasThere": was_there }));
@@ -156,7 +156,7 @@ fn delete(
 }
 
 /// The files that are to go. All are looked up before the first is deleted.
-async fn choose(args: &RemoveArgs, store: &Store) -> Result<Vec<UploadedFile>, Error> {
+async fn choose(args: &RemoveArgs, store: &Store) -> Result<Vec<UploadedFile>, Failure> {
     let all = every_file(store).await?;
     let unfinished = unfinished(store).await?;
     let mut chosen: Vec<UploadedFile> = Vec::new();
@@ -174,7 +174,7 @@ async fn choose(args: &RemoveArgs, store: &Store) -> Result<Vec<UploadedFile>, E
         {
             let message =
                 format!("file {} is needed by job {}, which is {}", file.remote_id, job.id, job.state);
-            return Err(Error::new(Kind::Usage, message).hint("wait for it, cancel it, or give --force"));
+            return Err(Failure::new(Code::Usage, message).advise("wait for it, cancel it, or give --force"));
         }
         if !chosen.iter().any(|known| known.number == file.number) {
             chosen.push(file.clone());
@@ -183,7 +183,7 @@ async fn choose(args: &RemoveArgs, store: &Store) -> Result<Vec<UploadedFile>, E
     Ok(chosen)
 }
 
-async fn every_file(store: &Store) -> Result<Vec<UploadedFile>, Error> {
+async fn every_file(store: &Store) -> Result<Vec<UploadedFile>, Failure> {
     let mut all = Vec::new();
     let mut after = None;
     loop {
@@ -196,7 +196,7 @@ async fn every_file(store: &Store) -> Result<Vec<UploadedFile>, Error> {
     }
 }
 
-async fn unfinished(store: &Store) -> Result<Vec<Job>, Error> {
+async fn unfinished(store: &Store) -> Result<Vec<Job>, Failure> {
     let filter = JobFilter {
         states: State::ALL.iter().copied().filter(|state| !state.is_final()).collect(),
         provider: Some("openai".to_owned()),
@@ -219,7 +219,7 @@ async fn needed_by<'j>(
     store: &Store,
     file: &UploadedFile,
     unfinished: &'j [Job],
-) -> Result<Option<&'j Job>, Error> {
+) -> Result<Option<&'j Job>, Failure> {
     for job in unfinished.iter().filter(|job| job.service == file.service) {
         if job.id == file.job || store.plan(&job.id).await?.document.contains(&file.sha256) {
             return Ok(Some(job));
@@ -228,7 +228,7 @@ async fn needed_by<'j>(
     Ok(None)
 }
 
-fn find<'f>(files: &'f [UploadedFile], given: &str) -> Result<&'f UploadedFile, Error> {
+fn find<'f>(files: &'f [UploadedFile], given: &str) -> Result<&'f UploadedFile, Failure> {
     if let Some(file) = files.iter().find(|file| file.remote_id == given) {
         return Ok(file);
     }
@@ -236,13 +236,13 @@ fn find<'f>(files: &'f [UploadedFile], given: &str) -> Result<&'f UploadedFile, 
         files.iter().filter(|file| !given.is_empty() && file.remote_id.starts_with(given)).collect();
     match like.as_slice() {
         [file] => Ok(file),
-        [] => Err(Error::new(Kind::Usage, format!("no uploaded file has the id {}", quoted(given)))
-            .hint("tunesmith files list shows all files")),
+        [] => Err(Failure::new(Code::Usage, format!("no uploaded file has the id {}", quoted(given)))
+            .advise("tunesmith files list shows all files")),
         several => {
             let ids: Vec<_> = several.iter().take(8).map(|file| visible(&file.remote_id)).collect();
             let message =
                 format!("{} is the beginning of several file ids: {}", quoted(given), ids.join(", "));
-            Err(Error::new(Kind::Usage, message).hint("type more of the id"))
+            Err(Failure::new(Code::Usage, message).advise("type more of the id"))
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::{Operator, Output, registry};
 use serde_json::json;
 use std::fmt::Write;
 use tunesmith_core::ProviderId;
-use tunesmith_core::error::Error;
+use tunesmith_core::failure::Failure;
 use tunesmith_core::text::visible;
 use tunesmith_plugin_host::{Plugin, Source};
 use tunesmith_provider::settings::{COMMON, Use};
@@ -53,14 +53,14 @@ impl Command {
 }
 
 /// Runs the command.
-pub fn run(command: &Command, operator: &Operator, output: &mut Output) -> Result<(), Error> {
+pub fn run(command: &Command, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
     match command {
         Command::List(args) => list(args, operator, output),
         Command::Show(args) => show(args, operator, output),
     }
 }
 
-fn list(args: &ListArgs, operator: &Operator, output: &mut Output) -> Result<(), Error> {
+fn list(args: &ListArgs, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
     let registry = args.registry.load(operator, output)?;
     let snapshot = registry.snapshot();
     if args.json {
@@ -97,7 +97,7 @@ fn list(args: &ListArgs, operator: &Operator, output: &mut Output) -> Result<(),
     Ok(())
 }
 
-fn show(args: &ShowArgs, operator: &Operator, output: &mut Output) -> Result<(), Error> {
+fn show(args: &ShowArgs, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
     let registry = args.registry.load(operator, output)?;
     let snapshot = registry.snapshot();
     let plugin = registry::find(&snapshot, &args.method)?;

@@ -6,7 +6,7 @@ use crate::view::table::{Cell, Table};
 use crate::{Operator, Output, runtime};
 use serde_json::json;
 use tunesmith_core::ProviderId;
-use tunesmith_core::error::Error;
+use tunesmith_core::failure::Failure;
 use tunesmith_core::text::visible;
 use tunesmith_store::{Model, ModelFilter, Page};
 
@@ -47,13 +47,13 @@ impl Command {
 }
 
 /// Runs the command.
-pub fn run(command: &Command, operator: &Operator, output: &mut Output) -> Result<(), Error> {
+pub fn run(command: &Command, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
     match command {
         Command::List(args) => list(args, operator, output),
     }
 }
 
-fn list(args: &ListArgs, operator: &Operator, output: &mut Output) -> Result<(), Error> {
+fn list(args: &ListArgs, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
     let filter = ModelFilter {
         provider: args.provider.map(|provider| provider.to_string()),
         gone: args.gone,
@@ -65,7 +65,7 @@ fn list(args: &ListArgs, operator: &Operator, output: &mut Output) -> Result<(),
         };
         let page = store.models(&filter, args.after, args.limit).await?;
         store.close().await;
-        Ok::<_, Error>(page)
+        Ok::<_, Failure>(page)
     })?;
     if args.json {
         output.json(&json!({ "models": page.items, "next": page.next }));

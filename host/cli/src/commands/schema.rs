@@ -1,7 +1,7 @@
 //! `tunesmith schema`: the JSON Schema of a job file.
 
 use crate::{Operator, Output, registry};
-use tunesmith_core::error::Error;
+use tunesmith_core::failure::{Code, Failure};
 
 /// Print the JSON Schema of a job file.
 #[derive(Debug, clap::Args)]
@@ -11,12 +11,12 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Error> {
+pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
     let registry = args.registry.load(operator, output)?;
     let snapshot = registry.snapshot();
     let methods: Vec<_> = snapshot.methods().map(|plugin| plugin.descriptor()).collect();
     let schema = serde_json::to_string_pretty(&tunesmith_engine::schema::job(&methods))
-        .map_err(|error| Error::new(tunesmith_core::error::Kind::Internal, error.to_string()))?;
+        .map_err(|error| Failure::new(Code::Internal, error.to_string()))?;
     output.text(&format!("{schema}\n"));
     Ok(())
 }

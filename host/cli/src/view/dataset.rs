@@ -1,5 +1,6 @@
 //! Prints results of the dataset commands.
 
+use crate::view::advice;
 use crate::view::style::{ERROR, FAINT, HEADING, HINT, WARNING, grouped};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -122,7 +123,7 @@ fn one(path: &Path, finding: &Finding) -> String {
         "{place}: {style}{level}{style:#} [{}] {field}{}\n  {HINT}fix{HINT:#}: {}\n",
         finding.kind.name(),
         excerpt(&finding.reason, REASON_CHARS),
-        excerpt(&finding.fix, REASON_CHARS)
+        excerpt(&advice::words(&finding.fix), REASON_CHARS)
     )
 }
 

@@ -1,12 +1,17 @@
 //! Prints a report on a job. Untrusted text in it was made safe when it was found.
 
+use crate::view::advice;
 use crate::view::style::{ERROR, FAINT, HEADING, HINT, WARNING, grouped};
 use anstyle::{AnsiColor, Style};
 use std::fmt::{self, Write};
+use tunesmith_core::text::excerpt;
 use tunesmith_vet::{Finding, Report, Rule, Severity, Verdict};
 
 /// A verdict that lets a job pass.
 const PASSES: Style = AnsiColor::Green.on_default().bold();
+
+/// Characters of what to do about a finding.
+const LONGEST_FIX: usize = 500;
 
 /// Renders a report.
 pub fn report(report: &Report) -> String {
@@ -24,7 +29,7 @@ pub fn rules() -> String {
         let severity = rule.severity().as_str();
         let _ = writeln!(text, "{HEADING}{}{HEADING:#}  {style}{severity}{style:#}", rule.id());
         let _ = writeln!(text, "  {}", rule.what());
-        let _ = writeln!(text, "  {FAINT}{}{FAINT:#}", rule.fix());
+        let _ = writeln!(text, "  {FAINT}{}{FAINT:#}", advice::words(&rule.fix()));
     }
     text
 }
@@ -119,7 +124,7 @@ fn write_finding(out: &mut String, finding: &Finding) -> fmt::Result {
     if finding.more > 0 {
         writeln!(out, "        and {} more like it", grouped(finding.more))?;
     }
-    writeln!(out, "        {HINT}fix{HINT:#}: {}", finding.fix)
+    writeln!(out, "        {HINT}fix{HINT:#}: {}", excerpt(&advice::words(&finding.fix), LONGEST_FIX))
 }
 
 fn heading(out: &mut String, title: &str) -> fmt::Result {

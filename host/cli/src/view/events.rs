@@ -2,6 +2,7 @@
 //! nobody watches, objects for programs.
 
 use crate::Output;
+use crate::view::advice;
 use crate::view::brief::Brief;
 use crate::view::output::{JsonLines, Progress as Say};
 use crate::view::style::{ERROR, FAINT, HEADING, HINT, WARNING};
@@ -13,7 +14,7 @@ use std::io::IsTerminal as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tunesmith_core::error::Error;
+use tunesmith_core::failure::Failure;
 use tunesmith_core::text::visible;
 use tunesmith_engine::execute::{Checked, Ended, OnProgress, Outcome, Progress, Recovered, Transfer};
 use tunesmith_plugin_host::Change;
@@ -151,7 +152,7 @@ impl Display {
         });
     }
 
-    pub(crate) fn refused(&self, file: &Path, error: &Error, output: &mut Output) {
+    pub(crate) fn refused(&self, file: &Path, error: &Failure, output: &mut Output) {
         self.failed(file, None, error, true, output);
     }
 
@@ -270,20 +271,18 @@ impl Display {
         &self,
         file: &Path,
         id: Option<&JobId>,
-        error: &Error,
+        error: &Failure,
         many: bool,
         output: &mut Output,
     ) {
         if self.0.json {
-            let error = json!({
-                "code": error.kind.exit_code(), "message": error.message, "hints": error.hints,
-            });
+            let error = advice::json(error);
             output.json_line(&json!({"event": "failed", "job": id, "file": file, "error": error}));
         }
         // A single job's error is shown by the program's end.
         if many || self.0.json {
             let mut text = format!("{ERROR}error{ERROR:#}: {}: {}", file.display(), error.message);
-            for hint in &error.hints {
+            for hint in advice::hints(error) {
                 let _ = write!(text, "\n  {HINT}hint{HINT:#}: {hint}");
             }
             self.line(&text);

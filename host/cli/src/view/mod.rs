@@ -1,5 +1,6 @@
 //! What people read on a terminal, and programs as JSON: from plain values to text.
 
+pub mod advice;
 pub mod brief;
 pub mod chart;
 pub mod dataset;

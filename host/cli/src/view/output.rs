@@ -1,11 +1,12 @@
 //! Where output goes: results to stdout, progress and errors to stderr. Nothing else
 //! in the program prints.
 
+use crate::view::advice;
 use crate::view::style::{ERROR, FAINT, HEADING, HINT, WARNING};
 use anstream::AutoStream;
 use clap::ColorChoice;
 use std::io::{self, IsTerminal, Write};
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{Code, Failure};
 
 /// The columns of a line where nothing says how many there are.
 const USUAL_WIDTH: usize = 100;
@@ -164,29 +165,27 @@ impl Output {
 
     /// Flushes, and reports the first write that failed. A reader that went away
     /// (`tunesmith … | head`) is no failure.
-    pub fn finish(&mut self) -> Result<(), Error> {
+    pub fn finish(&mut self) -> Result<(), Failure> {
         let flushed = self.stdout.flush();
         match self.failed.take().or(flushed.err()) {
             Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                Err(Error::new(Kind::Failed, format!("cannot write the output: {error}")))
+                Err(Failure::new(Code::Failed, format!("cannot write the output: {error}")))
             }
             _ => Ok(()),
         }
     }
 
     /// Shows an error: for people on stderr; for programs also on stdout as an object.
-    pub fn error(&mut self, error: &Error, json: bool) {
+    pub fn error(&mut self, error: &Failure, json: bool) {
         if error.is_silent() {
             return;
         }
         if json {
-            self.json(&serde_json::json!({ "error": {
-                "code": error.kind.exit_code(), "message": error.message, "hints": error.hints,
-            }}));
+            self.json(&serde_json::json!({ "error": advice::json(error) }));
             let _ = self.stdout.flush();
         }
         let _ = writeln!(self.stderr, "{ERROR}error{ERROR:#}: {}", error.message);
-        for hint in &error.hints {
+        for hint in advice::hints(error) {
             let _ = writeln!(self.stderr, "  {HINT}hint{HINT:#}: {hint}");
         }
     }

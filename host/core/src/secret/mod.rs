@@ -1,12 +1,13 @@
 //! Secrets: an API key as a value that cannot be shown or stored by accident.
 //!
-//! [`source`] finds the key; [`redact`] takes it out of texts that others wrote.
+//! [`shape`] says whether bytes can be a key; [`redact`] takes it out of texts that others
+//! wrote.
 
 pub mod redact;
-pub mod source;
+pub mod shape;
 
 pub use redact::Redactor;
-pub use source::{Found, SecretError};
+pub use shape::{Unfit, check};
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ pub const REDACTED: &str = "[redacted]";
 pub struct Secret(Arc<str>);
 
 impl Secret {
-    /// Takes the text as it is; [`source::check`] says whether it can be a key.
+    /// Takes the text as it is; [`check`] says whether it can be a key.
     pub fn new(text: &str) -> Self {
         Self(Arc::from(text))
     }
@@ -29,6 +30,15 @@ impl Secret {
     pub fn expose(&self) -> &str {
         &self.0
     }
+}
+
+/// A secret and where it was found.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// The secret.
+    pub secret: Secret,
+    /// Its place, such as the name of a variable or a file's path; for messages.
+    pub place: String,
 }
 
 impl fmt::Debug for Secret {

@@ -20,6 +20,7 @@ use output::{Destination, Output, WriteError, Written};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
+use tunesmith_core::failure::{Advice, Code, Failure};
 use worker::{ConvertedBlock, RowResult, Worker};
 
 /// Dropped rows that are listed; further ones are only counted.
@@ -84,20 +85,33 @@ pub enum ConvertError {
     },
 }
 
-impl From<ConvertError> for tunesmith_core::error::Error {
-    fn from(error: ConvertError) -> Self {
-        use tunesmith_core::error::Kind;
-        let message = error.to_string();
-        match error {
-            ConvertError::Dataset(error) => error.into(),
-            ConvertError::Write(error) => error.into(),
-            ConvertError::Invalid { .. } => Self::new(Kind::Invalid, message)
-                .hint("`tunesmith dataset check` lists them; --fix mends what is safe")
-                .hint("--drop-invalid leaves them out; nothing was written"),
-            ConvertError::Nothing { .. } => {
-                Self::new(Kind::Invalid, message).hint("choose another format with --to; nothing was written")
-            }
+impl ConvertError {
+    /// What scripts can rely on.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Dataset(error) => error.code(),
+            Self::Write(error) => error.code(),
+            Self::Invalid { .. } => Code::DatasetInvalid,
+            Self::Nothing { .. } => Code::DatasetUnconvertible,
         }
+    }
+
+    /// What to do next.
+    pub fn advice(&self) -> Vec<Advice> {
+        match self {
+            Self::Dataset(error) => error.advice().into_iter().collect(),
+            Self::Write(error) => error.advice().into_iter().collect(),
+            Self::Invalid { .. } => {
+                vec![Advice::CheckDataset { path: None }, Advice::RepairRows, Advice::DropInvalidRows]
+            }
+            Self::Nothing { .. } => vec![Advice::OtherFormat],
+        }
+    }
+}
+
+impl From<ConvertError> for Failure {
+    fn from(error: ConvertError) -> Self {
+        Self::new(error.code(), error.to_string()).advise_all(error.advice())
     }
 }
 

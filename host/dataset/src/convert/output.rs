@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use tunesmith_core::failure::{Advice, Code, Failure};
 
 /// How the names of unfinished files begin.
 const PART: &str = ".tunesmith-";
@@ -22,23 +23,31 @@ pub enum WriteError {
     Failed { path: PathBuf, source: io::Error },
 }
 
-impl From<WriteError> for tunesmith_core::error::Error {
-    fn from(error: WriteError) -> Self {
-        use tunesmith_core::error::Kind;
-        let message = error.to_string();
-        match error {
-            WriteError::Exists(_) => {
-                Self::new(Kind::Usage, message).hint("give --force to replace it, or another path")
-            }
-            WriteError::Failed { source, .. } => {
-                let error = Self::new(Kind::Failed, message);
-                match source.kind() {
-                    io::ErrorKind::NotFound => error.hint("create the directory first"),
-                    io::ErrorKind::StorageFull => error.hint("make room; nothing was written"),
-                    _ => error,
-                }
-            }
+impl WriteError {
+    /// What scripts can rely on.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Exists(_) => Code::OutputExists,
+            Self::Failed { .. } => Code::OutputFailed,
         }
+    }
+
+    /// What to do next.
+    pub fn advice(&self) -> Option<Advice> {
+        match self {
+            Self::Exists(_) => Some(Advice::ReplaceFile),
+            Self::Failed { source, .. } => match source.kind() {
+                io::ErrorKind::NotFound => Some("create the directory first".into()),
+                io::ErrorKind::StorageFull => Some("make room; nothing was written".into()),
+                _ => None,
+            },
+        }
+    }
+}
+
+impl From<WriteError> for Failure {
+    fn from(error: WriteError) -> Self {
+        Self::new(error.code(), error.to_string()).advise_all(error.advice())
     }
 }
 

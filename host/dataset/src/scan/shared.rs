@@ -15,6 +15,7 @@ use crate::verdict::{Finding, FindingCount, FindingKind, Severity, Verdict};
 use serde::Serialize;
 use std::collections::HashMap;
 use std::path::Path;
+use tunesmith_core::failure::Advice;
 
 /// Shared rows that are listed.
 const NAMED: usize = 20;
@@ -44,7 +45,7 @@ impl SharedRows {
             column: Some(1),
             field: String::new(),
             reason: format!("duplicate of line {validation} of the validation file"),
-            fix: "split one dataset into both files, with no row in both".to_owned(),
+            fix: Advice::SplitDataset,
         });
         verdict.findings.extend(findings);
         verdict.findings.sort_by_key(|finding| (finding.severity, finding.line.unwrap_or(0)));

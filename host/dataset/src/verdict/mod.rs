@@ -6,6 +6,7 @@ pub(crate) mod rules;
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use tunesmith_core::failure::Advice;
 
 /// Findings of one kind that are listed; further ones are only counted.
 /// Twenty are enough to see the pattern, and a file with a million bad rows must not
@@ -149,7 +150,8 @@ pub struct Finding {
     pub field: String,
     /// What is wrong with it.
     pub reason: String,
-    pub fix: String,
+    #[serde(rename = "advice")]
+    pub fix: Advice,
 }
 
 /// The number of findings of one kind.
@@ -281,14 +283,14 @@ impl Findings {
 pub(crate) struct FindingText {
     pub field: String,
     pub reason: String,
-    pub fix: String,
+    pub fix: Advice,
 }
 
 /// Builds the text of a finding: the field, the reason, and what to do.
 pub(crate) fn explain(
     field: impl Into<String>,
     reason: impl Into<String>,
-    fix: impl Into<String>,
+    fix: impl Into<Advice>,
 ) -> FindingText {
     FindingText { field: field.into(), reason: reason.into(), fix: fix.into() }
 }

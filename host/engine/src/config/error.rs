@@ -3,7 +3,7 @@
 use super::keys::{KEYS, SECTIONS};
 use std::fmt;
 use std::path::PathBuf;
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{self, Advice, Code, Failure};
 use tunesmith_core::text::quoted;
 use tunesmith_provider::http::EndpointError;
 
@@ -123,26 +123,64 @@ impl ConfigError {
         Self { place, problem }
     }
 
-    /// What to do about it, where that is not obvious.
-    pub fn hint(&self) -> Option<String> {
+    /// What scripts can rely on.
+    pub fn code(&self) -> Code {
         match &self.problem {
-            Problem::Secret { .. } => Some(
-                "take it out, and make a new key if others could read the file; give the key in OPENAI_API_KEY, \
-                 or put it into a file of its own (chmod 600) and name that in openai.key_file"
-                    .to_owned(),
-            ),
-            Problem::UnknownKey { suggestion: None, .. } | Problem::UnknownSection { suggestion: None, .. } => {
-                Some("`tunesmith config show` lists every key".to_owned())
+            Problem::Endpoint { error, .. } => error.code(),
+            Problem::Syntax(_)
+            | Problem::UnknownKey { .. }
+            | Problem::UnknownSection { .. }
+            | Problem::NotASection { .. }
+            | Problem::WrongType { .. }
+            | Problem::OutOfRange { .. }
+            | Problem::Text { .. }
+            | Problem::RelativePath { .. }
+            | Problem::Secret { .. }
+            | Problem::NotUtf8
+            | Problem::NoHome { .. }
+            | Problem::Unreadable(_)
+            | Problem::Missing
+            | Problem::NotAFile(_)
+            | Problem::WritableByAnyone(_)
+            | Problem::TooLarge(_) => Code::ConfigInvalid,
+        }
+    }
+
+    /// What to do about it, where that is not obvious.
+    pub fn advice(&self) -> Vec<Advice> {
+        match &self.problem {
+            Problem::Secret { .. } => {
+                vec!["remove it, and make a new key if others could read the file".into(), Advice::SetKey]
             }
-            Problem::RelativePath { .. } => Some("give an absolute path".to_owned()),
-            Problem::Endpoint { error, .. } => Some(error.hint().to_owned()),
-            Problem::NoHome { variable } => Some(format!("set HOME or {variable}")),
-            Problem::Missing => Some("`tunesmith config init` writes one with every key explained".to_owned()),
+            Problem::UnknownKey { suggestion: None, .. }
+            | Problem::UnknownSection { suggestion: None, .. } => {
+                vec![Advice::ShowConfig]
+            }
+            Problem::RelativePath { .. } => vec!["give an absolute path".into()],
+            Problem::Endpoint { error, .. } => vec![error.advice()],
+            Problem::NoHome { variable } => vec![Advice::SetHome { variable: (*variable).to_owned() }],
+            Problem::Missing => vec![Advice::WriteConfig],
             Problem::WritableByAnyone(_) => match &self.place {
-                Place::WholeFile(path) => Some(format!("run `chmod o-w {}`", path.display())),
-                _ => None,
+                Place::WholeFile(path) => {
+                    vec![Advice::RestrictAccess { path: path.clone(), mode: "o-w".into() }]
+                }
+                _ => Vec::new(),
             },
-            _ => None,
+            _ => Vec::new(),
+        }
+    }
+
+    fn file_place(&self) -> Option<failure::Place> {
+        match &self.place {
+            Place::File { path, line, column } => Some(failure::Place {
+                file: path.display().to_string(),
+                line: Some(*line),
+                column: Some(*column),
+            }),
+            Place::WholeFile(path) => {
+                Some(failure::Place { file: path.display().to_string(), line: None, column: None })
+            }
+            Place::Variable(_) | Place::Flag(_) | Place::Nowhere => None,
         }
     }
 }
@@ -178,14 +216,17 @@ impl fmt::Display for ConfigErrors {
 
 impl std::error::Error for ConfigErrors {}
 
-impl From<ConfigErrors> for Error {
+impl From<ConfigErrors> for Failure {
     fn from(errors: ConfigErrors) -> Self {
-        let mut hints: Vec<String> = Vec::new();
-        for hint in errors.0.iter().filter_map(ConfigError::hint) {
-            if !hints.contains(&hint) {
-                hints.push(hint);
+        let first = errors.0.first();
+        let code = first.map_or(Code::ConfigInvalid, ConfigError::code);
+        let mut failure = Self::new(code, errors.to_string());
+        failure.place = first.and_then(ConfigError::file_place);
+        for advice in errors.0.iter().flat_map(ConfigError::advice) {
+            if !failure.advice.contains(&advice) {
+                failure.advice.push(advice);
             }
         }
-        Self { kind: Kind::Invalid, message: errors.to_string(), hints }
+        failure
     }
 }

@@ -19,12 +19,13 @@ pub use show::{Effective, default_text};
 pub use value::Value;
 
 use crate::policy::{self, Policy, Rule};
+use crate::secret::{self, SecretError};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tunesmith_core::secret::{self, Found, SecretError};
+use tunesmith_core::secret::Found;
 use tunesmith_provider::http::{Endpoint, Rate, Timeouts};
 use tunesmith_provider::openai::Money;
 
@@ -97,7 +98,7 @@ struct Hidden(OsString);
 
 impl fmt::Debug for Hidden {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(secret::REDACTED)
+        f.write_str(tunesmith_core::secret::REDACTED)
     }
 }
 
@@ -333,10 +334,8 @@ impl Config {
         let origin = self.values.get("openai.key_file").map(|(_, origin)| origin);
         let by_flag = matches!(origin, Some(Origin::Flag(_)));
         match (&self.key_variable, &self.openai.key_file) {
-            (Some(Hidden(value)), _) if !by_flag => {
-                secret::source::from_env("OPENAI_API_KEY", value).map(Some)
-            }
-            (_, Some(path)) => secret::source::from_file(path).map(Some),
+            (Some(Hidden(value)), _) if !by_flag => secret::from_env("OPENAI_API_KEY", value).map(Some),
+            (_, Some(path)) => secret::from_file(path).map(Some),
             (_, None) => Ok(None),
         }
     }

@@ -3,6 +3,7 @@ use super::*;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use tunesmith_core::ProviderId;
+use tunesmith_core::failure::Advice;
 
 struct Home {
     dir: tempfile::TempDir,
@@ -37,10 +38,10 @@ impl Home {
 
     /// What is said, without the machine's own paths.
     fn said(&self, variables: &[(&str, &str)]) -> String {
-        let error = tunesmith_core::error::Error::from(self.load(variables, &[]).unwrap_err());
-        assert_eq!(error.kind.exit_code(), 3);
-        let hints: Vec<String> = error.hints.iter().map(|hint| format!("\nhint: {hint}")).collect();
-        self.neutral(&format!("{error}{}", hints.concat()))
+        let error = tunesmith_core::failure::Failure::from(self.load(variables, &[]).unwrap_err());
+        assert_eq!(error.kind().exit_code(), 3);
+        let advice: Vec<String> = error.advice.iter().map(|advice| format!("\n{advice:?}")).collect();
+        self.neutral(&format!("{error}{}", advice.concat()))
     }
 
     fn neutral(&self, text: &str) -> String {
@@ -321,8 +322,8 @@ fn what_a_rule_of_the_policy_cannot_be_is_refused() {
 #[test]
 fn without_a_home_the_fix_is_named() {
     let error = Config::load(&Environment::default(), None, &[]).unwrap_err();
-    let error = tunesmith_core::error::Error::from(error);
-    assert_eq!(error.hints, ["set HOME or XDG_CONFIG_HOME"]);
+    let error = tunesmith_core::failure::Failure::from(error);
+    assert_eq!(error.advice, [Advice::SetHome { variable: "XDG_CONFIG_HOME".into() }]);
 }
 
 #[test]
@@ -331,7 +332,7 @@ fn a_relative_path_in_a_variable_is_refused() {
         let said = Home::new().said(&[(name, "some/where")]);
         let expected = format!(
             "the variable {name}: `some/where` is a relative path, which would mean another place in each \
-             directory\nhint: give an absolute path"
+             directory\nText {{ text: \"give an absolute path\" }}"
         );
         assert_eq!(said, expected);
     }

@@ -6,7 +6,7 @@ use futures_util::stream::{self, StreamExt as _};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tunesmith_core::ProviderId;
-use tunesmith_core::error as user;
+use tunesmith_core::failure::{Advice, Code, Failure};
 use tunesmith_provider::drive;
 use tunesmith_provider::failpoint::{Point, around};
 use tunesmith_store::{Answer, Ask, Change, Claim, Job, JobId, Outcome, RequestId, State, UploadedFile};
@@ -62,14 +62,10 @@ impl Executor {
         let found = self.store().job(job.as_str()).await?;
         match found.state {
             State::Succeeded => {
-                return Err(not_now(&found, "it is done", format!("tunesmith jobs show {job}")));
+                return Err(not_now(&found, "it is done", Advice::ShowJob { job: job.to_string() }));
             }
             State::Failed | State::Cancelled => {
-                return Err(not_now(
-                    &found,
-                    "it is over",
-                    format!("tunesmith jobs retry {job} tries it again"),
-                ));
+                return Err(not_now(&found, "it is over", Advice::RetryJob { job: job.to_string() }));
             }
             _ => {}
         }
@@ -89,11 +85,11 @@ impl Executor {
     pub async fn retry(&self, job: &JobId, until: Until) -> Result<Ended, Error> {
         let found = self.store().job(job.as_str()).await?;
         if !matches!(found.state, State::Failed | State::Cancelled) {
-            let hint = match found.state {
-                State::Succeeded => format!("tunesmith jobs show {job}"),
-                _ => format!("tunesmith jobs resume {job} carries on with it"),
+            let advice = match found.state {
+                State::Succeeded => Advice::ShowJob { job: job.to_string() },
+                _ => Advice::ResumeJob { job: job.to_string() },
             };
-            return Err(not_now(&found, "only a failed or cancelled job can be tried again", hint));
+            return Err(not_now(&found, "only a failed or canceled job can be retried", advice));
         }
         self.serves(&found)?;
         let claim = self.store().claim(job).await?;
@@ -175,14 +171,14 @@ impl Executor {
         let job = &found.id;
         let situation = self.store().situation(job).await?;
         let Some(intent) = situation.create_perhaps_sent() else {
-            let hint = format!("tunesmith jobs show {job} says where it stands");
-            return Err(not_now(found, "nothing about it is unclear", hint));
+            let advice = Advice::ShowJob { job: job.to_string() };
+            return Err(not_now(found, "nothing about it is unclear", advice));
         };
         let change = match decision {
             Decision::Adopt { remote_id } => {
                 if drive::provider(found)? != ProviderId::OpenAi {
-                    let hint = format!("tunesmith jobs resume {job} looks for the model and settles it");
-                    return Err(not_now(found, "on Ollama there is no remote job to adopt", hint));
+                    let advice = Advice::SettleJob { job: job.to_string() };
+                    return Err(not_now(found, "on Ollama there is no remote job to adopt", advice));
                 }
                 tunesmith_provider::openai::drive::check_adoptable(&self.shared, found, remote_id).await?;
                 Change::to(State::Submitted)
@@ -251,7 +247,7 @@ impl Executor {
         if ours != file.service {
             let message =
                 format!("file {} is at {}, and this command talks to {ours}", file.remote_id, file.service);
-            return Err(Error::Setup(user::Error::new(user::Kind::Usage, message)));
+            return Err(Error::Setup(Failure::new(Code::ServiceMismatch, message)));
         }
         let client = self.shared.connect.openai().map_err(Error::Setup)?;
         let was_there = around(Point::OpenAiDeleteFile, client.delete_file(&file.remote_id)).await?;
@@ -283,6 +279,6 @@ impl Executor {
     }
 }
 
-fn not_now(job: &Job, why: &'static str, hint: String) -> Error {
-    Error::NotNow { job: job.id.clone(), state: job.state, why, hint }
+fn not_now(job: &Job, why: &'static str, advice: Advice) -> Error {
+    Error::NotNow { job: job.id.clone(), state: job.state, why, advice }
 }

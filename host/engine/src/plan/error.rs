@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use tunesmith_core::ProviderId;
 use tunesmith_core::contract::Refusal;
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{Advice, Code, Failure};
 use tunesmith_core::text::{excerpt, quoted, visible};
 use tunesmith_dataset::{ConvertError, DatasetError, Format, Severity, TransformError, Verdict};
 use tunesmith_plugin_host::CallError;
@@ -16,7 +16,7 @@ use tunesmith_provider::Violations;
 /// A refusal is a sentence or two; a plugin that says more is cut.
 const LONGEST_REFUSAL: usize = 600;
 
-/// At most this many errors of a dataset are shown by a plan; `dataset check` shows
+/// At most this many errors of a dataset are in a message; a check of the dataset lists
 /// the rest.
 const SHOWN_ERRORS: usize = 8;
 
@@ -239,29 +239,37 @@ fn transforming(
     }
 }
 
-/// The error for a dataset that could not be transformed.
-pub(crate) fn transform_error(message: String, path: &Path, error: TransformError<BatchError>) -> Error {
-    let new = |kind| Error::new(kind, message.clone());
+/// What scripts can rely on, of a dataset that could not be transformed.
+fn transform_code(error: &TransformError<BatchError>) -> Code {
     match error {
-        TransformError::Dataset(error) => error.into(),
-        TransformError::Write(error) => error.into(),
-        TransformError::Invalid { .. } => {
-            new(Kind::Invalid).hint(format!("`tunesmith dataset check {}` shows every error", path.display()))
-        }
-        TransformError::Untyped { .. } => new(Kind::Invalid)
-            .hint("\"untypedRows\": \"pass\" (--untyped-rows pass) keeps such rows as they are, unseen")
-            .hint("\"untypedRows\": \"drop\" (--untyped-rows drop) leaves them out"),
-        TransformError::NothingLeft { .. } => new(Kind::Invalid),
-        TransformError::Broken { .. } => {
-            new(Kind::Plugin).hint("nothing was done with it; tell the plugin's author")
-        }
-        TransformError::Failed { source: BatchError::Call(call), .. } => {
-            let mut error: Error = call.into();
-            error.message = message;
-            error
-        }
-        TransformError::Failed { source: BatchError::Refused(_), .. } => new(Kind::Invalid),
+        TransformError::Dataset(error) => error.code(),
+        TransformError::Write(error) => error.code(),
+        TransformError::Invalid { .. } => Code::DatasetInvalid,
+        TransformError::Untyped { .. } => Code::RowsUntyped,
+        TransformError::NothingLeft { .. } => Code::NoRowsLeft,
+        TransformError::Broken { .. } => Code::PluginBrokeRules,
+        TransformError::Failed { source, .. } => source.code(),
     }
+}
+
+fn transform_advice(path: &Path, error: &TransformError<BatchError>) -> Vec<Advice> {
+    match error {
+        TransformError::Dataset(error) => error.advice().into_iter().collect(),
+        TransformError::Write(error) => error.advice().into_iter().collect(),
+        TransformError::Invalid { .. } => vec![Advice::CheckDataset { path: Some(path.to_owned()) }],
+        TransformError::Untyped { .. } => vec![Advice::PassUntypedRows, Advice::DropUntypedRows],
+        TransformError::Broken { .. } => vec![report_to_author(None)],
+        TransformError::Failed { source: BatchError::Call(error), .. } => {
+            error.advice().into_iter().collect()
+        }
+        TransformError::NothingLeft { .. }
+        | TransformError::Failed { source: BatchError::Refused(_), .. } => Vec::new(),
+    }
+}
+
+fn report_to_author(sha256: Option<&str>) -> Advice {
+    let digest = sha256.map(|sha256| format!(" (sha256:{sha256})")).unwrap_or_default();
+    format!("nothing was done with it; tell the plugin's author{digest}").into()
 }
 
 impl std::error::Error for PlanError {}
@@ -280,56 +288,73 @@ impl From<tunesmith_provider::plan::PlanError> for PlanError {
     }
 }
 
-impl From<PlanError> for Error {
-    fn from(error: PlanError) -> Self {
-        let message = error.to_string();
-        match error {
-            PlanError::NotSupported { method, .. } => Self::new(Kind::Usage, message)
-                .hint(format!("`tunesmith methods show {method}` names the providers that it supports")),
-            PlanError::NoTransform { .. } => Self::new(Kind::Invalid, message)
-                .hint("`tunesmith methods list` shows the methods; --plugins DIR adds others"),
-            PlanError::CannotTransform { method } => Self::new(Kind::Usage, message)
-                .hint(format!("`tunesmith methods show {method}` names what it can do")),
-            PlanError::Transforming { path, error, .. } => transform_error(message, &path, *error),
-            PlanError::NoCache => Self::new(Kind::Failed, message)
-                .hint("set TUNESMITH_CACHE_DIR to a private folder (an absolute path)"),
-            PlanError::NoValidation => Self::new(Kind::Internal, message),
-            PlanError::OtherFormat { path } => Self::new(Kind::Invalid, message)
-                .hint(format!("convert it with `tunesmith dataset convert {}`", path.display())),
-            PlanError::NotPreference { .. } => Self::new(Kind::Invalid, message)
-                .hint("give rows with \"chosen\" and \"rejected\", or choose another method"),
-            PlanError::Settings(errors) => {
-                let hints = errors
-                    .into_iter()
-                    .filter_map(|error| error.hint.map(|hint| format!("{}: {hint}", error.name)));
-                hints.fold(Self::new(Kind::Invalid, message), Self::hint)
-            }
-            PlanError::BaseModel { .. } => Self::new(Kind::Invalid, message),
-            PlanError::Dataset(error) => error.into(),
-            PlanError::DatasetErrors { path, verdict } => {
-                let fixes = verdict.findings.iter().filter(|finding| finding.severity == Severity::Error);
-                let mut error = Self::new(Kind::Invalid, message);
-                if let Some(first) = fixes.map(|finding| &finding.fix).find(|fix| !fix.is_empty()) {
-                    error = error.hint(first.clone());
-                }
-                error.hint(format!("`tunesmith dataset check {}` shows them all", path.display()))
-            }
-            PlanError::Convert(error) => error.into(),
-            PlanError::Unconvertible { path, to, .. } => Self::new(Kind::Invalid, message).hint(format!(
-                "`tunesmith dataset convert {} --to {} --out FILE.jsonl` leaves such rows out and lists them; the \
-                 job can then name that file",
-                path.display(),
-                to.name()
-            )),
-            PlanError::Call(error) => (*error).into(),
-            PlanError::Refused { refusal, .. } => match refusal {
-                Refusal::Unsupported(_) => Self::new(Kind::Usage, message),
-                _ => Self::new(Kind::Invalid, message),
-            },
-            PlanError::Lie { sha256, .. } => Self::new(Kind::Plugin, message)
-                .hint(format!("nothing was done with it; tell the plugin's author (sha256:{sha256})")),
-            PlanError::Policy(breach) => Self::new(Kind::Refused, message).hint(breach.hint()),
-            PlanError::Encoding(_) => Self::new(Kind::Internal, message),
+impl PlanError {
+    /// What scripts can rely on.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::NotSupported { .. } | Self::CannotTransform { .. } => Code::MethodUnsupported,
+            Self::NoTransform { .. } => Code::MethodUnknown,
+            Self::Transforming { error, .. } => transform_code(error),
+            Self::NoCache => Code::CacheUnusable,
+            Self::NoValidation | Self::Encoding(_) => Code::Internal,
+            Self::OtherFormat { .. } => Code::ValidationMismatch,
+            Self::NotPreference { .. } => Code::NotPreferencePairs,
+            Self::Settings(_) => Code::SettingInvalid,
+            Self::BaseModel { .. } => Code::BaseModelInvalid,
+            Self::Dataset(error) => error.code(),
+            Self::DatasetErrors { .. } => Code::DatasetInvalid,
+            Self::Convert(error) => error.code(),
+            Self::Unconvertible { .. } => Code::DatasetUnconvertible,
+            Self::Call(error) => error.code(),
+            Self::Refused { refusal: Refusal::Unsupported(_), .. } => Code::MethodUnsupported,
+            Self::Refused { .. } => Code::MethodRefused,
+            Self::Lie { .. } => Code::PluginBrokeRules,
+            Self::Policy(breach) => breach.code(),
         }
+    }
+
+    /// What to do next.
+    pub fn advice(&self) -> Vec<Advice> {
+        match self {
+            Self::NotSupported { method, .. } | Self::CannotTransform { method } => {
+                vec![Advice::ShowMethod { method: method.clone() }]
+            }
+            Self::NoTransform { .. } => vec![Advice::ListMethods],
+            Self::Transforming { path, error, .. } => transform_advice(path, error),
+            Self::NoCache => vec![Advice::SetCacheDirectory],
+            Self::OtherFormat { path } => {
+                vec![Advice::ConvertDataset { path: Some(path.clone()), to: None }]
+            }
+            Self::NotPreference { .. } => {
+                vec!["give rows with \"chosen\" and \"rejected\", or choose another method".into()]
+            }
+            Self::Settings(errors) => errors
+                .iter()
+                .filter_map(|error| Some(format!("{}: {}", error.name, error.hint.as_ref()?).into()))
+                .collect(),
+            Self::Dataset(error) => error.advice().into_iter().collect(),
+            Self::DatasetErrors { path, verdict } => {
+                let mut errors =
+                    verdict.findings.iter().filter(|finding| finding.severity == Severity::Error);
+                let first = errors.next().map(|finding| finding.fix.clone());
+                first.into_iter().chain([Advice::CheckDataset { path: Some(path.clone()) }]).collect()
+            }
+            Self::Convert(error) => error.advice(),
+            Self::Unconvertible { path, to, .. } => {
+                vec![Advice::SkipUnfitRows { path: path.clone(), to: to.name().to_owned() }]
+            }
+            Self::Call(error) => error.advice().into_iter().collect(),
+            Self::Lie { sha256, .. } => vec![report_to_author(Some(sha256))],
+            Self::Policy(breach) => vec![breach.advice()],
+            Self::NoValidation | Self::BaseModel { .. } | Self::Refused { .. } | Self::Encoding(_) => {
+                Vec::new()
+            }
+        }
+    }
+}
+
+impl From<PlanError> for Failure {
+    fn from(error: PlanError) -> Self {
+        Self::new(error.code(), error.to_string()).advise_all(error.advice())
     }
 }

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 use tunesmith_core::ProviderId;
 use tunesmith_core::contract::{Conversations, JobSetting, MethodJob, Note, Refusal};
+use tunesmith_core::failure::Code;
 use tunesmith_dataset::{
     self, Batch, Container, ConvertOptions, Dataset, DatasetError, Destination, FindingKind, Format,
     ReadOptions, Rules, Severity, TransformOptions, Transformed, UntypedRows,
@@ -78,6 +79,16 @@ pub enum BatchError {
     /// The plugin refused.
     #[error("{}", reason(.0))]
     Refused(Refusal),
+}
+
+impl BatchError {
+    /// What scripts can rely on.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Call(error) => error.code(),
+            Self::Refused(_) => Code::MethodRefused,
+        }
+    }
 }
 
 fn reason(refusal: &Refusal) -> String {

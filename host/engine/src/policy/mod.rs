@@ -12,6 +12,7 @@ pub use pattern::Pattern;
 use serde::Serialize;
 use std::fmt;
 use tunesmith_core::ProviderId;
+use tunesmith_core::failure::{Advice, Code};
 use tunesmith_core::text::{grouped, quoted};
 use tunesmith_plugin_host::{Digest, Plugin, Source, Tier};
 use tunesmith_provider::openai::{Cost, Money};
@@ -127,13 +128,19 @@ impl fmt::Display for Breach {
 impl std::error::Error for Breach {}
 
 impl Breach {
+    /// What scripts can rely on.
+    pub fn code(&self) -> Code {
+        Code::PolicyBreach
+    }
+
     /// What to do about it.
-    pub fn hint(&self) -> String {
+    pub fn advice(&self) -> Advice {
         format!(
             "use what the policy allows, or have the operator change {} at {}",
             self.rule.key(),
             self.place
         )
+        .into()
     }
 }
 

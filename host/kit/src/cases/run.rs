@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use similar::TextDiff;
 use std::path::Path;
 use tunesmith_core::contract::Note;
-use tunesmith_core::error::Error;
+use tunesmith_core::failure::{Advice, Code, Failure};
 use tunesmith_engine::artifacts::{self, Artifact};
 use tunesmith_engine::{plan, settings};
 use tunesmith_plugin_host::{Plugin, Receipt};
@@ -167,8 +167,11 @@ fn ask(plugin: &Plugin, case: &Case) -> Result<CallReport, String> {
         return Err(failure.to_string());
     }
     called.map_err(|error| {
-        let error = Error::from(error);
-        with_hint(&error, error.hints.first().map(String::as_str))
+        let printed = match error.advice() {
+            Some(Advice::Text { text }) => Some(text),
+            _ => None,
+        };
+        with_hint(&error, printed.as_deref())
     })
 }
 
@@ -210,9 +213,16 @@ fn difference(expected: &str, answer: &str) -> String {
     text
 }
 
-impl From<CaseError> for Error {
+impl CaseError {
+    /// What scripts can rely on.
+    pub fn code(&self) -> Code {
+        Code::CaseInvalid
+    }
+}
+
+impl From<CaseError> for Failure {
     fn from(error: CaseError) -> Self {
-        Self::new(tunesmith_core::error::Kind::Invalid, error.to_string())
-            .hint("a case is a folder with case.json; docs/plugins.md has the format")
+        Self::new(error.code(), error.to_string())
+            .advise("a case is a folder with case.json; docs/plugins.md has the format")
     }
 }

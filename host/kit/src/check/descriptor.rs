@@ -42,8 +42,8 @@ pub(super) fn docs(method: &Descriptor, findings: &mut Findings) {
         findings.add(Finding::ok("docs", format!("title, summary, documentation; {settings}")));
     }
     for what in missing {
-        let fix = "describe() is what users read in \"tunesmith methods show\": explain what the method does, when to use it, \
-                   and what each setting changes";
+        let fix = "users read what describe() returns: explain what the method does, when to use it, and what each \
+                   setting changes";
         findings.add(Finding::warning("docs", what).fix(fix));
     }
 }

@@ -186,8 +186,7 @@ fn file(plugin: &Plugin, inspection: &Inspection, limits: &Limits, findings: &mu
         Tier::Pure => Finding::ok("tier", "pure: it imports only tunesmith's interfaces"),
         Tier::Std => Finding::ok(
             "tier",
-            "std: its language runtime imports WASI, which gives no access; some operators allow only pure plugins \
-             (`--stub-wasi` for JavaScript and Python, wasm32-unknown-unknown for Rust)",
+            "std: its language runtime imports WASI, which gives no access; some operators allow only pure plugins",
         ),
     });
     let abilities: Vec<_> = plugin.abilities().iter().map(|ability| ability.as_str()).collect();

@@ -7,6 +7,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use tunesmith_core::failure::{Advice, Code, Failure};
 
 /// Characters of a method's id, as the host accepts them.
 const LONGEST_ID: usize = 40;
@@ -252,23 +253,33 @@ fn title(name: &str) -> String {
     words(name).collect::<Vec<_>>().join(" ")
 }
 
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
-mod tests;
+impl ScaffoldError {
+    /// What scripts can rely on.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Name { .. } | Self::Taken { .. } => Code::NameInvalid,
+            Self::Exists { .. } => Code::OutputExists,
+            Self::Write { .. } => Code::OutputFailed,
+        }
+    }
 
-impl From<ScaffoldError> for tunesmith_core::error::Error {
-    fn from(error: ScaffoldError) -> Self {
-        let message = error.to_string();
-        match error {
-            ScaffoldError::Name { near: Some(near), .. } => {
-                Self::new(tunesmith_core::error::Kind::Usage, message).hint(format!("{near:?} would do"))
-            }
-            ScaffoldError::Name { near: None, .. } | ScaffoldError::Taken { .. } => {
-                Self::new(tunesmith_core::error::Kind::Usage, message).hint("choose another name")
-            }
-            ScaffoldError::Exists { .. } => Self::new(tunesmith_core::error::Kind::Usage, message)
-                .hint("nothing was touched; choose another name, or another folder with --dir"),
-            ScaffoldError::Write { .. } => Self::new(tunesmith_core::error::Kind::Failed, message),
+    /// What to do next.
+    pub fn advice(&self) -> Option<Advice> {
+        match self {
+            Self::Name { near: Some(near), .. } => Some(format!("{near:?} would do").into()),
+            Self::Name { near: None, .. } | Self::Taken { .. } => Some("choose another name".into()),
+            Self::Exists { .. } => Some(Advice::OtherFolder),
+            Self::Write { .. } => None,
         }
     }
 }
+
+impl From<ScaffoldError> for Failure {
+    fn from(error: ScaffoldError) -> Self {
+        Self::new(error.code(), error.to_string()).advise_all(error.advice())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;

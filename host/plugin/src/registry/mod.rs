@@ -30,6 +30,7 @@ use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use thiserror::Error;
+use tunesmith_core::failure::{Advice, Code, Failure};
 
 /// Files of a plugin directory that are looked at. 256: each takes some milliseconds
 /// at start-up and, compiled, some megabytes.
@@ -127,19 +128,29 @@ pub enum RegistryError {
     Cache(std::io::Error),
 }
 
-impl From<RegistryError> for tunesmith_core::error::Error {
-    fn from(error: RegistryError) -> Self {
-        use tunesmith_core::error::Kind;
-        let message = error.to_string();
-        match error {
-            RegistryError::BuiltIn { .. } => Self::new(Kind::Internal, message),
-            RegistryError::Directory { .. } => {
-                Self::new(Kind::Usage, message).hint("name an existing directory of .wasm files")
-            }
-            RegistryError::Cache(_) => {
-                Self::new(Kind::Failed, message).hint("make room in the temporary directory, or set TMPDIR")
-            }
+impl RegistryError {
+    /// What scripts can rely on.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::BuiltIn { .. } => Code::Internal,
+            Self::Directory { .. } => Code::PluginDirectoryUnreadable,
+            Self::Cache(_) => Code::NoSpace,
         }
+    }
+
+    /// What to do next.
+    pub fn advice(&self) -> Option<Advice> {
+        match self {
+            Self::BuiltIn { .. } => None,
+            Self::Directory { .. } => Some("name an existing directory of .wasm files".into()),
+            Self::Cache(_) => Some(Advice::FreeTemporarySpace),
+        }
+    }
+}
+
+impl From<RegistryError> for Failure {
+    fn from(error: RegistryError) -> Self {
+        Self::new(error.code(), error.to_string()).advise_all(error.advice())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{ollama, openai};
 use tunesmith_core::ProviderId;
-use tunesmith_core::error::Error;
+use tunesmith_core::failure::Failure;
 
 /// What the store calls the service of a job on the built-in emulator, whose ports
 /// change from run to run while its state stays beside the store.
@@ -18,20 +18,20 @@ pub trait Connect: Send + Sync {
     ///
     /// # Errors
     /// It cannot be set up.
-    fn ollama(&self) -> Result<ollama::client::Client, Error>;
+    fn ollama(&self) -> Result<ollama::client::Client, Failure>;
 
     /// The client for OpenAI or a compatible service.
     ///
     /// # Errors
     /// There is no key, or it cannot be set up.
-    fn openai(&self) -> Result<openai::client::Client, Error>;
+    fn openai(&self) -> Result<openai::client::Client, Failure>;
 }
 
 /// What the store calls a service.
 ///
 /// # Errors
 /// Its client cannot be set up.
-pub fn service(connect: &dyn Connect, provider: ProviderId) -> Result<String, Error> {
+pub fn service(connect: &dyn Connect, provider: ProviderId) -> Result<String, Failure> {
     if connect.is_emulated() {
         return Ok(EMULATOR_SERVICE.to_owned());
     }

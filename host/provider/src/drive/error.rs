@@ -3,7 +3,7 @@
 use crate::artifacts::WriteError;
 use crate::{Date, ollama, openai};
 use tunesmith_core::ProviderId;
-use tunesmith_core::error::{Error as User, Kind};
+use tunesmith_core::failure::{Advice, Code, Failure};
 use tunesmith_store::{JobId, State};
 
 /// What the executor reports.
@@ -21,12 +21,12 @@ pub enum Error {
     Ollama(#[from] Box<ollama::client::ApiError>),
     /// A client cannot be set up.
     #[error(transparent)]
-    Setup(User),
+    Setup(Failure),
     /// An artifact cannot be written.
     #[error(transparent)]
     Artifact(#[from] WriteError),
     /// The provider has no one to carry a job out.
-    #[error("jobs for {} cannot be run by this version: `tunesmith plan` shows their recipe", .0.title())]
+    #[error("this version cannot run jobs for {}", .0.title())]
     NotRunnable(ProviderId),
     /// The plan in the store cannot be read.
     #[error("the stored plan of job {job} cannot be used: {why}")]
@@ -85,7 +85,7 @@ pub enum Error {
     },
     /// Contact with the service was lost, or it has a passing fault. The job stands where
     /// it stood.
-    #[error("job {job} is {state} and was left so: {source}")]
+    #[error("job {job} is still {state}: {source}")]
     Left {
         /// The job.
         job: JobId,
@@ -95,7 +95,7 @@ pub enum Error {
         source: Box<Error>,
     },
     /// A create was perhaps sent, and looking does not tell.
-    #[error("job {job}: whether the service has it is not known: {why}")]
+    #[error("cannot tell whether the service received job {job}: {why}")]
     Unknown {
         /// The job.
         job: JobId,
@@ -111,11 +111,11 @@ pub enum Error {
         job: JobId,
         /// Why.
         reason: String,
-        /// The error behind it, where there is one: its kind and hints count.
+        /// The error behind it, where there is one: its code and advice count.
         source: Option<Box<Error>>,
     },
     /// The job was cancelled.
-    #[error("job {job} was cancelled{}", reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default())]
+    #[error("job {job} was canceled{}", reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default())]
     Cancelled {
         /// The job.
         job: JobId,
@@ -132,7 +132,7 @@ pub enum Error {
         /// Why not.
         why: &'static str,
         /// What to do instead.
-        hint: String,
+        advice: Advice,
     },
 }
 
@@ -149,92 +149,92 @@ impl From<ollama::client::ApiError> for Error {
 }
 
 impl Error {
-    /// Which exit code it means.
-    pub fn kind(&self) -> Kind {
+    /// What scripts can rely on.
+    pub fn code(&self) -> Code {
         match self {
-            Self::Store(error) => error.kind(),
-            Self::OpenAi(error) if error.kind == openai::client::ErrorKind::Local => Kind::Failed,
-            Self::Ollama(error) if error.kind == ollama::client::ErrorKind::Local => Kind::Failed,
-            Self::OpenAi(_) | Self::Ollama(_) | Self::BaseGone { .. } | Self::Unknown { .. } => {
-                Kind::Provider
-            }
-            Self::Setup(error) => error.kind,
-            Self::Artifact(_) | Self::TrainingFile { .. } => Kind::Failed,
-            Self::NotRunnable(_)
-            | Self::NameTaken { .. }
-            | Self::OtherService { .. }
-            | Self::NotNow { .. } => Kind::Usage,
-            Self::BadPlan { .. } => Kind::Internal,
-            Self::Context { .. } => Kind::Invalid,
-            Self::Left { source, .. } => source.kind(),
-            Self::Failed { source, .. } => source.as_ref().map_or(Kind::Failed, |source| source.kind()),
-            Self::Cancelled { .. } => Kind::Failed,
+            Self::Store(error) => error.code(),
+            Self::OpenAi(error) => error.code(),
+            Self::Ollama(error) => error.code(),
+            Self::Setup(failure) => failure.code,
+            Self::Artifact(error) => error.code(),
+            Self::NotRunnable(_) => Code::ProviderNotRunnable,
+            Self::BadPlan { .. } => Code::PlanUnusable,
+            Self::NameTaken { .. } => Code::ModelExists,
+            Self::Context { .. } => Code::ContextExceeded,
+            Self::BaseGone { .. } => Code::BaseModelShutDown,
+            Self::TrainingFile { .. } => Code::TrainingFileChanged,
+            Self::OtherService { .. } => Code::ServiceMismatch,
+            Self::Left { source, .. } => source.code(),
+            Self::Unknown { .. } => Code::OutcomeUnknown,
+            Self::Failed { source, .. } => source.as_ref().map_or(Code::JobFailed, |source| source.code()),
+            Self::Cancelled { .. } => Code::JobCancelled,
+            Self::NotNow { .. } => Code::JobState,
         }
     }
 
     /// What to do next.
-    pub fn hints(&self) -> Vec<String> {
+    pub fn advice(&self) -> Vec<Advice> {
         match self {
-            Self::Store(error) => error.hint().into_iter().collect(),
-            Self::OpenAi(error) => error.hints(),
-            Self::Ollama(error) => error.hints(),
-            Self::Setup(error) => error.hints.clone(),
+            Self::Store(error) => error.advice(),
+            Self::OpenAi(error) => error.advice(),
+            Self::Ollama(error) => error.advice(),
+            Self::Setup(failure) => failure.advice.clone(),
             Self::Artifact(_) | Self::BadPlan { .. } | Self::Cancelled { .. } => Vec::new(),
-            Self::NotRunnable(_) => vec!["--provider ollama or --provider openai runs the same job there".into()],
-            Self::NameTaken { model } => vec![format!(
-                "give the job another name, or replace the model: --replace; `ollama rm {model}` removes it"
-            )],
+            Self::NotRunnable(_) => vec![
+                Advice::PlanJob,
+                Advice::UseProvider { providers: vec!["ollama".into(), "openai".into()] },
+            ],
+            Self::NameTaken { model } => vec![Advice::ReplaceModel { model: model.clone() }],
             Self::Context { .. } => {
                 vec!["set a smaller context_window, which makes the method choose fewer examples".into()]
             }
             Self::BaseGone { .. } => vec![
-                "choose another baseModel; the same job with `--provider ollama` needs no tuning service".into(),
+                "choose another baseModel".into(),
+                Advice::UseProvider { providers: vec!["ollama".into()] },
             ],
-            Self::TrainingFile { .. } => vec![
-                "put it back as it was; if it was a converted file in the cache, `tunesmith plan JOB` makes it \
-                 again; then `tunesmith jobs resume`"
-                    .into(),
-            ],
+            Self::TrainingFile { .. } => vec!["restore the file as it was".into(), Advice::PlanAgain],
             Self::OtherService { theirs, .. } if theirs == super::EMULATOR_SERVICE => {
-                vec!["it ran with --emulate: give --emulate again".into()]
+                vec![Advice::EmulateAgain]
             }
             Self::OtherService { ours, .. } if ours == super::EMULATOR_SERVICE => {
-                vec!["it is on a real service: leave --emulate out".into()]
+                vec![Advice::LeaveEmulator]
             }
-            Self::OtherService { theirs, .. } => {
-                vec![format!("point the configuration to {theirs} (`tunesmith config show`)")]
-            }
+            Self::OtherService { theirs, .. } => vec![Advice::UseService { service: theirs.clone() }],
             Self::Left { job, source, .. } => {
-                let mut hints = source.hints();
-                hints.retain(|hint| !hint.contains("tunesmith jobs resume"));
-                hints.push(format!("tunesmith jobs resume {job} carries on from there"));
-                hints
+                then(source.advice(), Advice::ResumeJob { job: job.to_string() })
             }
             Self::Unknown { job, likely, .. } => {
-                let mut hints = vec![format!("tunesmith jobs resume {job} looks again")];
-                for remote in likely {
-                    hints.push(format!("if {remote} is it: tunesmith jobs resume {job} --adopt {remote}"));
-                }
-                hints.push(format!(
-                    "if the service surely has none: tunesmith jobs resume {job} --create-anew; to give it up: \
-                     tunesmith jobs resume {job} --give-up"
-                ));
-                hints
+                let job = job.to_string();
+                let mut advice = vec![Advice::SettleJob { job: job.clone() }];
+                advice.extend(
+                    likely
+                        .iter()
+                        .map(|remote| Advice::AdoptRemote { job: job.clone(), remote: remote.clone() }),
+                );
+                advice.extend([Advice::CreateAnew { job: job.clone() }, Advice::GiveUpJob { job }]);
+                advice
             }
             Self::Failed { job, source, .. } => {
-                let mut hints = source.as_ref().map(|source| source.hints()).unwrap_or_default();
-                hints.retain(|hint| !hint.contains("tunesmith jobs resume"));
-                hints.push(format!("tunesmith jobs retry {job} tries it again"));
-                hints
+                let advice = source.as_ref().map(|source| source.advice()).unwrap_or_default();
+                then(advice, Advice::RetryJob { job: job.to_string() })
             }
-            Self::NotNow { hint, .. } => vec![hint.clone()],
+            Self::NotNow { advice, .. } => vec![advice.clone()],
         }
     }
 }
 
-impl From<Error> for User {
+/// The advice on a cause, and the step that takes the place of resuming the job.
+fn then(mut advice: Vec<Advice>, step: Advice) -> Vec<Advice> {
+    advice.retain(|advice| !matches!(advice, Advice::ResumeJob { .. } | Advice::SettleJob { .. }));
+    advice.push(step);
+    advice
+}
+
+impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let (kind, message, hints) = (error.kind(), error.to_string(), error.hints());
-        Self { kind, message, hints }
+        if let Error::Setup(failure) = error {
+            return failure;
+        }
+        Self::new(error.code(), error.to_string()).advise_all(error.advice())
     }
 }

@@ -3,6 +3,7 @@
 use reqwest::Url;
 use std::fmt;
 use std::net::IpAddr;
+use tunesmith_core::failure::{Advice, Code};
 use tunesmith_core::text::quoted;
 
 /// The port that Ollama listens on unless told otherwise.
@@ -46,17 +47,27 @@ pub enum EndpointError {
 }
 
 impl EndpointError {
-    /// What to do about it.
-    pub fn hint(&self) -> &'static str {
+    /// What scripts can rely on.
+    pub fn code(&self) -> Code {
         match self {
-            Self::NotAUrl { .. } | Self::Scheme(_) => "write it like https://api.openai.com/v1",
-            Self::UserInfo => "give the key in OPENAI_API_KEY or in a key file",
+            Self::NotAUrl { .. }
+            | Self::Scheme(_)
+            | Self::UserInfo
+            | Self::Query(_)
+            | Self::Plain(_)
+            | Self::TooLong => Code::EndpointInvalid,
+        }
+    }
+
+    /// What to do about it.
+    pub fn advice(&self) -> Advice {
+        match self {
+            Self::NotAUrl { .. } | Self::Scheme(_) => "write it like https://api.openai.com/v1".into(),
+            Self::UserInfo => Advice::SetKey,
             Self::Query(_) | Self::TooLong => {
-                "give only scheme, host and path, like https://api.openai.com/v1"
+                "give only scheme, host and path, like https://api.openai.com/v1".into()
             }
-            Self::Plain(_) => {
-                "use https; or, in a network that you trust, set `allow_http = true` under [openai] in config.toml"
-            }
+            Self::Plain(_) => Advice::UseHttps,
         }
     }
 }
@@ -214,7 +225,7 @@ mod tests {
     fn parsed(text: &str) -> String {
         match Endpoint::parse(text, false) {
             Ok(endpoint) => endpoint.to_string(),
-            Err(error) => format!("{error} ({})", error.hint()),
+            Err(error) => format!("{error} ({:?})", error.advice()),
         }
     }
 

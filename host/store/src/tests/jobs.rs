@@ -15,7 +15,7 @@ async fn an_id_may_be_cut_short_as_long_as_it_is_clear() {
     }
     let error = store.job("k3f").await.unwrap_err();
     insta::assert_snapshot!(error, @r#""k3f" is the beginning of several job ids: k3f0zz, k3f9ab"#);
-    assert_eq!(error.hint().unwrap(), "type more of the id");
+    assert_eq!(error.advice(), ["type more of the id".into()]);
     for given in ["", "zzz", "k3f9abc", "k%", "é", "'; DROP TABLE jobs"] {
         let error = store.job(given).await.unwrap_err();
         assert!(matches!(error, Error::NoSuchJob { .. }), "{given}: {error}");
@@ -83,7 +83,11 @@ async fn a_job_has_one_owner_until_that_is_gone() {
     let error = two.claim(&job.id).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        format!("job {} belongs to process {}, which was last heard of 31 s ago", job.id, std::process::id())
+        format!(
+            "another tunesmith (process {}, last heartbeat 31 s ago) is running job {}",
+            std::process::id(),
+            job.id
+        )
     );
     assert!(two.orphans().await.unwrap().is_empty(), "it holds its lock, so it lives");
     one.beat().await.unwrap();
@@ -184,7 +188,7 @@ async fn a_request_from_another_shell_reaches_the_owner_and_its_answer_the_shell
     assert_eq!(answer, Some(Answer::Done), "being cancelled answers it");
     let error = shell.request(&job.id, Ask::Pause).await.unwrap_err();
     insta::assert_snapshot!(
-        format!("{error}; {}", error.hint().unwrap()).replace(job.id.as_str(), "JOB"),
+        format!("{error}; {:?}", error.advice()).replace(job.id.as_str(), "JOB"),
         @"job JOB is cancelled: it cannot be asked to pause; tunesmith jobs retry JOB tries it again"
     );
     let messages: Vec<_> =

@@ -53,7 +53,7 @@ async fn illegal_and_unfounded_moves_change_nothing() {
     let (job, claim) = store.create_owned(&new_job("a")).await.unwrap();
     let error = store.apply(&claim, Change::to(State::Running)).await.unwrap_err();
     assert!(matches!(error, Error::IllegalMove { from: State::Planned, to: State::Running, .. }));
-    assert_eq!(error.hint().unwrap(), "from planned it can become uploading, creating, failed, cancelled");
+    assert_eq!(error.advice(), ["from planned it can become uploading, creating, failed, cancelled".into()]);
 
     let applied =
         store.apply(&claim, Change::to(State::Creating).intend(Operation::Create, "h")).await.unwrap();

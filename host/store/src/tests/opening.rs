@@ -9,8 +9,8 @@ use std::os::unix::process::CommandExt as _;
 async fn refused(fixture: &Fixture) -> (Error, String) {
     let error = Store::open(&fixture.directory, fixture.options()).await.unwrap_err();
     let mut text = error.to_string().replace(&fixture.directory.display().to_string(), "STATE");
-    if let Some(hint) = error.hint() {
-        text += &format!("\nhint: {}", hint.replace(&fixture.directory.display().to_string(), "STATE"));
+    for advice in error.advice() {
+        text += &format!("\n{advice:?}").replace(&fixture.directory.display().to_string(), "STATE");
     }
     (error, text)
 }
@@ -40,7 +40,7 @@ async fn a_directory_that_others_may_write_is_refused() {
     STATE: others may write to the store's directory (its mode is 777)
     hint: chmod 700 STATE
     ");
-    assert_eq!(error.kind(), tunesmith_core::error::Kind::Refused);
+    assert_eq!(error.code(), tunesmith_core::failure::Code::StoreExposed);
     assert!(!file(&fixture).exists());
 }
 

@@ -5,8 +5,8 @@ use crate::operator::Operator;
 use crate::{Output, registry::PluginArgs};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
-use tunesmith_core::secret::SecretError;
 use tunesmith_engine::config::Config;
+use tunesmith_engine::secret::SecretError;
 use tunesmith_store::{Job, State};
 
 /// Orphans that are named one by one.
@@ -43,7 +43,7 @@ pub(super) fn key(operator: &Operator, fix: bool) -> Vec<Check> {
             ),
             Err(error) => Check::fail(AREA, format!("cannot change the mode of {}: {error}", path.display())),
         },
-        Err(error) => Check::fail(AREA, error.to_string()).fix(error.hint()),
+        Err(error) => Check::of(AREA, Status::Fail, error.into()),
     }]
 }
 

@@ -6,12 +6,13 @@ mod services;
 mod toolchains;
 
 use crate::operator::{Operator, OperatorArgs};
+use crate::view::advice;
 use crate::view::style::{ERROR, FAINT, HEADING, HINT, WARNING};
 use crate::{Output, registry, runtime};
 use serde::Serialize;
 use serde_json::json;
 use std::fmt::Write as _;
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{Failure, Kind};
 use tunesmith_core::text::visible_lines;
 
 /// Check everything that jobs need, and say what to do.
@@ -82,8 +83,8 @@ impl Check {
     }
 
     /// A failure, with its hints as fixes.
-    fn of(area: &'static str, status: Status, error: Error) -> Self {
-        Self { fixes: error.hints, ..Self::new(area, status, error.message) }
+    fn of(area: &'static str, status: Status, error: Failure) -> Self {
+        Self { fixes: advice::hints(&error), ..Self::new(area, status, error.message) }
     }
 
     fn fix(mut self, fix: impl Into<String>) -> Self {
@@ -97,7 +98,7 @@ impl Check {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, operator: &OperatorArgs, output: &mut Output) -> Result<(), Error> {
+pub fn run(args: &Args, operator: &OperatorArgs, output: &mut Output) -> Result<(), Failure> {
     let mut checks = Vec::new();
     match operator.config() {
         Err(error) => checks.push(Check::of("configuration", Status::Fail, error)),
@@ -122,7 +123,7 @@ pub fn run(args: &Args, operator: &OperatorArgs, output: &mut Output) -> Result<
     } else {
         output.text(&text(&checks));
     }
-    if failed { Err(Error::silent(Kind::Failed)) } else { Ok(()) }
+    if failed { Err(Failure::silent(Kind::Failed)) } else { Ok(()) }
 }
 
 fn text(checks: &[Check]) -> String {

@@ -3,7 +3,7 @@
 use super::{Check, Status};
 use crate::operator::Operator;
 use std::time::Duration;
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{Code, Failure};
 use tunesmith_engine::config::Origin;
 use tunesmith_provider::ollama::client as ollama;
 use tunesmith_provider::openai::client::{Client, ErrorKind};
@@ -19,10 +19,10 @@ pub(super) async fn check(operator: &Operator) -> Vec<Check> {
 }
 
 /// Waits for an answer for as long as a person does.
-async fn patiently<T>(host: &str, asked: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+async fn patiently<T>(host: &str, asked: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::time::timeout(PATIENCE, asked).await.unwrap_or_else(|_| {
         let message = format!("{host} has not answered within {} s", PATIENCE.as_secs());
-        Err(Error::new(Kind::Provider, message).hint("check the network and the service"))
+        Err(Failure::new(Code::ProviderFailed, message).advise("check the network and the service"))
     })
 }
 

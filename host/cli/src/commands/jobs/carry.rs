@@ -2,6 +2,7 @@
 //! Ctrl-C, and what came of it.
 
 use crate::operator::{Operator, OperatorArgs, runtime};
+use crate::view::advice;
 use crate::view::events::{Display, outcome_text};
 use crate::view::output::Output;
 use crate::view::style::state;
@@ -10,7 +11,7 @@ use serde_json::json;
 use std::sync::{Arc, Mutex};
 use tokio::runtime::Runtime;
 use tunesmith_core::ProviderId;
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{Failure, Kind};
 use tunesmith_core::text::visible;
 use tunesmith_engine::execute::{self, EMULATOR_SERVICE, Ended, Executor, Until};
 use tunesmith_store::{Job, JobId, State, Store};
@@ -32,14 +33,14 @@ impl<'a> Hand<'a> {
         given: &'a OperatorArgs,
         job: &str,
         json: bool,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, Failure> {
         let runtime = runtime()?;
         let (store, job) = runtime.block_on(super::find(operator, job))?;
         Ok(Self { operator, given, runtime, store, job, json })
     }
 
     /// What can carry it on, at the services that it belongs to.
-    pub fn executor(&self, display: &Display) -> Result<Executor, Error> {
+    pub fn executor(&self, display: &Display) -> Result<Executor, Failure> {
         let services = self.operator.services(self.job.service == EMULATOR_SERVICE)?;
         // It shows that this process lives, by a task of the runtime.
         let _entered = self.runtime.enter();
@@ -52,7 +53,7 @@ impl<'a> Hand<'a> {
         until: Until,
         output: &mut Output,
         work: impl AsyncFnOnce(&Executor, &JobId) -> Result<Ended, execute::Error>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Failure> {
         let display = Display::new(output, self.json);
         let executor = self.executor(&display)?;
         if self.job.emulated && !self.json {
@@ -65,7 +66,7 @@ impl<'a> Hand<'a> {
             // runner in the background goes on with it.
             executor.leave();
         }
-        let came: Result<(Ended, bool), Error> = self.runtime.block_on(async {
+        let came: Result<(Ended, bool), Failure> = self.runtime.block_on(async {
             display.begin(&id, &self.job.name);
             let active = Arc::new(Mutex::new(vec![id.clone()]));
             let (ended, is_interrupted) = {
@@ -88,7 +89,7 @@ impl<'a> Hand<'a> {
             Ok((ended, is_interrupted)) => {
                 report(&ended, self.json, &display, output);
                 if is_interrupted {
-                    Err(Error::silent(Kind::Interrupted))
+                    Err(Failure::silent(Kind::Interrupted))
                 } else {
                     outcome_code(ended.job.state)
                 }
@@ -100,13 +101,12 @@ impl<'a> Hand<'a> {
     }
 
     /// An error in the form that the reader asked for.
-    fn failed(&self, error: Error, output: &mut Output) -> Error {
+    fn failed(&self, error: Failure, output: &mut Output) -> Failure {
         if !self.json {
             return error;
         }
-        let told = json!({ "code": error.kind.exit_code(), "message": error.message, "hints": error.hints });
-        output.json_line(&json!({ "event": "failed", "job": self.job.id, "error": told }));
-        Error::silent(error.kind)
+        output.json_line(&json!({ "event": "failed", "job": self.job.id, "error": advice::json(&error) }));
+        Failure::silent(error.kind())
     }
 }
 
@@ -139,9 +139,9 @@ pub(super) fn stands(job: &Job) -> String {
 }
 
 /// What a job's state means for whoever waited for it to be done.
-pub(super) fn outcome_code(state: State) -> Result<(), Error> {
+pub(super) fn outcome_code(state: State) -> Result<(), Failure> {
     match state {
-        State::Failed | State::Cancelled => Err(Error::silent(Kind::Failed)),
+        State::Failed | State::Cancelled => Err(Failure::silent(Kind::Failed)),
         _ => Ok(()),
     }
 }

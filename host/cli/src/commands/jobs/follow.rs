@@ -4,7 +4,7 @@ use super::carry::{Hand, outcome_code, report};
 use crate::operator::{Operator, OperatorArgs};
 use crate::view::events::Display;
 use crate::view::output::Output;
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{Code, Failure, Kind};
 use tunesmith_engine::execute::{self, Ended, Until};
 use tunesmith_store::{JobId, LONGEST_PAGE, State, Store};
 
@@ -26,7 +26,12 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, operator: &Operator, given: &OperatorArgs, output: &mut Output) -> Result<(), Error> {
+pub fn run(
+    args: &Args,
+    operator: &Operator,
+    given: &OperatorArgs,
+    output: &mut Output,
+) -> Result<(), Failure> {
     let hand = Hand::take(operator, given, &args.job, args.json)?;
     let id = hand.job.id.clone();
     let display = Display::new(output, args.json);
@@ -36,18 +41,20 @@ pub fn run(args: &Args, operator: &Operator, given: &OperatorArgs, output: &mut 
         let tell = display.on_progress();
         let followed = execute::follow(&hand.store, &id, after, |progress| tell(&id, progress)).await;
         display.done();
-        Ok::<_, Error>(followed?)
+        Ok::<_, Failure>(followed?)
     })?;
     if job.state.is_final() || job.state == State::Paused {
         let outcome = hand.runtime.block_on(execute::outcome(&hand.store, &job)).unwrap_or_default();
         let state = job.state;
         report(&Ended { job, outcome }, args.json, &display, output);
         hand.runtime.block_on(hand.store.close());
-        return if state == State::Paused { Err(Error::silent(Kind::Failed)) } else { outcome_code(state) };
+        return if state == State::Paused { Err(Failure::silent(Kind::Failed)) } else { outcome_code(state) };
     }
     if job.remote_id.is_none() {
         let message = format!("job {id} is {}, and no process attends to it", job.state);
-        return Err(Error::new(Kind::Failed, message).hint(format!("tunesmith jobs resume {id} carries on")));
+        return Err(
+            Failure::new(Code::Failed, message).advise(format!("tunesmith jobs resume {id} carries on"))
+        );
     }
     if !args.json {
         output.progress_handle().say("no process attends to this job, so this one carries it on");
@@ -65,7 +72,7 @@ pub fn run(args: &Args, operator: &Operator, given: &OperatorArgs, output: &mut 
 }
 
 /// The number of the latest event.
-async fn last_event(store: &Store, job: &JobId) -> Result<i64, Error> {
+async fn last_event(store: &Store, job: &JobId) -> Result<i64, Failure> {
     let (mut last, mut after) = (0, Some(0));
     while let Some(seq) = after {
         let page = store.events(job, seq, LONGEST_PAGE).await?;

@@ -6,7 +6,7 @@ use crate::view::table::{Cell, Table};
 use crate::{Operator, Output, runtime};
 use serde_json::json;
 use tunesmith_core::ProviderId;
-use tunesmith_core::error::Error;
+use tunesmith_core::failure::Failure;
 use tunesmith_core::text::visible;
 use tunesmith_store::{Job, JobFilter, Page, State};
 
@@ -37,7 +37,7 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Error> {
+pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
     let filter = JobFilter {
         states: args.states.clone(),
         provider: args.provider.map(|provider| provider.to_string()),
@@ -51,7 +51,7 @@ pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), 
         let page = store.jobs(&filter, args.after, args.limit).await?;
         let orphans = store.orphans().await?;
         store.close().await;
-        Ok::<_, Error>((page, orphans))
+        Ok::<_, Failure>((page, orphans))
     })?;
     let unattended = |job: &Job| super::is_unattended(job, &orphans);
     if args.json {

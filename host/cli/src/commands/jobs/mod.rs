@@ -11,7 +11,7 @@ use crate::Output;
 use crate::operator::{Operator, OperatorArgs};
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use serde_json::{Value, json};
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{Code, Failure};
 use tunesmith_store::{Ask, Job, State, Store};
 
 /// List, show and steer jobs.
@@ -56,7 +56,7 @@ pub fn run(
     operator: &Operator,
     given: &OperatorArgs,
     output: &mut Output,
-) -> Result<(), Error> {
+) -> Result<(), Failure> {
     match command {
         Command::List(args) => list::run(args, operator, output),
         Command::Show(args) => show::run(args, operator, output),
@@ -70,10 +70,11 @@ pub fn run(
 }
 
 /// The store, in which there must be a job by this id or beginning of one.
-async fn find(operator: &Operator, given: &str) -> Result<(Store, Job), Error> {
+async fn find(operator: &Operator, given: &str) -> Result<(Store, Job), Failure> {
     let Some(store) = operator.existing_store().await? else {
-        let nothing = Error::new(Kind::Usage, format!("no job has the id {given:?}: there are no jobs yet"));
-        return Err(nothing.hint(format!("the store would be in {}", operator.store_directory().display())));
+        let nothing =
+            Failure::new(Code::Usage, format!("no job has the id {given:?}: there are no jobs yet"));
+        return Err(nothing.advise(format!("the store would be in {}", operator.store_directory().display())));
     };
     let job = store.job(given).await?;
     Ok((store, job))

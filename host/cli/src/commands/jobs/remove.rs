@@ -3,7 +3,7 @@
 use crate::{Operator, Output, runtime};
 use serde_json::json;
 use std::path::Path;
-use tunesmith_core::error::Error;
+use tunesmith_core::failure::Failure;
 use tunesmith_store::ModelFilter;
 
 /// Options of `jobs remove`.
@@ -18,7 +18,7 @@ pub struct Args {
 }
 
 /// Runs the command. All ids are looked up before the first job goes.
-pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Error> {
+pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
     runtime()?.block_on(async {
         let mut found = Vec::new();
         let mut opened = None;

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{Code, Failure};
 use tunesmith_core::text::visible;
 use tunesmith_engine::execute::{self, Outcome};
 use tunesmith_store::{
@@ -56,7 +56,7 @@ struct Shown {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Error> {
+pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
     let shown = runtime()?.block_on(async {
         let (store, job) = super::find(operator, &args.job).await?;
         let shown = read(&store, job, args.attempt).await;
@@ -67,8 +67,8 @@ pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), 
     let curve = Curve::of(&shown.metrics, kept);
     if let Some(path) = &args.svg {
         let Some(curve) = &curve else {
-            let error = Error::new(Kind::Failed, format!("job {} has no losses to draw", shown.job.id));
-            return Err(error.hint(match shown.job.provider.as_str() {
+            let error = Failure::new(Code::Failed, format!("job {} has no losses to draw", shown.job.id));
+            return Err(error.advise(match shown.job.provider.as_str() {
                 "ollama" => "Ollama does not train, so there are none",
                 _ => "they come from the service while it trains",
             }));
@@ -92,12 +92,12 @@ pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), 
     Ok(())
 }
 
-async fn read(store: &Store, job: Job, attempt: Option<u32>) -> Result<Shown, Error> {
+async fn read(store: &Store, job: Job, attempt: Option<u32>) -> Result<Shown, Failure> {
     let attempts = store.attempts(&job.id).await?;
     let attempt = attempt.unwrap_or(job.attempt);
     if !attempts.iter().any(|known| known.number == attempt) {
         let message = format!("job {} has no attempt {attempt}, only {}", job.id, job.attempt);
-        return Err(Error::new(Kind::Usage, message));
+        return Err(Failure::new(Code::Usage, message));
     }
     let filter = ModelFilter { job: Some(job.id.clone()), gone: true, ..ModelFilter::default() };
     Ok(Shown {
@@ -116,7 +116,7 @@ async fn read(store: &Store, job: Job, attempt: Option<u32>) -> Result<Shown, Er
     })
 }
 
-async fn events(store: &Store, job: &JobId) -> Result<Vec<Event>, Error> {
+async fn events(store: &Store, job: &JobId) -> Result<Vec<Event>, Failure> {
     let (mut all, mut after) = (Vec::new(), Some(0));
     while let Some(seq) = after {
         let page = store.events(job, seq, LONGEST_PAGE).await?;
@@ -126,7 +126,7 @@ async fn events(store: &Store, job: &JobId) -> Result<Vec<Event>, Error> {
     Ok(all)
 }
 
-async fn metrics(store: &Store, job: &JobId, attempt: u32) -> Result<Vec<MetricPoint>, Error> {
+async fn metrics(store: &Store, job: &JobId, attempt: u32) -> Result<Vec<MetricPoint>, Failure> {
     let mut all: Vec<MetricPoint> = Vec::new();
     loop {
         let page = store.metrics(job, attempt, all.last().map(|point| point.step), LONGEST_PAGE).await?;

@@ -2,6 +2,7 @@
 
 use super::carry::{Hand, stands};
 use crate::operator::{Operator, OperatorArgs, runtime};
+use crate::view::advice;
 use crate::view::events::Display;
 use crate::view::moment::span;
 use crate::view::output::Output;
@@ -9,7 +10,7 @@ use crate::view::style::{ERROR, state};
 use futures_util::stream::{self, StreamExt as _};
 use serde_json::json;
 use std::time::Duration;
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{Failure, Kind};
 use tunesmith_core::text::visible;
 use tunesmith_engine::execute::{Asked, Decision, EMULATOR_SERVICE, Until};
 use tunesmith_store::{Answer, Ask, Job, State};
@@ -81,8 +82,8 @@ pub fn ask(
     operator: &Operator,
     given: &OperatorArgs,
     output: &mut Output,
-) -> Result<(), Error> {
-    let mut worst: Option<Error> = None;
+) -> Result<(), Failure> {
+    let mut worst: Option<Failure> = None;
     for job in &args.jobs {
         let asked = Hand::take(operator, given, job, args.json)
             .and_then(|hand| ask_one(&hand, ask, Duration::from_secs(args.wait), output));
@@ -96,12 +97,12 @@ pub fn ask(
     worst.map_or(Ok(()), Err)
 }
 
-fn ask_one(hand: &Hand<'_>, ask: Ask, patience: Duration, output: &mut Output) -> Result<(), Error> {
+fn ask_one(hand: &Hand<'_>, ask: Ask, patience: Duration, output: &mut Output) -> Result<(), Failure> {
     let display = Display::new(output, false);
     let executor = hand.executor(&display)?;
     let asked = hand.runtime.block_on(async {
         let asked = executor.ask(&hand.job.id, ask, patience).await?;
-        Ok::<_, Error>(match asked {
+        Ok::<_, Failure>(match asked {
             Asked::Answered(answer, job) => (Some(answer), job),
             Asked::Waiting(_) => (None, hand.store.job(hand.job.id.as_str()).await?),
         })
@@ -118,9 +119,9 @@ fn ask_one(hand: &Hand<'_>, ask: Ask, patience: Duration, output: &mut Output) -
     }
     match answer {
         Some(Answer::Done) => Ok(()),
-        Some(Answer::Refused(_)) => Err(Error::silent(Kind::Usage)),
+        Some(Answer::Refused(_)) => Err(Failure::silent(Kind::Usage)),
         // It ended otherwise meanwhile, or the answer is still to come.
-        Some(Answer::Moot(_)) | None => Err(Error::silent(Kind::Failed)),
+        Some(Answer::Moot(_)) | None => Err(Failure::silent(Kind::Failed)),
     }
 }
 
@@ -156,7 +157,7 @@ pub fn resume(
     operator: &Operator,
     given: &OperatorArgs,
     output: &mut Output,
-) -> Result<(), Error> {
+) -> Result<(), Failure> {
     let until = until(args.detach);
     let Some(job) = &args.job else { return resume_all(args, operator, given, output) };
     let decision = match (&args.adopt, args.create_anew, args.give_up) {
@@ -185,7 +186,7 @@ pub fn retry(
     operator: &Operator,
     given: &OperatorArgs,
     output: &mut Output,
-) -> Result<(), Error> {
+) -> Result<(), Failure> {
     let until = until(args.detach);
     let hand = Hand::take(operator, given, &args.job, args.json)?;
     hand.carry(until, output, async |executor, id| executor.retry(id, until).await)
@@ -197,13 +198,13 @@ fn resume_all(
     operator: &Operator,
     given: &OperatorArgs,
     output: &mut Output,
-) -> Result<(), Error> {
+) -> Result<(), Failure> {
     let runtime = runtime()?;
     let orphans = runtime.block_on(async {
         let Some(store) = operator.existing_store().await? else { return Ok(Vec::new()) };
         let orphans = store.orphans().await?;
         store.close().await;
-        Ok::<_, Error>(orphans)
+        Ok::<_, Failure>(orphans)
     })?;
     let jobs: Vec<Job> = orphans.into_iter().filter(|job| job.state != State::Paused).collect();
     if jobs.is_empty() {
@@ -224,7 +225,7 @@ fn resume_all(
             });
             if let Err(error) = carried {
                 output.error(&error, false);
-                worst = Err(Error::silent(error.kind));
+                worst = Err(Failure::silent(error.kind()));
             }
         }
         return worst;
@@ -255,11 +256,12 @@ fn resume_all(
             match result {
                 Ok(ended) => super::carry::report(&ended, args.json, &display, output),
                 Err(error) => {
-                    let error = Error::from(error);
-                    worst = Err(Error::silent(error.kind));
+                    let error = Failure::from(error);
+                    worst = Err(Failure::silent(error.kind()));
                     if args.json {
-                        let told = json!({ "code": error.kind.exit_code(), "message": error.message, "hints": error.hints });
-                        output.json_line(&json!({ "event": "failed", "job": job.id, "error": told }));
+                        output.json_line(
+                            &json!({ "event": "failed", "job": job.id, "error": advice::json(&error) }),
+                        );
                     } else {
                         output.error(&error, false);
                     }

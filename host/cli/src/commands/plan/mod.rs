@@ -9,7 +9,7 @@ use crate::{Operator, Output, registry};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use tunesmith_core::ProviderId;
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{Code, Failure, Kind};
 use tunesmith_engine::plan::{self, Context, Planned};
 use tunesmith_engine::spec::{Overrides, Spec};
 use tunesmith_engine::verify::{self, Verified};
@@ -83,7 +83,7 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Error> {
+pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
     if args.watch {
         return watch::run(args, operator, output);
     }
@@ -117,12 +117,13 @@ struct Inputs {
 impl Inputs {
     /// Reads job and prices. `files` gets those that decide the plan, as far as they are
     /// known when something is wrong.
-    fn of(args: &Args, operator: &Operator, files: &mut Paths) -> Result<Self, Error> {
+    fn of(args: &Args, operator: &Operator, files: &mut Paths) -> Result<Self, Failure> {
         files.follow(&args.job);
         if let Some(prices) = &args.prices {
             files.follow(prices);
         }
-        let overrides = Overrides { provider: args.provider, settings: args.set.clone() };
+        let overrides =
+            Overrides { provider: args.provider, place: "--set".into(), settings: args.set.clone() };
         let spec = Spec::load(&args.job, &overrides)?;
         let dataset = dataset_path(&spec, &args.job, &args.datasets, operator)?;
         files.follow(&dataset);
@@ -148,7 +149,7 @@ fn attempt(
     inputs: &Inputs,
     registry: &Registry,
     output: &Output,
-) -> Result<Attempt, Error> {
+) -> Result<Attempt, Failure> {
     let Inputs { spec, dataset, validation, prices } = inputs;
     let snapshot = registry.snapshot();
     let plugin = registry::method(&snapshot, spec)?;
@@ -169,7 +170,7 @@ fn attempt(
     let mut written = match &args.out {
         None => Vec::new(),
         Some(folder) => artifacts::write(folder, &planned.artifacts())
-            .map_err(|error| Error::new(Kind::Failed, error.to_string()))?,
+            .map_err(|error| Failure::new(Code::Failed, error.to_string()))?,
     };
     if args.lock {
         written.push(lock::write(&args.job, &parts)?);
@@ -178,11 +179,11 @@ fn attempt(
 }
 
 /// Shows what came of comparing; a plan that differs is a failure.
-fn verified(verified: &Verified, stored: &Path, json: bool, output: &mut Output) -> Result<(), Error> {
+fn verified(verified: &Verified, stored: &Path, json: bool, output: &mut Output) -> Result<(), Failure> {
     if json {
         output.json(verified);
     } else {
         output.text(&text::verified(verified, &stored.display().to_string()));
     }
-    if verified.same { Ok(()) } else { Err(Error::silent(Kind::Failed)) }
+    if verified.same { Ok(()) } else { Err(Failure::silent(Kind::Failed)) }
 }

@@ -3,6 +3,7 @@
 
 use super::{Args, Attempt, Inputs, attempt};
 use crate::record::Recorder;
+use crate::view::advice;
 use crate::view::moment::{clock, now_ms};
 use crate::view::style::{ERROR, FAINT, HEADING, HINT, WARNING};
 use crate::view::{difference, plan as text};
@@ -14,7 +15,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{Code, Failure, Kind};
 use tunesmith_core::text::visible;
 use tunesmith_plugin_host::{Change, Registry, WatchOptions, What};
 
@@ -29,7 +30,7 @@ enum Event {
 }
 
 /// Runs until Ctrl-C.
-pub(super) fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Error> {
+pub(super) fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
     let registry = Arc::new(args.registry.load_to_follow(operator, output)?);
     let (sender, events) = channel();
     forward(registry.changes(), sender.clone());
@@ -46,7 +47,7 @@ pub(super) fn run(args: &Args, operator: &Operator, output: &mut Output) -> Resu
     }
     loop {
         let why = match next(&events, &mut session.paths) {
-            Next::Interrupted => return Err(Error::silent(Kind::Interrupted)),
+            Next::Interrupted => return Err(Failure::silent(Kind::Interrupted)),
             Next::Changes(changes) => session.tell(output, &changes),
             Next::Files(files) => {
                 files.iter().map(|file| format!("{} changed", visible(&file.display().to_string()))).collect()
@@ -108,7 +109,7 @@ fn forward(changes: mpsc::Receiver<Arc<Change>>, sender: Sender<Event>) {
 }
 
 /// Tells of Ctrl-C, and ends the program if it does not end itself soon.
-fn interrupts(sender: Sender<Event>) -> Result<(), Error> {
+fn interrupts(sender: Sender<Event>) -> Result<(), Failure> {
     let runtime = runtime()?;
     let wait = move || {
         if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
@@ -118,7 +119,9 @@ fn interrupts(sender: Sender<Event>) -> Result<(), Error> {
         }
     };
     let started = std::thread::Builder::new().name("interrupts".into()).spawn(wait);
-    started.map(drop).map_err(|error| Error::new(Kind::Failed, format!("Ctrl-C cannot be awaited: {error}")))
+    started
+        .map(drop)
+        .map_err(|error| Failure::new(Code::Failed, format!("Ctrl-C cannot be awaited: {error}")))
 }
 
 /// What is planned again and again.
@@ -141,14 +144,13 @@ impl Session<'_> {
             inputs.and_then(|inputs| attempt(self.args, self.operator, &inputs, self.registry, output));
         match attempt {
             Ok(attempt) => self.show(output, why, &attempt),
-            Err(error) if self.args.json => output.json_line(&json!({
-                "event": "error", "why": why, "code": error.kind.exit_code(),
-                "message": error.message, "hints": error.hints,
-            })),
+            Err(error) if self.args.json => {
+                output.json_line(&json!({ "event": "error", "why": why, "error": advice::json(&error) }));
+            }
             Err(error) => {
                 let mut text = headline(why);
                 let _ = writeln!(text, "{ERROR}error{ERROR:#}: {}", error.message);
-                for hint in &error.hints {
+                for hint in advice::hints(&error) {
                     let _ = writeln!(text, "  {HINT}hint{HINT:#}: {hint}");
                 }
                 output.text(&text);

@@ -8,7 +8,7 @@ use serde_json::json;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use tunesmith_core::contract::{Level, MethodJob};
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{Code, Failure, Kind};
 use tunesmith_core::text::{visible, visible_lines};
 use tunesmith_engine::spec::{DatasetRef, GivenSetting, Overrides, Spec};
 use tunesmith_engine::{plan as planning, settings};
@@ -53,7 +53,7 @@ struct Question {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Error> {
+pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
     let question = question(args.function, args.job.as_deref(), args.dataset.as_deref(), &args.set)?;
     let located = args.file.locate()?;
     let plugin = file::loader(operator, output)?.load(&located.path)?;
@@ -73,11 +73,11 @@ pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), 
     } else {
         output.text(&text(&called));
     }
-    if called.breaks.is_some() { Err(Error::silent(Kind::Plugin)) } else { Ok(()) }
+    if called.breaks.is_some() { Err(Failure::silent(Kind::Plugin)) } else { Ok(()) }
 }
 
 /// Asks a plugin about a project's job: what `plugin dev` shows after a build.
-pub fn ask_about(plugin: &Plugin, function: Function, job: &Path) -> Result<CallReport, Error> {
+pub fn ask_about(plugin: &Plugin, function: Function, job: &Path) -> Result<CallReport, Failure> {
     question(function, Some(job), None, &[])?.ask(plugin, function)
 }
 
@@ -86,7 +86,7 @@ fn question(
     job: Option<&Path>,
     dataset: Option<&Path>,
     set: &[(String, serde_json::Value)],
-) -> Result<Question, Error> {
+) -> Result<Question, Failure> {
     let Some(path) = job else {
         let settings = set.iter().map(|(name, value)| GivenSetting {
             name: name.clone(),
@@ -101,14 +101,15 @@ fn question(
         });
     };
     // The provider follows from the function.
-    let overrides = Overrides { provider: Some(function.provider()), settings: set.to_vec() };
+    let overrides =
+        Overrides { provider: Some(function.provider()), place: "--set".into(), settings: set.to_vec() };
     let spec = Spec::load(path, &overrides)?;
     let own = match &spec.dataset {
         DatasetRef::Path(own) => Some(path.parent().unwrap_or(Path::new("")).join(own)),
         DatasetRef::Id(_) => None,
     };
     let dataset = dataset.map(Path::to_owned).or(own).ok_or_else(|| {
-        Error::new(Kind::Usage, "the job names its dataset by id").hint("say which file: --dataset PATH")
+        Failure::new(Code::Usage, "the job names its dataset by id").advise("say which file: --dataset PATH")
     })?;
     Ok(Question {
         name: spec.name,
@@ -119,11 +120,11 @@ fn question(
 }
 
 impl Question {
-    fn ask(self, plugin: &Plugin, function: Function) -> Result<CallReport, Error> {
+    fn ask(self, plugin: &Plugin, function: Function) -> Result<CallReport, Failure> {
         let settings = settings::check(&self.settings, plugin.descriptor()).map_err(|errors| {
             let messages: Vec<String> = errors.iter().map(ToString::to_string).collect();
-            let error = Error::new(Kind::Invalid, messages.join("\n       "));
-            errors.iter().filter_map(|error| error.hint.clone()).fold(error, Error::hint)
+            let error = Failure::new(Code::Invalid, messages.join("\n       "));
+            error.advise_all(errors.iter().filter_map(|error| Some(error.hint.clone()?.into())))
         })?;
         let seed = planning::seed(&settings);
         let job = MethodJob { name: self.name, base_model: self.base_model, settings, seed };

@@ -1,11 +1,12 @@
 //! `tunesmith plugin check`: a verdict on a plugin, with reasons.
 
 use super::file::{self, FileArgs};
+use crate::view::advice;
 use crate::view::style::{ERROR, FAINT, HEADING, HINT, WARNING};
 use crate::{Operator, Output};
 use serde_json::json;
 use std::fmt::Write as _;
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{Failure, Kind};
 use tunesmith_core::text::visible_lines;
 use tunesmith_kit::check::{Level, Report};
 use tunesmith_plugin_host::Rejection;
@@ -27,7 +28,7 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Error> {
+pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
     let located = args.file.locate()?;
     let loader = file::loader(operator, output)?;
     let checked = loader.load(&located.path).and_then(|plugin| {
@@ -53,8 +54,8 @@ pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), 
         }
     };
     match level {
-        Level::Error => Err(Error::silent(Kind::Plugin)),
-        Level::Warning if args.strict => Err(Error::silent(Kind::Failed)),
+        Level::Error => Err(Failure::silent(Kind::Plugin)),
+        Level::Warning if args.strict => Err(Failure::silent(Kind::Failed)),
         Level::Warning | Level::Ok => Ok(()),
     }
 }
@@ -68,7 +69,7 @@ fn rejected(rejection: &Rejection) -> serde_json::Value {
             "rule": rejection.reason.rule(),
             "level": Level::Error,
             "message": rejection.reason.to_string(),
-            "fix": rejection.reason.hint(),
+            "fix": rejection.reason.advice().as_ref().map(advice::words),
         }],
         "calls": 0,
     })

@@ -5,6 +5,7 @@
 //! displaces the one before.
 
 use super::{call, check, file, test};
+use crate::view::advice;
 use crate::view::style::{ERROR, FAINT, HEADING, HINT};
 use crate::{Operator, Output, registry};
 use serde_json::{Value, json};
@@ -15,7 +16,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tunesmith_core::contract::Level as NoteLevel;
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{Code, Failure, Kind};
 use tunesmith_core::text::visible;
 use tunesmith_kit::check::Level;
 use tunesmith_kit::{CommandLine, Function, Project, cases};
@@ -51,12 +52,12 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Error> {
+pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
     if let Some(into) = &args.into
         && !into.is_dir()
     {
         let message = format!("{} is not a folder", into.display());
-        return Err(Error::new(Kind::Usage, message).hint("make it first, or name another with --into"));
+        return Err(Failure::new(Code::Usage, message).advise("make it first, or name another with --into"));
     }
     let project = Project::open(&args.folder)?;
     let running = Running::default();
@@ -102,10 +103,10 @@ impl Running {
 }
 
 /// Ends this process on Ctrl-C and SIGTERM, with the build that runs.
-fn stop_on_signals(running: &Running) -> Result<(), Error> {
+fn stop_on_signals(running: &Running) -> Result<(), Failure> {
     use tokio::signal::unix::{SignalKind, signal};
     let failed =
-        |error: std::io::Error| Error::new(Kind::Failed, format!("signals cannot be handled: {error}"));
+        |error: std::io::Error| Failure::new(Code::Failed, format!("signals cannot be handled: {error}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let (interrupt, terminate) = {
         let _inside = runtime.enter();
@@ -151,10 +152,10 @@ impl Session<'_> {
         self.output.flush();
     }
 
-    fn failed(&mut self, error: &Error) {
-        let facts = json!({ "error": error.message, "hints": error.hints });
+    fn failed(&mut self, error: &Failure) {
+        let facts = json!({ "error": advice::json(error) });
         let mut line = format!("{ERROR}{}{ERROR:#}", error.message);
-        for hint in &error.hints {
+        for hint in advice::hints(error) {
             line.push_str(&format!("\n        {HINT}hint{HINT:#}: {hint}"));
         }
         if !error.is_silent() {
@@ -167,7 +168,7 @@ impl Session<'_> {
     }
 
     /// One round: everything from the build to the reload.
-    fn round(&mut self, project: &Project) -> Result<(), Error> {
+    fn round(&mut self, project: &Project) -> Result<(), Failure> {
         if let Some(setup) = project.needs_setup() {
             self.commands("setup", project, &setup.run)?;
         }
@@ -202,7 +203,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn commands(&mut self, step: &str, project: &Project, commands: &[CommandLine]) -> Result<(), Error> {
+    fn commands(&mut self, step: &str, project: &Project, commands: &[CommandLine]) -> Result<(), Failure> {
         for command in commands {
             let shown = visible(&command.join(" ")).into_owned();
             let started = Instant::now();
@@ -210,9 +211,9 @@ impl Session<'_> {
             let took = started.elapsed();
             if !status.success() {
                 let message = format!("`{shown}` failed ({status})");
-                let error = Error::new(Kind::Failed, message);
+                let error = Failure::new(Code::Failed, message);
                 return Err(if step == "setup" {
-                    error.hint("it is run again until it has made what plugin.toml says that it `creates`")
+                    error.advise("it is run again until it has made what plugin.toml says that it `creates`")
                 } else {
                     error
                 });
@@ -224,17 +225,17 @@ impl Session<'_> {
     }
 
     /// Runs one command in a process group of its own, with its output on stderr.
-    fn run(&mut self, project: &Project, command: &CommandLine) -> Result<ExitStatus, Error> {
+    fn run(&mut self, project: &Project, command: &CommandLine) -> Result<ExitStatus, Failure> {
         use std::os::fd::AsFd as _;
         use std::os::unix::process::CommandExt as _;
         let [program, arguments @ ..] = command.as_slice() else {
-            return Err(Error::new(Kind::Invalid, "plugin.toml: an empty command"));
+            return Err(Failure::new(Code::Invalid, "plugin.toml: an empty command"));
         };
         let failed = |error: std::io::Error| {
             let what = format!("`{}` cannot be run: {error}", visible(program));
-            let error_ = Error::new(Kind::Failed, what);
+            let error_ = Failure::new(Code::Failed, what);
             if error.kind() == std::io::ErrorKind::NotFound {
-                error_.hint("is it installed, and on the PATH?")
+                error_.advise("is it installed, and on the PATH?")
             } else {
                 error_
             }
@@ -264,13 +265,15 @@ impl Session<'_> {
     }
 
     /// Has the registry look at what was built.
-    fn load(&mut self, built: &Path) -> Result<Arc<Plugin>, Error> {
+    fn load(&mut self, built: &Path) -> Result<Arc<Plugin>, Failure> {
         let built = std::path::absolute(built)
-            .map_err(|error| Error::new(Kind::Failed, format!("{}: {error}", built.display())))?;
+            .map_err(|error| Failure::new(Code::Failed, format!("{}: {error}", built.display())))?;
         let folder = built.parent().unwrap_or(Path::new("/")).to_owned();
         if !built.is_file() {
             let message = format!("the build made no {}", built.display());
-            return Err(Error::new(Kind::Failed, message).hint("plugin.toml says that it is its `output`"));
+            return Err(
+                Failure::new(Code::Failed, message).advise("plugin.toml says that it is its `output`")
+            );
         }
         let snapshot = match &self.registry {
             Some((known, registry)) if *known == folder => registry.rescan()?,
@@ -288,11 +291,11 @@ impl Session<'_> {
         }
         let of_file = |plugin: &&Arc<Plugin>| matches!(plugin.source(), Source::File(path) if *path == built);
         snapshot.methods().find(of_file).map(Arc::clone).ok_or_else(|| {
-            Error::new(Kind::Invalid, format!("{} is not a .wasm file that hosts look at", built.display()))
+            Failure::new(Code::Invalid, format!("{} is not a .wasm file that hosts look at", built.display()))
         })
     }
 
-    fn check(&mut self, project: &Project, plugin: &Plugin) -> Result<(), Error> {
+    fn check(&mut self, project: &Project, plugin: &Plugin) -> Result<(), Failure> {
         let Some((_, registry)) = &self.registry else { return Ok(()) };
         let limits = registry.engine().limits();
         let inspection = tunesmith_plugin_host::inspect(&project.output, limits)?;
@@ -305,10 +308,10 @@ impl Session<'_> {
         }
         let facts = json!({ "verdict": report.verdict, "findings": report.findings, "calls": report.calls });
         self.say("check", facts, &line);
-        if report.verdict == Level::Error { Err(Error::silent(Kind::Plugin)) } else { Ok(()) }
+        if report.verdict == Level::Error { Err(Failure::silent(Kind::Plugin)) } else { Ok(()) }
     }
 
-    fn cases(&mut self, project: &Project, plugin: &Plugin) -> Result<(), Error> {
+    fn cases(&mut self, project: &Project, plugin: &Plugin) -> Result<(), Failure> {
         let folder = project.cases();
         if !folder.is_dir() {
             return Ok(());
@@ -325,7 +328,7 @@ impl Session<'_> {
         if reports.iter().all(|report| report.verdict.is_good()) {
             Ok(())
         } else {
-            Err(Error::silent(Kind::Failed))
+            Err(Failure::silent(Kind::Failed))
         }
     }
 
@@ -361,7 +364,7 @@ impl Session<'_> {
 
 /// Puts a copy into a folder of plugins, whole or not at all: a host that watches it
 /// never sees a part.
-fn publish(built: &Path, into: &Path) -> Result<(), Error> {
+fn publish(built: &Path, into: &Path) -> Result<(), Failure> {
     let name = built.file_name().unwrap_or(built.as_os_str());
     let to = into.join(name);
     let copied = fs::read(built).and_then(|bytes| {
@@ -374,7 +377,7 @@ fn publish(built: &Path, into: &Path) -> Result<(), Error> {
         file.persist(&to).map_err(|error| error.error)?;
         Ok(())
     });
-    copied.map_err(|error| Error::new(Kind::Failed, format!("cannot write {}: {error}", to.display())))
+    copied.map_err(|error| Failure::new(Code::Failed, format!("cannot write {}: {error}", to.display())))
 }
 
 /// Waits until the project differs from what was seen, and then stays the same for a

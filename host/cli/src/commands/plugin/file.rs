@@ -2,7 +2,7 @@
 
 use crate::{Operator, Output, registry};
 use std::path::{Path, PathBuf};
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{Code, Failure};
 use tunesmith_core::text::{grouped, visible};
 use tunesmith_kit::Project;
 use tunesmith_plugin_host::{Loader, Receipt};
@@ -25,14 +25,14 @@ pub struct Located {
 
 impl FileArgs {
     /// Finds the file.
-    pub fn locate(&self) -> Result<Located, Error> {
+    pub fn locate(&self) -> Result<Located, Failure> {
         if !self.file.is_dir() {
             return Ok(Located { path: self.file.clone(), project: Project::of_file(&self.file) });
         }
         let project = Project::open(&self.file)?;
         if !project.output.exists() {
             let message = format!("the project is not built: {} is not there", project.output.display());
-            return Err(Error::new(Kind::Invalid, message).hint(format!(
+            return Err(Failure::new(Code::Invalid, message).advise(format!(
                 "`tunesmith plugin dev --once {}` builds, checks and tests it",
                 self.file.display()
             )));
@@ -42,7 +42,7 @@ impl FileArgs {
 }
 
 /// What loads plugin files.
-pub fn loader(operator: &Operator, output: &Output) -> Result<Loader, Error> {
+pub fn loader(operator: &Operator, output: &Output) -> Result<Loader, Failure> {
     Ok(Loader::new(registry::PluginArgs::default().options(operator, output)?)?)
 }
 

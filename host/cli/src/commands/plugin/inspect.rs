@@ -1,12 +1,13 @@
 //! `tunesmith plugin inspect`: what a plugin is, offers and may reach.
 
 use super::file::{self, FileArgs};
+use crate::view::advice;
 use crate::view::settings::settings_table;
 use crate::view::style::{FAINT, HEADING, WARNING, grouped};
 use crate::{Operator, Output};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{Failure, Kind};
 use tunesmith_core::text::{visible, visible_lines};
 use tunesmith_plugin_host::{Inspection, Plugin, Rejection};
 
@@ -23,7 +24,7 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Error> {
+pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
     let located = args.file.locate()?;
     let loader = file::loader(operator, output)?;
     let inspection = tunesmith_plugin_host::inspect(&located.path, loader.limits())?;
@@ -39,7 +40,7 @@ pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), 
     }
     match loaded {
         Ok(_) => Ok(()),
-        Err(_) if args.json => Err(Error::silent(Kind::Plugin)),
+        Err(_) if args.json => Err(Failure::silent(Kind::Plugin)),
         Err(rejection) => Err(rejection.into()),
     }
 }
@@ -59,8 +60,7 @@ fn as_json(inspection: &Inspection, loaded: Result<&Plugin, &Rejection>) -> Valu
         }
         Err(rejection) => {
             let reason = &rejection.reason;
-            let rejected =
-                json!({ "rule": reason.rule(), "reason": reason.to_string(), "fix": reason.hint() });
+            let rejected = json!({ "rule": reason.rule(), "reason": reason.to_string(), "fix": reason.advice().as_ref().map(advice::words) });
             object.insert("rejected".into(), rejected);
         }
     }

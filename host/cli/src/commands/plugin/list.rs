@@ -10,7 +10,7 @@ use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use tunesmith_core::error::Error;
+use tunesmith_core::failure::Failure;
 use tunesmith_core::text::visible;
 use tunesmith_plugin_host::{Plugin, Rejection, Snapshot, Source};
 use tunesmith_store::{LONGEST_PAGE, PluginEvent};
@@ -88,7 +88,7 @@ struct Rejected {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Error> {
+pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
     let registry = args.registry.load_quietly(operator, output)?;
     let snapshot = registry.snapshot();
     let history = match registry.directory() {
@@ -110,13 +110,13 @@ pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), 
 }
 
 /// What happened in a directory, newest first.
-fn history(operator: &Operator, directory: &Path) -> Result<Vec<PluginEvent>, Error> {
+fn history(operator: &Operator, directory: &Path) -> Result<Vec<PluginEvent>, Failure> {
     let same = std::path::absolute(directory).ok();
     let page = runtime()?.block_on(async {
         let Some(store) = operator.existing_store().await? else { return Ok(Vec::new()) };
         let page = store.plugin_history(None, None, LONGEST_PAGE).await?;
         store.close().await;
-        Ok::<_, Error>(page.items)
+        Ok::<_, Failure>(page.items)
     })?;
     let of_directory = |event: &PluginEvent| {
         let theirs = event.directory.as_deref().map(Path::new);

@@ -11,7 +11,7 @@ pub(super) mod test;
 
 use crate::Output;
 use crate::operator::OperatorArgs;
-use tunesmith_core::error::Error;
+use tunesmith_core::failure::Failure;
 
 /// What to do.
 #[derive(Debug, clap::Subcommand)]
@@ -49,7 +49,7 @@ impl Command {
 
 /// Runs the command. Making a project needs no configuration, so that a broken one does
 /// not stand in its way.
-pub fn run(command: &Command, operator: &OperatorArgs, output: &mut Output) -> Result<(), Error> {
+pub fn run(command: &Command, operator: &OperatorArgs, output: &mut Output) -> Result<(), Failure> {
     match command {
         Command::New(args) => new::run(args, output),
         Command::Check(args) => check::run(args, &operator.load(output)?, output),

@@ -4,7 +4,7 @@ use crate::Output;
 use crate::view::style::{FAINT, HEADING};
 use serde_json::json;
 use std::path::PathBuf;
-use tunesmith_core::error::Error;
+use tunesmith_core::failure::Failure;
 use tunesmith_kit::scaffold::{self, Language};
 
 /// What `plugin new` takes.
@@ -27,7 +27,7 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, output: &mut Output) -> Result<(), Error> {
+pub fn run(args: &Args, output: &mut Output) -> Result<(), Failure> {
     let folder = args.dir.clone().unwrap_or_else(|| PathBuf::from(&args.name));
     let files = scaffold::create(&folder, &args.name, args.lang)?;
     let next = next(args.lang);

@@ -6,7 +6,7 @@ use crate::{Operator, Output};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{Code, Failure, Kind};
 use tunesmith_core::text::visible_lines;
 use tunesmith_kit::cases::{self, CaseStatus, Mode, Report};
 use tunesmith_plugin_host::Plugin;
@@ -38,7 +38,7 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Error> {
+pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
     let located = args.file.locate()?;
     let folder = match &args.cases {
         Some(folder) => folder.clone(),
@@ -66,26 +66,26 @@ pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), 
     } else {
         output.text(&format!("\n{}\n", summary(&reports)));
     }
-    if good { Ok(()) } else { Err(Error::silent(Kind::Failed)) }
+    if good { Ok(()) } else { Err(Failure::silent(Kind::Failed)) }
 }
 
 /// The folder of cases that belongs to a plugin file.
-pub fn folder(located: &Located) -> Result<PathBuf, Error> {
+pub fn folder(located: &Located) -> Result<PathBuf, Failure> {
     let shipped = cases::beside(&located.path);
     let found = shipped
         .or_else(|| located.project.as_ref().map(|project| project.cases()).filter(|folder| folder.is_dir()));
     found.ok_or_else(|| {
         let beside = located.path.with_extension("cases");
-        Error::new(Kind::Invalid, format!("{} has no cases", file::shown(&located.path))).hint(format!(
+        Failure::new(Code::Invalid, format!("{} has no cases", file::shown(&located.path))).advise(format!(
             "make a folder for each, with a case.json, in {} or in the project's cases/; or name one with --cases",
             file::shown(&beside)
         ))
     })
 }
 
-fn none(folder: &std::path::Path) -> Error {
-    Error::new(Kind::Invalid, format!("no case in {}", file::shown(folder)))
-        .hint("a case is a folder with case.json, such as {\"call\": \"ollama.configure\"}")
+fn none(folder: &std::path::Path) -> Failure {
+    Failure::new(Code::Invalid, format!("no case in {}", file::shown(folder)))
+        .advise("a case is a folder with case.json, such as {\"call\": \"ollama.configure\"}")
 }
 
 /// The reports as one object.

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tunesmith_core::ProviderId;
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{Code, Failure, Kind};
 use tunesmith_engine::execute::{Checked, Ended, Executor, Recovered, Until};
 use tunesmith_plugin_host::Snapshot;
 use tunesmith_provider::Date;
@@ -118,7 +118,12 @@ fn parallel(text: &str) -> Result<usize, String> {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, given: &OperatorArgs, operator: &Operator, output: &mut Output) -> Result<(), Error> {
+pub fn run(
+    args: &Args,
+    given: &OperatorArgs,
+    operator: &Operator,
+    output: &mut Output,
+) -> Result<(), Failure> {
     let preparer = Arc::new(Preparer::new(args, operator, output)?);
     let services = operator.services(args.emulate)?;
     let display = Display::new(output, args.json);
@@ -159,10 +164,10 @@ enum Came {
 }
 
 /// What came of a job of the command line, or which job failed and why.
-type OfFile = (PathBuf, Result<Came, (Option<JobId>, Error)>);
+type OfFile = (PathBuf, Result<Came, (Option<JobId>, Failure)>);
 
 impl Command<'_> {
-    async fn run(&self, output: &mut Output) -> Result<(), Error> {
+    async fn run(&self, output: &mut Output) -> Result<(), Failure> {
         let items = self.prepare(output).await?;
         self.confirm(&items, output).await?;
         let recovery = {
@@ -193,19 +198,19 @@ impl Command<'_> {
             return reported;
         }
         Err(match reported {
-            Ok(()) => Error::silent(Kind::Interrupted),
-            Err(error) => Error { kind: Kind::Interrupted, ..error },
+            Ok(()) => Failure::silent(Kind::Interrupted),
+            Err(error) => Failure { code: Code::Interrupted, ..error },
         })
     }
 
     /// Plans and checks every job before anything is recorded or sent. While there are
     /// others to plan, plugins that are saved are taken up for those; a job that is planned
     /// keeps the plugins that it was shown with.
-    async fn prepare(&self, output: &mut Output) -> Result<Vec<Item>, Error> {
+    async fn prepare(&self, output: &mut Output) -> Result<Vec<Item>, Failure> {
         let many = self.args.jobs.len() > 1;
         let mut items: Vec<Item> = Vec::new();
         let mut failures = 0;
-        let mut kind = Kind::Failed;
+        let mut code = Code::Failed;
         let following = many.then(|| self.preparer.follow());
         for file in &self.args.jobs {
             let prepared = self.prepare_one(file).await;
@@ -218,25 +223,25 @@ impl Command<'_> {
                     items.push(item);
                 }
                 Err(error) if many || self.args.json => {
-                    (failures, kind) = (failures + 1, error.kind);
+                    (failures, code) = (failures + 1, error.code);
                     self.display.refused(file, &error, output);
                 }
                 Err(error) => return Err(error),
             }
         }
         if failures > 0 && self.args.json {
-            return Err(Error::silent(kind));
+            return Err(Failure::silent(code.kind()));
         }
         if failures > 0 {
             let message =
                 format!("{failures} of {} jobs cannot be run, so none was started", self.args.jobs.len());
-            return Err(Error::new(kind, message).hint("mend or leave out those that were named above"));
+            return Err(Failure::new(code, message).advise("fix or remove the jobs listed above"));
         }
         self.check_names(&items)?;
         Ok(items)
     }
 
-    async fn prepare_one(&self, file: &Path) -> Result<Item, Error> {
+    async fn prepare_one(&self, file: &Path) -> Result<Item, Failure> {
         let prepared = Preparer::prepare(&self.preparer, file, None).await?;
         let checked = self.executor.check(&prepared.submission).await?;
         let brief = Brief::of(file, &prepared.submission);
@@ -246,7 +251,7 @@ impl Command<'_> {
     }
 
     /// Two jobs that make a model of one name would overwrite each other.
-    fn check_names(&self, items: &[Item]) -> Result<(), Error> {
+    fn check_names(&self, items: &[Item]) -> Result<(), Failure> {
         let mut seen: std::collections::BTreeMap<&str, &Brief> = std::collections::BTreeMap::new();
         for item in items {
             let Some(model) = item.brief.model.as_deref() else { continue };
@@ -256,14 +261,14 @@ impl Command<'_> {
                     first.file.display(),
                     item.brief.file.display()
                 );
-                return Err(Error::new(Kind::Usage, message).hint("give one of the jobs another name"));
+                return Err(Failure::new(Code::Usage, message).advise("give one of the jobs another name"));
             }
         }
         Ok(())
     }
 
     /// Asks on a terminal; without one, what costs money needs `--yes`.
-    async fn confirm(&self, items: &[Item], output: &mut Output) -> Result<(), Error> {
+    async fn confirm(&self, items: &[Item], output: &mut Output) -> Result<(), Failure> {
         let costs =
             items.iter().any(|item| item.brief.provider == ProviderId::OpenAi && !item.checked.emulated);
         if self.args.yes || items.iter().all(|item| item.checked.emulated) {
@@ -275,9 +280,9 @@ impl Command<'_> {
                 return Ok(());
             }
             let message = "this would upload data and cost money, and there is no terminal to ask on";
-            return Err(Error::new(Kind::Usage, message)
-                .hint("--yes goes on without asking; `tunesmith plan JOB` shows what it would cost")
-                .hint("--emulate tries it on the built-in emulator"));
+            return Err(Failure::new(Code::Usage, message)
+                .advise("--yes goes on without asking; `tunesmith plan JOB` shows what it would cost")
+                .advise("--emulate tries it on the built-in emulator"));
         }
         let question = match (items, costs) {
             ([_], true) => "Upload the data and start this job? [y/N] ".to_owned(),
@@ -294,7 +299,7 @@ impl Command<'_> {
         if yes {
             return Ok(());
         }
-        Err(Error::new(Kind::Interrupted, "nothing was started"))
+        Err(Failure::new(Code::Interrupted, "nothing was started"))
     }
 
     /// Records a job and carries it out; the result with its place on the command line.
@@ -314,14 +319,14 @@ impl Command<'_> {
         item: Item,
         active: &Arc<Mutex<Vec<JobId>>>,
         id: &mut Option<JobId>,
-    ) -> Result<Came, Error> {
+    ) -> Result<Came, Failure> {
         let prepared = match item.prepared {
             Some(prepared) => prepared,
             None => Preparer::prepare(&self.preparer, &item.brief.file, Some(item.plugins)).await?,
         };
         if prepared.submission.planned.digest != item.brief.digest {
             let message = format!("{} was changed since it was shown", item.brief.file.display());
-            return Err(Error::new(Kind::Invalid, message).hint("nothing was done with it: run it again"));
+            return Err(Failure::new(Code::Invalid, message).advise("nothing was done with it: run it again"));
         }
         let detached = self.args.detach && item.brief.provider == ProviderId::Ollama;
         if detached {
@@ -372,7 +377,7 @@ impl Command<'_> {
         }
     }
 
-    fn report(&self, count: usize, results: Vec<OfFile>, output: &mut Output) -> Result<(), Error> {
+    fn report(&self, count: usize, results: Vec<OfFile>, output: &mut Output) -> Result<(), Failure> {
         let (mut succeeded, mut detached) = (0, 0);
         let mut failed = Vec::new();
         for (file, result) in results {
@@ -406,7 +411,7 @@ impl Command<'_> {
         match failed.into_iter().next() {
             None => Ok(()),
             // Each was shown with its cause.
-            Some((_, _, first)) if count > 1 || self.args.json => Err(Error::silent(first.kind)),
+            Some((_, _, first)) if count > 1 || self.args.json => Err(Failure::silent(first.kind())),
             Some((_, _, first)) => Err(first),
         }
     }

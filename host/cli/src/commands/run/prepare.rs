@@ -8,7 +8,7 @@ use crate::{Output, registry};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{Code, Failure};
 use tunesmith_dataset::OnProgress;
 use tunesmith_engine::execute::Submission;
 use tunesmith_engine::lock;
@@ -54,9 +54,13 @@ impl Following {
 
 impl Preparer {
     /// Loads what all plans need.
-    pub(super) fn new(args: &Args, operator: &Operator, output: &mut Output) -> Result<Self, Error> {
+    pub(super) fn new(args: &Args, operator: &Operator, output: &mut Output) -> Result<Self, Failure> {
         Ok(Self {
-            overrides: Overrides { provider: args.provider, settings: args.set.clone() },
+            overrides: Overrides {
+                provider: args.provider,
+                place: "--set".into(),
+                settings: args.set.clone(),
+            },
             datasets: args.datasets.clone(),
             prices: inputs::price_table(args.prices.as_deref())?,
             registry: Arc::new(args.registry.load(operator, output)?),
@@ -82,17 +86,17 @@ impl Preparer {
         this: &Arc<Self>,
         file: &Path,
         plugins: Option<Arc<Snapshot>>,
-    ) -> Result<Prepared, Error> {
+    ) -> Result<Prepared, Failure> {
         let (this, file) = (Arc::clone(this), file.to_owned());
         let planning = tokio::task::spawn_blocking(move || {
             let plugins = plugins.unwrap_or_else(|| this.registry.snapshot());
             this.plan(&file, plugins)
         });
-        let ended = |error| Error::new(Kind::Internal, format!("planning ended early: {error}"));
+        let ended = |error| Failure::new(Code::Internal, format!("planning ended early: {error}"));
         planning.await.map_err(ended)?
     }
 
-    fn plan(&self, file: &Path, plugins: Arc<Snapshot>) -> Result<Prepared, Error> {
+    fn plan(&self, file: &Path, plugins: Arc<Snapshot>) -> Result<Prepared, Failure> {
         let spec = Spec::load(file, &self.overrides)?;
         let dataset_path = inputs::dataset_path(&spec, file, &self.datasets, &self.operator)?;
         let plugin = registry::method(&plugins, &spec)?;

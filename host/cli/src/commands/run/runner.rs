@@ -4,7 +4,7 @@
 use crate::Output;
 use crate::operator::{Operator, runtime};
 use std::sync::Arc;
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{Code, Failure};
 use tunesmith_engine::execute::{EMULATOR_SERVICE, Until};
 
 /// Carry on recorded jobs; for tunesmith's own use.
@@ -19,7 +19,7 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Error> {
+pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
     // Away from the terminal's Ctrl-C and from its closing. It fails where this process
     // leads a group already, which a shell's job control arranges: then it is away.
     let _ = rustix::process::setsid();
@@ -39,7 +39,7 @@ pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), 
             for recovered in executor.recover(Until::End).await? {
                 if let Err(error) = recovered.result {
                     output.warning(&error.to_string());
-                    worst = Some(error.kind());
+                    worst = Some(error.code().kind());
                 }
             }
         }
@@ -48,13 +48,13 @@ pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), 
             if args.emulate != (job.service == EMULATOR_SERVICE) {
                 let message =
                     format!("job {given} is {} the emulator", if args.emulate { "not on" } else { "on" });
-                return Err(Error::new(Kind::Usage, message));
+                return Err(Failure::new(Code::Usage, message));
             }
             if let Err(error) = executor.resume(&job.id, Until::End).await {
-                worst = Some(error.kind());
+                worst = Some(error.code().kind());
                 output.warning(&error.to_string());
             }
         }
-        worst.map_or(Ok(()), |kind| Err(Error::silent(kind)))
+        worst.map_or(Ok(()), |kind| Err(Failure::silent(kind)))
     })
 }

@@ -5,6 +5,7 @@ use crate::containers::json::{Value, ValueKind};
 use crate::shapes::format::Format;
 use crate::shapes::turns::MessagePath;
 use crate::verdict::{FindingKind, FindingText, explain};
+use tunesmith_core::failure::Advice;
 
 /// A problem that a reader found.
 pub(crate) struct Issue {
@@ -53,7 +54,7 @@ impl Reader<'_> {
         at: usize,
         field: impl Into<String>,
         reason: impl Into<String>,
-        fix: impl Into<String>,
+        fix: impl Into<Advice>,
     ) {
         self.issues.push(Issue { error: true, kind, at, text: explain(field, reason, fix) });
     }

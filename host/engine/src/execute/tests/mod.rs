@@ -8,7 +8,7 @@ use crate::kept::{Folder, KEY};
 use serde_json::{Value, json};
 use std::sync::Mutex;
 use std::time::Duration;
-use tunesmith_core::error::Error as User;
+use tunesmith_core::failure::Failure;
 use tunesmith_emulator::{Action, Emulator, Fault, Options as EmulatorOptions, Pace};
 use tunesmith_provider::drive::sha256;
 use tunesmith_provider::http::Endpoint;
@@ -27,11 +27,11 @@ impl Connect for Services {
         true
     }
 
-    fn ollama(&self) -> Result<ollama_client::Client, User> {
+    fn ollama(&self) -> Result<ollama_client::Client, Failure> {
         Ok(self.ollama.clone())
     }
 
-    fn openai(&self) -> Result<openai_client::Client, User> {
+    fn openai(&self) -> Result<openai_client::Client, Failure> {
         Ok(self.openai.clone())
     }
 }
@@ -166,7 +166,7 @@ async fn executor(emulator: &Emulator, root: &std::path::Path) -> (Executor, Arc
     let store = Store::open(&root.join("data"), tunesmith_store::Options::default()).await.unwrap();
     let openai = Endpoint::parse(&emulator.openai_url, false).unwrap();
     let ollama = Endpoint::ollama(&emulator.ollama_url).unwrap();
-    let key = tunesmith_core::secret::source::from_env("KEY", KEY.as_ref()).ok();
+    let key = crate::secret::from_env("KEY", KEY.as_ref()).ok();
     let services = Services {
         ollama: ollama_client::Client::new(ollama_client::Options::new(ollama)).unwrap(),
         openai: openai_client::Client::new(openai_client::Options {

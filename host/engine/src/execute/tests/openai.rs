@@ -1,6 +1,7 @@
 //! Jobs at OpenAI.
 
 use super::*;
+use tunesmith_core::failure::Advice;
 
 const CREATE: &str = "POST /v1/fine_tuning/jobs";
 
@@ -162,11 +163,7 @@ async fn losing_contact_leaves_the_job_to_be_resumed() {
     let error = place.executor.drive(ticket, Until::Submitted).await.unwrap_err();
     let Error::Left { state, .. } = &error else { panic!("{error}") };
     assert_eq!(*state, State::Submitted);
-    assert!(
-        error.hints().iter().any(|hint| hint.contains(&format!("jobs resume {id}"))),
-        "{:?}",
-        error.hints()
-    );
+    assert!(error.advice().contains(&Advice::ResumeJob { job: id.to_string() }), "{:?}", error.advice());
     place.emulator.faults().clear();
     place.again().await;
     assert_eq!(place.executor.resume(&id, Until::End).await.unwrap().job.state, State::Succeeded);
@@ -181,7 +178,7 @@ async fn a_refused_create_fails_the_job_and_says_why() {
     let id = ticket.job.id.clone();
     let error = place.executor.drive(ticket, Until::End).await.unwrap_err();
     assert!(matches!(error, Error::Failed { .. }), "{error}");
-    assert_eq!(error.kind(), tunesmith_core::error::Kind::Provider);
+    assert_eq!(error.code().kind(), tunesmith_core::failure::Kind::Provider);
     let job = place.job(&id).await;
     assert_eq!(job.state, State::Failed);
     assert!(job.reason.unwrap().contains("does not let this account"), "{error}");

@@ -6,7 +6,7 @@ use crate::http::{Endpoint, Fault, Sent};
 use serde_json::Value;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{Advice, Code, Doubt, Failure, Service};
 use tunesmith_core::text::{excerpt, quoted};
 
 /// A server's message is shown up to this many characters: a few paragraphs.
@@ -342,97 +342,102 @@ impl ApiError {
         }
     }
 
-    /// What to do next.
-    pub fn hints(&self) -> Vec<String> {
-        let own = |hint: &str| vec![hint.to_owned()];
+    /// What scripts can rely on.
+    pub fn code(&self) -> Code {
         match self.kind {
-            ErrorKind::Refused if self.loopback => {
-                own("start it (`ollama serve`, or the Ollama app), or set OLLAMA_HOST to where it runs; \
-                 without Ollama, `--emulate` tries the job on the built-in emulator")
-            }
-            ErrorKind::Refused => {
-                own("start Ollama there with OLLAMA_HOST=0.0.0.0, so that it listens to other machines, \
-                 or correct OLLAMA_HOST here (`tunesmith config show`)")
-            }
-            ErrorKind::Unreachable => own("check the network and OLLAMA_HOST (`tunesmith config show`)"),
-            ErrorKind::Tls => own("Ollama itself speaks plain HTTP: write OLLAMA_HOST without https://; \
-                 behind a proxy, check its certificate"),
-            ErrorKind::NotOllama if self.message.as_deref().is_some_and(|text| text.contains("HTTPS")) => {
-                own("it wants a secure connection: begin OLLAMA_HOST with https://")
-            }
-            ErrorKind::NotOllama => own(
-                "another program may have the port: set OLLAMA_HOST (or ollama.host in config.toml) to Ollama's \
-                 address, usually 127.0.0.1:11434",
-            ),
-            ErrorKind::Forbidden if matches!(self.status, Some(401 | 407)) => own(
-                "Ollama itself asks for no key: another program may have the port, or a proxy in front of Ollama asks \
-                 for one; set OLLAMA_HOST (or ollama.host in config.toml) to Ollama's own address, usually \
-                 127.0.0.1:11434",
-            ),
-            ErrorKind::Forbidden => own(
-                "the name in OLLAMA_HOST may be one that Ollama does not accept: use its IP address; or a proxy in front \
-                 of it keeps this machine out",
-            ),
-            ErrorKind::TooOld => own("update Ollama to 0.5.5 or later (https://ollama.com/download)"),
-            ErrorKind::MissingModel => own("`ollama list` shows what is there"),
-            ErrorKind::MissingBase => self.missing_base(),
-            ErrorKind::NotInRegistry => own("check the name and the tag at https://ollama.com/library"),
-            ErrorKind::Remote => own("take a base model that is on the server: `ollama list` shows them"),
-            ErrorKind::WouldPull => own("pull the base model first, or run with --pull"),
-            ErrorKind::Busy => own("wait until its other requests are done, then `tunesmith jobs resume`"),
-            ErrorKind::Context => {
-                own("set a larger context_window among the job's hyperparameters, or fewer examples")
-            }
-            ErrorKind::Memory => own(
-                "take a smaller base model, or set a smaller context_window among the job's hyperparameters",
-            ),
-            ErrorKind::NoSpace => {
-                own("free space there (`ollama rm` a model that is not needed), then run again")
-            }
-            ErrorKind::Timeout if self.operation == Operation::Chat => {
-                own("a large model takes long to load: give ollama.response_timeout in config.toml, \
-                 then `tunesmith jobs resume`")
-            }
-            ErrorKind::Timeout | ErrorKind::Dropped | ErrorKind::Truncated
-                if self.operation == Operation::Pull =>
-            {
-                own("run it again: what was fetched is kept")
-            }
-            ErrorKind::Timeout | ErrorKind::Dropped if self.operation == Operation::Version => own(
-                "is it Ollama that listens there? Set OLLAMA_HOST (or ollama.host in config.toml) to its address, \
-                 usually 127.0.0.1:11434",
-            ),
-            ErrorKind::Timeout | ErrorKind::Dropped | ErrorKind::Truncated => {
-                own("look at Ollama's log; `tunesmith jobs resume` finds out what happened and carries on")
-            }
-            ErrorKind::Failed if self.operation == Operation::Pull => {
-                own("the server fetches the model, not this machine: check its network")
-            }
-            ErrorKind::Failed => own("Ollama's log has more (`journalctl -u ollama`, or ~/.ollama/logs)"),
-            ErrorKind::Redirect => own("set OLLAMA_HOST to the address that the server has now"),
-            ErrorKind::DigestMismatch => own("run it again"),
-            ErrorKind::Malformed | ErrorKind::TooLarge => own(
-                "check OLLAMA_HOST (`tunesmith config show`): what stands there, or in front of it, changes answers",
-            ),
-            ErrorKind::Invalid | ErrorKind::Local => Vec::new(),
+            ErrorKind::Refused => Code::ConnectionRefused,
+            ErrorKind::Unreachable => Code::ServiceUnreachable,
+            ErrorKind::Tls => Code::TlsFailed,
+            ErrorKind::Timeout => Code::Timeout,
+            ErrorKind::Dropped | ErrorKind::Truncated => Code::ConnectionLost,
+            ErrorKind::NotOllama => Code::WrongService,
+            ErrorKind::Forbidden => Code::AccessDenied,
+            ErrorKind::TooOld => Code::ServiceTooOld,
+            ErrorKind::MissingModel => Code::ModelMissing,
+            ErrorKind::MissingBase | ErrorKind::WouldPull => Code::BaseModelMissing,
+            ErrorKind::NotInRegistry => Code::ModelNotInRegistry,
+            ErrorKind::Remote => Code::ModelRemote,
+            ErrorKind::Busy => Code::ServiceBusy,
+            // The service rejects what does not fit, as it does other requests.
+            ErrorKind::Context | ErrorKind::Invalid => Code::RequestRejected,
+            ErrorKind::Memory | ErrorKind::NoSpace => Code::ServiceFull,
+            ErrorKind::Failed => Code::ServiceFailed,
+            ErrorKind::DigestMismatch => Code::FileCorrupted,
+            ErrorKind::Redirect => Code::Redirected,
+            ErrorKind::Malformed | ErrorKind::TooLarge => Code::AnswerInvalid,
+            ErrorKind::Local => Code::LocalIo,
         }
     }
 
-    fn missing_base(&self) -> Vec<String> {
-        let name = self.model.as_deref().unwrap_or("NAME");
-        let mut hints =
-            vec![format!("let Ollama fetch it: run with --pull, or `ollama pull {}`", excerpt(name, 100))];
-        hints.push(match self.present.as_slice() {
-            [] => "it has no models at all yet".to_owned(),
-            names => {
-                let more = names.len().saturating_sub(MOST_NAMES);
-                let shown: Vec<String> =
-                    names.iter().take(MOST_NAMES).map(|name| excerpt(name, 100)).collect();
-                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-                format!("or take one that it has: {}{more}", shown.join(", "))
+    /// What to do next.
+    pub fn advice(&self) -> Vec<Advice> {
+        let address = |doubt| Advice::CheckAddress { service: Service::Ollama, doubt };
+        let only = match self.kind {
+            ErrorKind::Refused if self.loopback => {
+                return vec![Advice::StartOllama { here: true }, Advice::UseEmulator];
             }
-        });
-        hints
+            ErrorKind::Refused => Advice::StartOllama { here: false },
+            ErrorKind::Unreachable => address(Doubt::Unreachable),
+            ErrorKind::Tls => address(Doubt::Tls),
+            ErrorKind::NotOllama if self.message.as_deref().is_some_and(|text| text.contains("HTTPS")) => {
+                address(Doubt::Plain)
+            }
+            ErrorKind::NotOllama => address(Doubt::OtherProgram),
+            ErrorKind::Forbidden if matches!(self.status, Some(401 | 407)) => address(Doubt::AsksForKey),
+            ErrorKind::Forbidden => address(Doubt::Denied),
+            ErrorKind::TooOld => "update Ollama to 0.5.5 or later (https://ollama.com/download)".into(),
+            ErrorKind::MissingModel => Advice::ListServerModels,
+            ErrorKind::MissingBase => {
+                let present = match self.present.as_slice() {
+                    [] => "it has no models at all yet".into(),
+                    names => Advice::UseBase {
+                        models: names.iter().take(MOST_NAMES).map(|name| excerpt(name, 100)).collect(),
+                        more: names.len().saturating_sub(MOST_NAMES),
+                    },
+                };
+                return vec![self.pull(), present];
+            }
+            ErrorKind::NotInRegistry => "check the name and the tag at https://ollama.com/library".into(),
+            ErrorKind::Remote => {
+                return vec!["take a base model that is on the server".into(), Advice::ListServerModels];
+            }
+            ErrorKind::WouldPull => self.pull(),
+            ErrorKind::Busy => "wait until its other requests are done".into(),
+            ErrorKind::Context => {
+                "set a larger context_window among the job's hyperparameters, or fewer examples".into()
+            }
+            ErrorKind::Memory => {
+                "take a smaller base model, or set a smaller context_window among the job's hyperparameters"
+                    .into()
+            }
+            ErrorKind::NoSpace => Advice::FreeServerSpace,
+            ErrorKind::Timeout if self.operation == Operation::Chat => Advice::SetConfig {
+                key: "ollama.response_timeout".into(),
+                purpose: "a large model takes long to load".into(),
+            },
+            ErrorKind::Timeout | ErrorKind::Dropped | ErrorKind::Truncated
+                if self.operation == Operation::Pull =>
+            {
+                "run it again: what was fetched is stored".into()
+            }
+            ErrorKind::Timeout | ErrorKind::Dropped if self.operation == Operation::Version => {
+                address(Doubt::Silent)
+            }
+            ErrorKind::Timeout | ErrorKind::Dropped | ErrorKind::Truncated => Advice::ReadServerLog,
+            ErrorKind::Failed if self.operation == Operation::Pull => {
+                "the server fetches the model, not this machine: check its network".into()
+            }
+            ErrorKind::Failed => Advice::ReadServerLog,
+            ErrorKind::Redirect => address(Doubt::Redirected),
+            ErrorKind::DigestMismatch => "run it again".into(),
+            ErrorKind::Malformed | ErrorKind::TooLarge => address(Doubt::Answers),
+            ErrorKind::Invalid | ErrorKind::Local => return Vec::new(),
+        };
+        vec![only]
+    }
+
+    fn pull(&self) -> Advice {
+        Advice::PullBase { base: excerpt(self.model.as_deref().unwrap_or("NAME"), 100) }
     }
 }
 
@@ -457,12 +462,8 @@ impl fmt::Display for ApiError {
 
 impl std::error::Error for ApiError {}
 
-impl From<ApiError> for Error {
+impl From<ApiError> for Failure {
     fn from(error: ApiError) -> Self {
-        let kind = match error.kind {
-            ErrorKind::Local => Kind::Failed,
-            _ => Kind::Provider,
-        };
-        Self { kind, message: error.to_string(), hints: error.hints() }
+        Self::new(error.code(), error.to_string()).advise_all(error.advice())
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
-use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::failure::{Advice, Code, Doubt, Failure, Service};
 use tunesmith_core::secret::Redactor;
 use tunesmith_core::text::excerpt;
 
@@ -351,48 +351,65 @@ impl ApiError {
         }
     }
 
-    /// What to do next.
-    pub fn hints(&self) -> Vec<String> {
-        let own = |hint: &str| vec![hint.to_owned()];
+    /// What scripts can rely on.
+    pub fn code(&self) -> Code {
         match self.kind {
-            ErrorKind::MissingKey => own(
-                "set OPENAI_API_KEY, or put the key into a file (chmod 600) and name it in openai.key_file; \
-                 without a key, `--emulate` tries the job on the built-in emulator",
-            ),
-            ErrorKind::WrongKey => {
-                own("check that the key is whole, not revoked, and made for this service (`tunesmith config show`)")
+            ErrorKind::MissingKey => Code::KeyMissing,
+            ErrorKind::WrongKey => Code::KeyRejected,
+            ErrorKind::Closed => Code::FineTuningClosed,
+            ErrorKind::Forbidden => Code::AccessDenied,
+            ErrorKind::UnknownModel => Code::ModelMissing,
+            ErrorKind::NotFound => Code::RemoteNotFound,
+            ErrorKind::Quota => Code::NoCredit,
+            ErrorKind::RateLimited => Code::RateLimited,
+            ErrorKind::Invalid => Code::RequestRejected,
+            ErrorKind::Conflict => Code::RequestConflict,
+            ErrorKind::Server => Code::ServiceFailed,
+            ErrorKind::Redirect => Code::Redirected,
+            ErrorKind::Refused => Code::ConnectionRefused,
+            ErrorKind::Unreachable => Code::ServiceUnreachable,
+            ErrorKind::Tls => Code::TlsFailed,
+            ErrorKind::Timeout => Code::Timeout,
+            ErrorKind::Dropped => Code::ConnectionLost,
+            ErrorKind::Malformed | ErrorKind::TooLarge | ErrorKind::EndlessList => Code::AnswerInvalid,
+            ErrorKind::FileRefused => Code::FileRejected,
+            ErrorKind::Local => Code::LocalIo,
+        }
+    }
+
+    /// What to do next.
+    pub fn advice(&self) -> Vec<Advice> {
+        let address = |doubt| vec![Advice::CheckAddress { service: Service::OpenAi, doubt }];
+        match self.kind {
+            ErrorKind::MissingKey => vec![Advice::SetKey, Advice::UseEmulator],
+            ErrorKind::WrongKey => vec![Advice::CheckKey],
+            ErrorKind::Closed if self.openai => {
+                vec![closing().into(), Advice::TrainElsewhere { compatible: true }]
             }
-            ErrorKind::Closed if self.openai => vec![
-                closing(),
-                "what works instead: the same job with `--provider ollama`, a compatible service by openai.base_url, \
-                 or `--emulate` to try it"
-                    .to_owned(),
-            ],
             ErrorKind::Closed | ErrorKind::NotFound if !self.openai && self.operation.is_fine_tuning() => vec![
                 "this service may not offer fine-tuning, or not to this account; the base URL usually ends in /v1"
-                    .to_owned(),
-                "what works without it: the same job with `--provider ollama`, or `--emulate` to try it".to_owned(),
+                    .into(),
+                Advice::TrainElsewhere { compatible: false },
             ],
-            ErrorKind::Forbidden => own("the key's project may lack this permission: use another key or project"),
-            ErrorKind::UnknownModel => {
-                own("check the name; a model that was shut down is gone, with its fine-tunes (`tunesmith doctor`)")
+            ErrorKind::Forbidden => {
+                vec!["the key's project may lack this permission: use another key or project".into()]
             }
-            ErrorKind::Quota => own("add credit to the account; waiting does not help"),
-            ErrorKind::RateLimited => own(
-                "wait, then `tunesmith jobs resume`; openai.requests_per_second in config.toml sets a slower pace",
-            ),
-            ErrorKind::Server | ErrorKind::Timeout | ErrorKind::Dropped => {
-                own("try again later: `tunesmith jobs resume` carries on where this stopped")
-            }
-            ErrorKind::Redirect => own("set openai.base_url to the address that the service has now"),
-            ErrorKind::Refused => own("start the service, or correct openai.base_url (`tunesmith config show`)"),
-            ErrorKind::Unreachable => own("check the network and openai.base_url (`tunesmith config show`)"),
-            ErrorKind::Tls => own(
-                "check the host's name in openai.base_url and the system's certificates (package ca-certificates, \
-                 or SSL_CERT_FILE)",
-            ),
+            ErrorKind::UnknownModel => vec![Advice::CheckModelName],
+            ErrorKind::Quota => vec!["add credit to the account; waiting does not help".into()],
+            ErrorKind::RateLimited => vec![
+                "try again later".into(),
+                Advice::SetConfig {
+                    key: "openai.requests_per_second".into(),
+                    purpose: "for a slower pace".into(),
+                },
+            ],
+            ErrorKind::Server | ErrorKind::Timeout | ErrorKind::Dropped => vec!["try again later".into()],
+            ErrorKind::Redirect => address(Doubt::Redirected),
+            ErrorKind::Refused => address(Doubt::Refused),
+            ErrorKind::Unreachable => address(Doubt::Unreachable),
+            ErrorKind::Tls => address(Doubt::Tls),
             ErrorKind::NotFound | ErrorKind::Malformed | ErrorKind::TooLarge | ErrorKind::EndlessList => {
-                own("check openai.base_url: it usually ends in /v1 (`tunesmith config show`)")
+                address(Doubt::Answers)
             }
             ErrorKind::Closed
             | ErrorKind::Invalid
@@ -444,10 +461,9 @@ impl fmt::Display for ApiError {
 
 impl std::error::Error for ApiError {}
 
-impl From<ApiError> for Error {
+impl From<ApiError> for Failure {
     fn from(error: ApiError) -> Self {
-        let kind = if error.kind == ErrorKind::Local { Kind::Failed } else { Kind::Provider };
-        Self { kind, message: error.to_string(), hints: error.hints() }
+        Self::new(error.code(), error.to_string()).advise_all(error.advice())
     }
 }
 

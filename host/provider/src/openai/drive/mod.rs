@@ -12,6 +12,7 @@ use crate::openai::client::{ApiError, Client, ErrorKind};
 use crate::openai::models;
 use crate::openai::request::RUN_ID_KEY;
 use std::time::{SystemTime, UNIX_EPOCH};
+use tunesmith_core::failure::Advice;
 use tunesmith_store::{Ask, Change, Job, State};
 
 /// Why nothing can be paused or resumed yet.
@@ -83,7 +84,7 @@ pub async fn check_adoptable(shared: &Shared, job: &Job, remote_id: &str) -> Res
             job: job.id.clone(),
             state: job.state,
             why: "that remote job carries the id of another run",
-            hint: format!("{remote_id} belongs to run {run}"),
+            advice: format!("{remote_id} belongs to run {run}").into(),
         }),
         _ => Ok(()),
     }
@@ -146,7 +147,7 @@ impl Driver<'_> {
                 job: self.work.job.id.clone(),
                 state: self.work.job.state,
                 why: "the service does not have it yet",
-                hint: format!("tunesmith jobs resume {} carries on with it", self.work.job.id),
+                advice: Advice::ResumeJob { job: self.work.job.id.to_string() },
             })),
             Until::End | Until::Submitted => Ok(()),
         }

@@ -63,5 +63,5 @@ async fn refusals_of_a_create_say_what_the_server_said_and_what_to_do() {
     };
     all.push(said(&error));
     insta::assert_snapshot!(all.join("\n\n"));
-    assert_eq!(tunesmith_core::error::Error::from(error).kind.exit_code(), 6);
+    assert_eq!(tunesmith_core::failure::Failure::from(error).kind().exit_code(), 6);
 }

@@ -5,6 +5,7 @@ use crate::http::misbehaving::{Act, Misbehaving, http};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::time::Duration;
+use tunesmith_core::failure::{Advice, Doubt, Service};
 
 fn body(message: &str, kind: &str, code: Option<&str>) -> Value {
     json!({ "error": { "message": message, "type": kind, "param": null, "code": code } })
@@ -48,7 +49,7 @@ fn the_closing_is_explained_for_openai_itself() {
     error.read_body(text.as_bytes(), &tunesmith_core::secret::Redactor::default());
     error.classify(403, true);
     insta::assert_snapshot!(said(&error));
-    assert_eq!(tunesmith_core::error::Error::from(error).kind.exit_code(), 6);
+    assert_eq!(tunesmith_core::failure::Failure::from(error).kind().exit_code(), 6);
 }
 
 #[test]
@@ -102,7 +103,7 @@ async fn a_server_without_tls_is_a_tls_fault() {
         Err(error) => error,
     };
     assert_eq!(error.kind, ErrorKind::Tls, "{error}");
-    assert!(error.hints()[0].contains("certificates"), "{error}");
+    assert_eq!(error.advice(), [Advice::CheckAddress { service: Service::OpenAi, doubt: Doubt::Tls }]);
 }
 
 #[tokio::test]

@@ -52,9 +52,8 @@ fn request() -> Map<String, Value> {
 fn said(error: &ApiError) -> String {
     let port = error.host.rsplit_once(':').map(|(_, port)| format!(":{port}")).unwrap_or_default();
     let mut text = error.to_string();
-    for hint in error.hints() {
-        text.push_str("\nhint: ");
-        text.push_str(&hint);
+    for advice in error.advice() {
+        text.push_str(&format!("\n{advice:?}"));
     }
     if port.is_empty() { text } else { text.replace(&port, ":PORT") }
 }

@@ -1,66 +1,31 @@
 //! Where a secret comes from: an environment variable, or a file that only its
 //! owner can read.
 
-use super::Secret;
-use crate::error::{Error, Kind};
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::Read as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use tunesmith_core::failure::{Advice, Code, Failure};
+use tunesmith_core::secret::{Found, Unfit, check};
 
 /// A file that holds a key is at most this long. 16 KiB: the longest tokens in use
 /// have a few KB, and a wrong path should not be read into memory.
 const LONGEST_FILE: u64 = 16 << 10;
 
-/// A key is at most this long. 8 KiB: servers refuse longer header lines.
-const LONGEST_KEY: usize = 8 << 10;
-
 /// Permission bits that let others than the owner use a file.
 const OTHERS: u32 = 0o077;
 
-/// A secret and where it was found.
-#[derive(Debug, Clone)]
-pub struct Found {
-    /// The secret.
-    pub secret: Secret,
-    /// Its place, such as `OPENAI_API_KEY` or the file's path; for messages.
-    pub place: String,
-}
-
 /// Why a secret could not be used. No variant carries any part of it.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum SecretError {
-    /// The variable or file has nothing in it.
-    #[error("{place} is empty")]
-    Empty {
+    /// What is there cannot be a key.
+    #[error("{place} {unfit}")]
+    Unfit {
         /// The variable or file.
         place: String,
-    },
-    /// A character that no key has.
-    #[error("{place} has {what} at byte {at}, which no key has")]
-    Character {
-        /// The variable or file.
-        place: String,
-        /// What kind of character.
-        what: &'static str,
-        /// Its offset, from 1, after surrounding white space is taken off.
-        at: usize,
-    },
-    /// Longer than any key.
-    #[error("{place} is longer than {limit} bytes, which no key is")]
-    TooLong {
-        /// The variable or file.
-        place: String,
-        /// The limit in bytes.
-        limit: u64,
-    },
-    /// It reads `NAME=value`, as a file for a shell does.
-    #[error("{place} is an assignment such as NAME=value, not a key")]
-    Assignment {
-        /// The variable or file.
-        place: String,
+        /// Why not.
+        unfit: Unfit,
     },
     /// The file cannot be opened or read.
     #[error("cannot read the key file {}: {source}", path.display())]
@@ -99,30 +64,40 @@ pub enum SecretError {
 }
 
 impl SecretError {
-    /// What to do about it.
-    pub fn hint(&self) -> String {
+    /// What scripts can rely on.
+    pub fn code(&self) -> Code {
         match self {
-            Self::Empty { .. } => "put the key there, as one line".to_owned(),
-            Self::Character { .. } | Self::TooLong { .. } => {
-                "it should be the key alone, as one line, without quotes".to_owned()
+            Self::Unfit { .. } => Code::KeyInvalid,
+            Self::Unreadable { .. } | Self::NotAFile { .. } => Code::KeyFileUnreadable,
+            Self::Permissions { .. } | Self::Owner { .. } => Code::KeyFileExposed,
+        }
+    }
+
+    /// What to do next.
+    pub fn advice(&self) -> Vec<Advice> {
+        match self {
+            Self::Unfit { unfit: Unfit::Empty, .. } => vec!["put the key there, as one line".into()],
+            Self::Unfit { unfit: Unfit::Character { .. } | Unfit::TooLong { .. }, .. } => {
+                vec!["it should be the key alone, as one line, without quotes".into()]
             }
-            Self::Assignment { .. } => "keep only what stands after the `=`".to_owned(),
-            Self::Unreadable { .. } | Self::NotAFile { .. } => {
-                "name a file that has the key as its only line, or set OPENAI_API_KEY".to_owned()
+            Self::Unfit { unfit: Unfit::Assignment, .. } => {
+                vec!["keep only what stands after the `=`".into()]
             }
-            Self::Permissions { path, .. } => {
-                format!("run `chmod 600 {}`; if others could read it, make a new key", path.display())
-            }
+            Self::Unreadable { .. } | Self::NotAFile { .. } => vec![Advice::SetKey],
+            Self::Permissions { path, .. } => vec![
+                Advice::RestrictAccess { path: path.clone(), mode: "600".into() },
+                "if others could read it, make a new key".into(),
+            ],
             Self::Owner { path, .. } => {
-                format!("copy the key to a file of your own, instead of {}", path.display())
+                vec![format!("copy the key to a file of your own, instead of {}", path.display()).into()]
             }
         }
     }
 }
 
-impl From<SecretError> for Error {
-    fn from(error: SecretError) -> Self {
-        Self::new(Kind::Invalid, error.to_string()).hint(error.hint())
+impl From<&SecretError> for Failure {
+    fn from(error: &SecretError) -> Self {
+        Self::new(error.code(), error.to_string()).advise_all(error.advice())
     }
 }
 
@@ -132,8 +107,7 @@ impl From<SecretError> for Error {
 ///
 /// The value cannot be a key: [`check`].
 pub fn from_env(name: &str, value: &OsStr) -> Result<Found, SecretError> {
-    let secret = check(name, value.as_encoded_bytes())?;
-    Ok(Found { secret, place: name.to_owned() })
+    found(name.to_owned(), value.as_encoded_bytes())
 }
 
 /// The secret that is a file's only line. The file must be a regular one that belongs
@@ -159,10 +133,16 @@ pub fn from_file(path: &Path) -> Result<Found, SecretError> {
     file.by_ref().take(LONGEST_FILE + 1).read_to_end(&mut content).map_err(unreadable)?;
     let place = format!("the key file {}", path.display());
     if content.len() as u64 > LONGEST_FILE {
-        return Err(SecretError::TooLong { place, limit: LONGEST_FILE });
+        return Err(SecretError::Unfit { place, unfit: Unfit::TooLong { limit: LONGEST_FILE } });
     }
-    let secret = check(&place, &content)?;
-    Ok(Found { secret, place })
+    found(place, &content)
+}
+
+fn found(place: String, content: &[u8]) -> Result<Found, SecretError> {
+    match check(content) {
+        Ok(secret) => Ok(Found { secret, place }),
+        Err(unfit) => Err(SecretError::Unfit { place, unfit }),
+    }
 }
 
 fn check_file(path: &Path, file: &File) -> Result<(), SecretError> {
@@ -181,46 +161,6 @@ fn check_file(path: &Path, file: &File) -> Result<(), SecretError> {
         return Err(SecretError::Permissions { path, mode });
     }
     Ok(())
-}
-
-/// The bytes as a secret, without white space around them: visible ASCII characters
-/// on one line, at least one. `place` is where they come from, for the error.
-///
-/// # Errors
-///
-/// Empty, too long, an assignment, or with a character that no key has.
-pub fn check(place: &str, bytes: &[u8]) -> Result<Secret, SecretError> {
-    let place = || place.to_owned();
-    let bytes = bytes.trim_ascii();
-    if bytes.is_empty() {
-        return Err(SecretError::Empty { place: place() });
-    }
-    if bytes.len() > LONGEST_KEY {
-        return Err(SecretError::TooLong { place: place(), limit: LONGEST_KEY as u64 });
-    }
-    let name: &[u8] = bytes.split(|byte| *byte == b'=').next().unwrap_or_default();
-    let shell_name = name.strip_prefix(b"export ").unwrap_or(name);
-    // Base64 may end in `=`, and no key is all capitals with an underscore before one.
-    if bytes.len() > name.len()
-        && shell_name.contains(&b'_')
-        && shell_name.iter().all(|byte| byte.is_ascii_uppercase() || *byte == b'_' || byte.is_ascii_digit())
-    {
-        return Err(SecretError::Assignment { place: place() });
-    }
-    if let Some(at) = bytes.iter().position(|byte| !byte.is_ascii_graphic()) {
-        let what = match bytes.get(at) {
-            Some(b'\n' | b'\r') => "a line break",
-            Some(b' ' | b'\t') => "a space",
-            Some(byte) if byte.is_ascii() => "a control character",
-            _ => "a character outside ASCII",
-        };
-        return Err(SecretError::Character { place: place(), what, at: at + 1 });
-    }
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Ok(Secret::new(text)),
-        // Not reached, as all bytes are ASCII; an error is right if that changes.
-        Err(_) => Err(SecretError::Character { place: place(), what: "a character outside ASCII", at: 1 }),
-    }
 }
 
 #[cfg(test)]
@@ -242,9 +182,9 @@ mod tests {
     fn message(content: &[u8], mode: u32) -> String {
         let (dir, path) = file(content, mode);
         let error = from_file(&path).unwrap_err();
-        let text = format!("{error}\n{error:?}\n{}", error.hint());
+        let text = format!("{error}\n{error:?}\n{:?}", error.advice());
         assert!(!text.contains("0123456789"), "{text}");
-        format!("{error}\nhint: {}", error.hint()).replace(&*dir.path().to_string_lossy(), "DIR")
+        format!("{error}\n{:?}", error.advice()).replace(&*dir.path().to_string_lossy(), "DIR")
     }
 
     #[test]
