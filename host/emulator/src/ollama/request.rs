@@ -13,7 +13,6 @@ const MAX_FILES: usize = 1_024;
 
 const NO_QUANTIZATION: &str = "create-time quantization is only supported for safetensors imports; quantize GGUF models with llama.cpp tools before importing";
 
-/// Names and digests.
 pub(super) type Files = Vec<(String, String)>;
 
 /// A request that passed the first checks.
