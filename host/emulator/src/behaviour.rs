@@ -35,7 +35,7 @@ impl Generation {
     }
 }
 
-/// How the Ollama stand-in behaves.
+/// How the emulated Ollama behaves.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OllamaBehaviour {

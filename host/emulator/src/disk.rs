@@ -15,7 +15,7 @@ const ADDRESSES: &str = "emulator.json";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Running {
     pub pid: u32,
-    /// The address of the Ollama stand-in.
+    /// The address of the emulated Ollama.
     pub ollama_url: String,
     /// The base URL of the service with OpenAI's protocol, with its `/v1`.
     pub openai_url: String,

@@ -1,5 +1,5 @@
-//! Stand-ins for Ollama and for services that speak OpenAI's protocol, faithful to what
-//! they send.
+//! Emulates Ollama and a service that speaks OpenAI's protocol, faithful to what real
+//! ones send.
 //!
 //! Both listen on loopback, store their state in a directory that survives a kill, and
 //! fail on demand. Nothing is trained and no model writes text: every reply carries the
@@ -8,7 +8,6 @@
 //! [`Emulator::start`] runs both in this process, [`Emulator`] steers them, and so does
 //! the HTTP endpoint of `control` from another process. [`Lease`] is for emulators that
 //! end with their last user.
-#![allow(missing_docs, reason = "a name that says it all needs no second time")]
 
 mod behaviour;
 mod body;
@@ -86,7 +85,7 @@ pub struct Options {
     /// The directory that holds the state. Created where it does not exist; held by
     /// one emulator at a time.
     pub state: PathBuf,
-    /// The port of the Ollama stand-in; 0 takes a free one.
+    /// The port of the emulated Ollama; 0 takes a free one.
     pub ollama_port: u16,
     /// The port of the service with OpenAI's protocol; 0 takes a free one.
     pub openai_port: u16,
@@ -94,7 +93,7 @@ pub struct Options {
     pub openai_key: Option<Key>,
     /// How fast jobs go.
     pub pace: Pace,
-    /// The models that the Ollama stand-in has from its first start on.
+    /// The models that the emulated Ollama has from its first start on.
     pub models: Vec<String>,
     /// How the services behave.
     pub behaviour: Behaviour,
@@ -196,7 +195,7 @@ impl Shared {
 /// Both services, running until dropped.
 #[derive(Debug)]
 pub struct Emulator {
-    /// The address of the Ollama stand-in, such as `http://127.0.0.1:40001`.
+    /// The address of the emulated Ollama, such as `http://127.0.0.1:40001`.
     pub ollama_url: String,
     /// The base URL of the service with OpenAI's protocol, such as `http://127.0.0.1:40002/v1`.
     pub openai_url: String,

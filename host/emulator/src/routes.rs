@@ -1,4 +1,4 @@
-//! The routes of both stand-ins, by the names that faults and counters use.
+//! The routes of both services, by the names that faults and counters use.
 
 /// Ollama's, each `METHOD path`.
 pub(super) const OLLAMA: &[&str] = &[

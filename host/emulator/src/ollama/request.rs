@@ -188,7 +188,7 @@ pub(super) fn kind_of_files(files: &Files, blobs: &Blobs, strict: bool) -> Resul
                 )));
             }
             // The older server takes whichever it meets first in a random order; a
-            // stand-in takes the first by name.
+            // emulator takes the first by name.
             (None, this) => kind = this,
             _ => {}
         }

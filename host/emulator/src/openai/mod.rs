@@ -34,7 +34,7 @@ const ORGANISATION: &str = "org-emulator";
 /// The organisation's part of the names of tuned models.
 const OWNER: &str = "emulator";
 
-/// The stand-in's state.
+/// What all routes share.
 #[derive(Debug)]
 struct OpenAi {
     shared: Arc<Shared>,
@@ -44,7 +44,7 @@ struct OpenAi {
     window: Mutex<Window>,
 }
 
-/// The stand-in, before it serves.
+/// The service, before it listens.
 #[derive(Debug)]
 pub(super) struct Service(Arc<OpenAi>);
 
