@@ -1,9 +1,8 @@
 //! `tunesmith doctor`: what is in order, what is not, and what it mends.
 
-use crate::common;
 use crate::common::kept;
+use crate::common::sandbox::Sandbox;
 use crate::common::seed;
-use common::sandbox::Sandbox;
 use kept::{KEY, WRONG_KEY};
 use seed::{job, new_job, open, wait};
 use std::os::unix::fs::PermissionsExt as _;

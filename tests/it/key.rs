@@ -67,7 +67,16 @@ fn key_is_in_no_output_log_or_store() {
     service.done(&["config", "show"]);
     service.done(&["config", "show", "--json"]);
     service.done(&["plan", &job, "--json"]);
-    service.done(&["run", &job, "--yes", "--json"]);
+    let output = service.run(&["run", &job, "--yes", "--json"]);
+    assert!(output.status.success());
+    // There is a log to search, and standard output has none of it.
+    let log = String::from_utf8(output.stderr).unwrap();
+    for part in ["job{id=", "request{host=", "path=\"/fine_tuning/jobs\"", "status=200", "to=\"succeeded\""] {
+        assert!(log.contains(part), "no {part} in\n{log}");
+    }
+    for line in String::from_utf8(output.stdout).unwrap().lines() {
+        serde_json::from_str::<serde_json::Value>(line).unwrap();
+    }
     service.done(&["run", &service.job("another", "openai"), "--yes"]);
     service.done(&["run", &service.job("baked", "ollama"), "--yes"]);
     service.done(&["run", &service.job("emulated", "openai"), "--emulate"]);

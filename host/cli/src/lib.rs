@@ -63,7 +63,7 @@ enum Command {
     Evaluate(evaluate::Args),
     /// Print the JSON Schema of a job file
     Schema(schema::Args),
-    /// Run stand-ins for Ollama and OpenAI on this machine, for trying things out
+    /// Emulate Ollama and OpenAI on this machine
     Emulate(emulate::Args),
     /// List, show and steer jobs
     #[command(subcommand)]

@@ -196,7 +196,8 @@ impl Emulated {
 /// Starts the emulator; none where another process was quicker.
 fn start(state: &Path) -> Result<Option<Running>, Failure> {
     let mut command = Command::new(std::env::current_exe().map_err(|error| cannot_start(&error))?);
-    command.args(["emulate", "--on-demand", "--json", "--state"]).arg(state);
+    let state = std::path::absolute(state).map_err(|error| cannot_start(&error))?;
+    command.args(["emulate", "--on-demand", "--json", "--state"]).arg(&state);
     // It has no need of the operator's keys, of this folder, or of Ctrl-C in this terminal.
     command.env_clear().current_dir(state).process_group(0);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());

@@ -7,9 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Behaviour {
-    /// Ollama.
     pub ollama: OllamaBehaviour,
-    /// OpenAI.
     pub openai: OpenAiBehaviour,
 }
 
@@ -37,7 +35,7 @@ impl Generation {
     }
 }
 
-/// How the Ollama stand-in behaves.
+/// How the emulated Ollama behaves.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OllamaBehaviour {
@@ -64,9 +62,7 @@ impl Default for OllamaBehaviour {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Closed {
-    /// 403.
     Forbidden,
-    /// 404.
     NotFound,
 }
 
@@ -84,26 +80,22 @@ pub struct RateLimit {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Outcome {
-    /// As their training file deserves.
+    /// Succeed, unless the training file is invalid.
     #[default]
     Natural,
-    /// In `validating_files`, with this error.
+    /// Fail in `validating_files`, with this error.
     FailValidation {
-        /// `error.code`.
         code: String,
-        /// `error.message`.
         message: String,
     },
-    /// While running, after this step, with this error.
+    /// Fail while running, after this step, with this error.
     FailAtStep {
         /// The last step that is done.
         step: u64,
-        /// `error.code`.
         code: String,
-        /// `error.message`.
         message: String,
     },
-    /// Never: they stop where their last step would be.
+    /// Never end: they stop before their last step.
     Stall,
 }
 
@@ -141,7 +133,7 @@ pub enum Odd {
     NoShutdownDate,
 }
 
-/// How the OpenAI stand-in behaves. Times are in emulated seconds.
+/// How the service with OpenAI's protocol behaves. Times are in emulated seconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OpenAiBehaviour {
@@ -169,7 +161,6 @@ pub struct OpenAiBehaviour {
     pub list_delay_seconds: f64,
     /// How jobs that are created from now on end.
     pub outcome: Outcome,
-    /// Shapes to send.
     pub odd: BTreeSet<Odd>,
 }
 

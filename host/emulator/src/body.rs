@@ -181,7 +181,6 @@ pub(super) enum IntakeError {
     TooLarge,
     /// The client went, or sent what is not a body.
     Client,
-    /// The disk.
     Io(io::Error),
 }
 

@@ -14,11 +14,10 @@ const ADDRESSES: &str = "emulator.json";
 /// Where the emulator of a state directory listens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Running {
-    /// The process.
     pub pid: u32,
-    /// The address of the Ollama stand-in.
+    /// The address of the emulated Ollama.
     pub ollama_url: String,
-    /// The address of the OpenAI stand-in, with its `/v1`.
+    /// The base URL of the service with OpenAI's protocol, with its `/v1`.
     pub openai_url: String,
 }
 

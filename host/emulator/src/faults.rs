@@ -49,7 +49,6 @@ pub enum Action {
     },
     /// Nothing is done and this is the reply.
     Status {
-        /// The status code.
         status: u16,
         /// The body: a text as it is, anything else as JSON.
         #[serde(default)]
@@ -117,7 +116,6 @@ pub enum FaultError {
     /// There is no such route.
     #[error("there is no route {route:?}; the routes are: {}", routes::all().collect::<Vec<_>>().join(", "))]
     UnknownRoute {
-        /// As given.
         route: String,
     },
     /// Calls are counted from 1, and a fault lasts for at least one.
@@ -126,25 +124,21 @@ pub enum FaultError {
     /// A reply cannot have this status.
     #[error("{status} is not a status that a reply can end with; give 200 to 599")]
     Status {
-        /// As given.
         status: u16,
     },
     /// A header that cannot be sent.
     #[error("the header {name:?} cannot be sent as it is")]
     Header {
-        /// Its name.
         name: String,
     },
     /// The delay is too long.
     #[error("{ms} ms is too long; a fault may delay by {MAX_DELAY_MS} ms at most")]
     Delay {
-        /// As given.
         ms: u64,
     },
     /// Neither or both of `lines` and `bytes`.
     #[error("truncate needs lines or bytes, and not both")]
     Truncate,
-    /// Too many faults.
     #[error("{MAX_FAULTS} faults are armed already; clear them with DELETE /_emulator/faults")]
     TooMany,
 }
@@ -184,7 +178,6 @@ impl Fault {
 /// An armed fault, and what came of it.
 #[derive(Debug, Clone, Serialize)]
 pub struct Armed {
-    /// The fault.
     #[serde(flatten)]
     pub fault: Fault,
     /// Calls of its route since it was armed.
@@ -200,8 +193,6 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// Arms a fault.
-    ///
     /// # Errors
     /// Where it could never fire or is out of bounds.
     pub fn arm(&self, fault: Fault) -> Result<(), FaultError> {
@@ -214,7 +205,6 @@ impl Faults {
         Ok(())
     }
 
-    /// Disarms all.
     pub fn clear(&self) {
         self.armed.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }

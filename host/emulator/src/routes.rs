@@ -1,4 +1,4 @@
-//! The routes of both stand-ins, by the names that faults and counters use.
+//! The routes of both services, by the names that faults and counters use.
 
 /// Ollama's, each `METHOD path`.
 pub(super) const OLLAMA: &[&str] = &[
@@ -20,7 +20,7 @@ pub(super) const OLLAMA: &[&str] = &[
     "POST /api/pull",
 ];
 
-/// OpenAI's, each `METHOD path`.
+/// Of OpenAI's protocol, each `METHOD path`.
 pub(super) const OPENAI: &[&str] = &[
     "GET /v1/models",
     "GET /v1/models/{id}",
@@ -45,7 +45,6 @@ pub(super) const OPENAI: &[&str] = &[
     "POST /v1/chat/completions",
 ];
 
-/// All routes.
 pub(super) fn all() -> impl Iterator<Item = &'static str> {
     OLLAMA.iter().chain(OPENAI).copied()
 }

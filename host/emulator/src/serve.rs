@@ -30,7 +30,6 @@ const STOP_GRACE: Duration = Duration::from_secs(1);
 /// The replies of one of the two services.
 #[derive(Clone)]
 pub(super) struct Front {
-    /// Its handlers.
     pub(super) router: Router,
     /// Its routes, by name.
     pub(super) routes: &'static [&'static str],

@@ -1,4 +1,4 @@
-//! `tunesmith emulate`: stand-ins for Ollama and OpenAI, until stopped.
+//! `tunesmith emulate`: emulates Ollama and OpenAI's protocol until stopped.
 
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use tunesmith_core::failure::{Code, Failure};
 use tunesmith_emulator::{ANY_MODEL, Behaviour, DEFAULT_SPEED, Emulator, Fault, Key, Options, Pace, Unused};
 
-/// The environment variable that holds the key which the OpenAI stand-in asks for.
+/// The environment variable with the key that the emulated OpenAI requires.
 pub const KEY_VARIABLE: &str = "TUNESMITH_EMULATOR_KEY";
 
 /// The longest key file; a larger one is the wrong file.
@@ -15,48 +15,48 @@ const MAX_KEY: u64 = 4_096;
 
 /// What `tunesmith emulate` takes.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Nothing is trained and no model runs: jobs go through their lives by the clock, \
+#[command(after_help = "Nothing is trained and no model runs: jobs advance by the clock, \
 and every reply carries the header x-tunesmith-emulator. The services listen on this machine only. \
-Faults and time are steered through http://ADDRESS/_emulator.")]
+http://ADDRESS/_emulator controls faults and time.")]
 pub struct Args {
-    /// The port of the Ollama stand-in; 0 takes a free one
+    /// Port of the emulated Ollama; 0 picks a free one
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     ollama: u16,
 
-    /// The port of the OpenAI stand-in; 0 takes a free one
+    /// Port of the emulated OpenAI; 0 picks a free one
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     openai: u16,
 
-    /// The directory that keeps models, files and jobs; created where it does not exist
+    /// Directory that stores models, files and jobs; created if missing
     #[arg(long, value_name = "DIR")]
     state: PathBuf,
 
-    /// How many times faster than the service jobs go
+    /// How many times faster than at the real service jobs run
     #[arg(long, value_name = "TIMES", default_value_t = DEFAULT_SPEED, conflicts_with = "manual")]
     speed: f64,
 
-    /// Let time pass only by POST /_emulator/tick
+    /// Advance time only by POST /_emulator/tick
     #[arg(long)]
     manual: bool,
 
-    /// A base model that the Ollama stand-in has from its first start; may be repeated
+    /// Base model that the emulated Ollama has from its first start; may be repeated
     #[arg(long = "model", value_name = "NAME")]
     models: Vec<String>,
 
-    /// A file with the key that the OpenAI stand-in asks for, readable by you alone;
-    /// without it TUNESMITH_EMULATOR_KEY counts, and without that any key will do
+    /// File with the key that the emulated OpenAI requires, readable by you alone;
+    /// defaults to TUNESMITH_EMULATOR_KEY, and without that any key is accepted
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
 
-    /// A JSON file that says how the services behave, as GET /_emulator/behaviour shows it
+    /// JSON file with the behavior of the services, as GET /_emulator/behaviour returns it
     #[arg(long, value_name = "FILE")]
     behaviour: Option<PathBuf>,
 
-    /// A JSON file with a list of faults, as POST /_emulator/faults takes them
+    /// JSON file with a list of faults, as POST /_emulator/faults accepts them
     #[arg(long, value_name = "FILE")]
     faults: Option<PathBuf>,
 
-    /// Stop when standard input closes, so that it never outlives its caller
+    /// Stop when standard input closes
     #[arg(long)]
     until_stdin_closes: bool,
 
@@ -69,7 +69,7 @@ pub struct Args {
     pub json: bool,
 }
 
-/// Runs both stand-ins until Ctrl-C, SIGTERM or, if asked to, the end of standard input.
+/// Runs both emulated services until Ctrl-C, SIGTERM or, if asked to, the end of standard input.
 ///
 /// # Errors
 /// Where a file cannot be read, a port or the state directory is taken, or an option

@@ -49,7 +49,6 @@ pub(super) struct Built {
     pub(super) layer: Layer,
     /// What the client is told of it.
     pub(super) status: Option<String>,
-    /// Of a GGUF.
     pub(super) header: Option<Header>,
     /// Whether this request brought it, rather than its base.
     pub(super) is_import: bool,

@@ -1,4 +1,4 @@
-//! The Ollama stand-in: its state, its routes, and the small ones among them.
+//! The emulated Ollama: its state, its routes, and the small ones among them.
 
 mod base;
 mod blobs;
@@ -37,7 +37,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex};
 
-/// The stand-in's state.
+/// What all routes share.
 #[derive(Debug)]
 struct Ollama {
     shared: Arc<Shared>,
@@ -47,7 +47,7 @@ struct Ollama {
     loaded: Mutex<BTreeMap<String, list::Loaded>>,
 }
 
-/// Why the stand-in could not be set up.
+/// Why it could not be set up.
 #[derive(Debug)]
 pub(super) enum OpenError {
     /// A model that cannot be named so.

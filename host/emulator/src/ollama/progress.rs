@@ -23,7 +23,6 @@ enum Line {
 pub(super) enum Stop {
     /// The client has gone: nothing more is to be done.
     Gone,
-    /// It failed.
     Failed(Failure),
 }
 

@@ -13,7 +13,6 @@ const MAX_FILES: usize = 1_024;
 
 const NO_QUANTIZATION: &str = "create-time quantization is only supported for safetensors imports; quantize GGUF models with llama.cpp tools before importing";
 
-/// Names and digests.
 pub(super) type Files = Vec<(String, String)>;
 
 /// A request that passed the first checks.
@@ -189,7 +188,7 @@ pub(super) fn kind_of_files(files: &Files, blobs: &Blobs, strict: bool) -> Resul
                 )));
             }
             // The older server takes whichever it meets first in a random order; a
-            // stand-in takes the first by name.
+            // emulator takes the first by name.
             (None, this) => kind = this,
             _ => {}
         }

@@ -73,7 +73,6 @@ impl FileRecord {
     }
 }
 
-/// All files.
 #[derive(Debug)]
 pub(super) struct Files {
     directory: PathBuf,

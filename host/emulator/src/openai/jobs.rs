@@ -57,7 +57,6 @@ impl Job {
     }
 }
 
-/// All jobs.
 #[derive(Debug)]
 pub(super) struct Jobs {
     directory: PathBuf,

@@ -1,5 +1,5 @@
-//! The OpenAI stand-in: models, files, uploads, fine-tuning jobs and a chat to try
-//! what came of them.
+//! A service that speaks OpenAI's protocol: models, files, uploads, fine-tuning jobs, and
+//! chats with the tuned models. OpenAI, Azure, Nebius and others speak it.
 
 mod chat;
 mod create;
@@ -34,7 +34,7 @@ const ORGANISATION: &str = "org-emulator";
 /// The organisation's part of the names of tuned models.
 const OWNER: &str = "emulator";
 
-/// The stand-in's state.
+/// What all routes share.
 #[derive(Debug)]
 struct OpenAi {
     shared: Arc<Shared>,
@@ -44,12 +44,11 @@ struct OpenAi {
     window: Mutex<Window>,
 }
 
-/// The stand-in, before it serves.
+/// The service, before it listens.
 #[derive(Debug)]
 pub(super) struct Service(Arc<OpenAi>);
 
 impl Service {
-    /// Reads the state.
     pub(super) fn open(shared: Arc<Shared>) -> io::Result<Self> {
         let root = shared.root().join("openai");
         let files = Files::open(&root)?;
@@ -66,7 +65,6 @@ impl Service {
         }
     }
 
-    /// The routes.
     pub(super) fn front(&self) -> Front {
         let router = router(self.0.clone());
         Front { router, routes: routes::OPENAI, canned: error::canned, shared: self.0.shared.clone() }

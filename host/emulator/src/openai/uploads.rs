@@ -84,7 +84,6 @@ impl Upload {
     }
 }
 
-/// All uploads.
 #[derive(Debug)]
 pub(super) struct Uploads {
     directory: PathBuf,

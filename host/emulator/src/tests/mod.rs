@@ -1,4 +1,4 @@
-//! Both stand-ins, through a real HTTP client.
+//! Both services, through a real HTTP client.
 
 mod faults;
 mod files;
