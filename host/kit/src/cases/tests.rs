@@ -22,7 +22,7 @@ impl CaseFolder {
 }
 
 #[test]
-fn a_case_says_what_is_called_and_the_rest_is_usual() {
+fn case_needs_only_a_call() {
     let place = CaseFolder::new();
     place
         .put("rows.jsonl", "{}")
@@ -45,7 +45,7 @@ fn a_case_says_what_is_called_and_the_rest_is_usual() {
 }
 
 #[test]
-fn what_is_wrong_with_a_case_is_said_with_its_place() {
+fn case_errors_name_file_and_reason() {
     for (text, wrong) in [
         ("{", "EOF while parsing"),
         ("{}", "missing field `call`"),
@@ -80,7 +80,7 @@ fn a_case_reads_nothing_through_a_link() {
 }
 
 #[test]
-fn there_is_a_bound_to_the_number_of_cases() {
+fn number_of_cases_is_limited() {
     let place = CaseFolder::new();
     for n in 0..=MOST_CASES {
         fs::create_dir(place.0.path().join(format!("case-{n}"))).unwrap();
