@@ -151,7 +151,7 @@ fn validation_file_shares_no_rows() {
     let refused = run(&["plan", &with("validation.json")]);
     assert_eq!(refused.status.code(), Some(3));
     let text = String::from_utf8(refused.stderr).unwrap();
-    assert!(text.contains("line 51: line 1 of the validation file says the same"), "{text}");
+    assert!(text.contains("line 51: duplicate of line 1 of the validation file"), "{text}");
 }
 
 #[test]

@@ -167,7 +167,7 @@ fn missing_files_are_reported_with_a_hint() {
     let place = tempfile::tempdir().unwrap();
     let nothing = plugin("check", place.path(), &[]);
     assert_eq!(nothing.status.code(), Some(2));
-    assert!(said(nothing.stderr).contains("it has no plugin.toml"));
+    assert!(said(nothing.stderr).contains("missing plugin.toml"));
     let folder = place.path().join("mine");
     let made =
         tunesmith().args(["plugin", "new", "mine", "--lang", "js", "--dir"]).arg(&folder).output().unwrap();
@@ -175,7 +175,7 @@ fn missing_files_are_reported_with_a_hint() {
     let again =
         tunesmith().args(["plugin", "new", "mine", "--lang", "js", "--dir"]).arg(&folder).output().unwrap();
     assert_eq!(again.status.code(), Some(2));
-    assert!(said(again.stderr).contains("is already there"));
+    assert!(said(again.stderr).contains("already exists"));
     let unbuilt = plugin("test", &folder, &[]);
     assert_eq!(unbuilt.status.code(), Some(3));
     assert!(said(unbuilt.stderr).contains("the project is not built"));

@@ -72,7 +72,7 @@ fn only_regular_files_are_read() {
     assert!(refused(pipe.to_str().unwrap()).ends_with("is a pipe, not a regular file"));
     assert!(refused(dir.path().to_str().unwrap()).ends_with("is a directory, not a regular file"));
     assert!(refused("/dev/zero").ends_with("is a device, not a regular file"));
-    assert!(refused("/nonexistent/x.jsonl").starts_with("cannot read the dataset"));
+    assert!(refused("/nonexistent/x.jsonl").starts_with("cannot read dataset"));
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn case_errors_name_file_and_reason() {
         (r#"{"call": "ollama.configure", "dataset": "../rows.jsonl"}"#, "without folders"),
         (r#"{"call": "ollama.configure", "dataset": "/etc/hostname"}"#, "without folders"),
         (r#"{"call": "ollama.configure", "dataset": ".."}"#, "without folders"),
-        (r#"{"call": "ollama.configure", "dataset": "other.jsonl"}"#, "is not there"),
+        (r#"{"call": "ollama.configure", "dataset": "other.jsonl"}"#, "does not exist"),
     ] {
         let place = CaseFolder::new();
         let error = place.put("one/case.json", text).read().unwrap_err();
@@ -63,7 +63,7 @@ fn case_errors_name_file_and_reason() {
     }
     let place = CaseFolder::new();
     let error = place.put("one/rows.jsonl", "").read().unwrap_err();
-    assert!(error.reason.contains("is missing"), "{error}");
+    assert!(error.reason.contains("missing file"), "{error}");
 }
 
 #[test]
@@ -85,5 +85,5 @@ fn number_of_cases_is_limited() {
     for n in 0..=MOST_CASES {
         fs::create_dir(place.0.path().join(format!("case-{n}"))).unwrap();
     }
-    assert!(place.read().unwrap_err().reason.contains("at most 256 are run"));
+    assert!(place.read().unwrap_err().reason.contains("the limit is 256"));
 }
