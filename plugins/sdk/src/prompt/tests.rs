@@ -144,7 +144,7 @@ fn dominant_task_is_served_alone_when_balanced() -> Result<(), Refusal> {
     assert_eq!(config.shots.len(), 20);
     assert!(
         config.notes[0]
-            .starts_with("The system prompt is the one that 20 of 40 conversations share. The others"),
+            .starts_with("The system prompt is that of 20 of 40 conversations. The others"),
         "{:?}",
         config.notes
     );
@@ -184,7 +184,7 @@ fn unique_system_prompts_are_not_set() -> Result<(), Refusal> {
             Prompt::new(&JobBuilder::new().build(), &dataset).arrangement(arrangement).configure()?;
         assert_eq!(config.system, None);
         assert!(config.shots.len() > 10);
-        assert!(config.notes[0].contains("differ from conversation to conversation"), "{:?}", config.notes);
+        assert!(config.notes[0].contains("differ between conversations"), "{:?}", config.notes);
     }
     Ok(())
 }
