@@ -14,7 +14,7 @@ fn the_example_dataset_has_no_problems() {
 }
 
 #[test]
-fn a_program_gets_one_object_and_the_exit_code() {
+fn json_is_one_object_with_exit_code() {
     let output =
         run(&["dataset", "check", "tests/cases/dataset/role-order/input.jsonl", "--json", "--strict"]);
     assert_eq!(output.status.code(), Some(3));
@@ -24,7 +24,7 @@ fn a_program_gets_one_object_and_the_exit_code() {
 }
 
 #[test]
-fn each_problem_is_named_with_its_line_and_the_exit_code_says_so() {
+fn each_problem_has_its_line_and_exit_code() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("data.jsonl");
     std::fs::write(&file, "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}\n{bad\n").unwrap();
@@ -76,7 +76,7 @@ fn chat(rows: std::ops::Range<u32>) -> String {
 }
 
 #[test]
-fn what_openai_does_not_take_is_converted_for_it() {
+fn other_formats_are_converted_for_openai() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let put = |name: &str, bytes: &[u8]| std::fs::write(folder.join(name), bytes).unwrap();
@@ -111,7 +111,7 @@ fn what_openai_does_not_take_is_converted_for_it() {
 }
 
 #[test]
-fn preference_pairs_set_the_objective_dpo_and_are_the_shot_on_ollama() {
+fn preference_pairs_set_dpo_and_become_examples() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let rows: String = (0..60)
@@ -138,7 +138,7 @@ fn preference_pairs_set_the_objective_dpo_and_are_the_shot_on_ollama() {
 }
 
 #[test]
-fn a_validation_file_goes_along_and_shares_no_rows() {
+fn validation_file_shares_no_rows() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     std::fs::write(folder.join("train.jsonl"), chat(0..60)).unwrap();
@@ -151,7 +151,7 @@ fn a_validation_file_goes_along_and_shares_no_rows() {
     let refused = run(&["plan", &with("validation.json")]);
     assert_eq!(refused.status.code(), Some(3));
     let text = String::from_utf8(refused.stderr).unwrap();
-    assert!(text.contains("line 51: line 1 of the validation file says the same"), "{text}");
+    assert!(text.contains("line 51: duplicate of line 1 of the validation file"), "{text}");
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn standard_input_is_kept_by_its_content() {
 }
 
 #[test]
-fn a_second_reading_of_the_same_bytes_comes_from_the_cache() {
+fn second_reading_comes_from_the_cache() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("data.jsonl");
     std::fs::write(&file, chat(0..60)).unwrap();

@@ -132,7 +132,7 @@ fn each_case_is_judged_as_expected() {
 }
 
 #[test]
-fn every_kind_of_error_and_warning_has_a_case() {
+fn every_finding_kind_has_a_case() {
     let mut found: BTreeSet<(Severity, FindingKind)> = BTreeSet::new();
     for case in cases().iter().filter(|case| case.command.first().is_some_and(|verb| verb == "check")) {
         let output = tunesmith()

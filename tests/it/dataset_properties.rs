@@ -211,7 +211,7 @@ proptest! {
     }
 
     #[test]
-    fn a_split_keeps_every_row_in_its_share_and_its_order(
+    fn split_keeps_rows_shares_and_order(
         tasks in prop::collection::vec((1..60_usize, 0..3_usize), 1..5),
         share in 0.05..0.5_f64,
         seed in any::<u32>(),
@@ -313,7 +313,7 @@ fn csv(rows: &[Value]) -> Vec<u8> {
 }
 
 #[test]
-fn a_row_of_form_feeds_is_a_row_wherever_it_is_read() {
+fn form_feeds_are_a_row_everywhere() {
     for file in
         ["\u{c}\n{\"text\":\"a\"}\n", "[\u{c}]", "[{\"text\":\"a\"}\u{c}]", "prompt,completion\n\u{c}\n"]
     {

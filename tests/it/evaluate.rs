@@ -307,7 +307,7 @@ fn check(case: &Case, run: &Run) -> Result<(), String> {
 }
 
 #[test]
-fn every_rule_has_a_case_that_bears_its_name() {
+fn every_rule_has_a_case_of_its_name() {
     let all: Vec<(String, Spec)> = fs::read_dir(root().join("tests/cases/evaluate"))
         .unwrap()
         .map(|entry| entry.unwrap())
@@ -337,7 +337,7 @@ fn text(case: &Case, more: &[&str]) -> (i32, String) {
 }
 
 #[test]
-fn people_read_what_was_found_where_and_what_to_do() {
+fn report_names_finding_place_and_fix() {
     let (code, shown) = text(&named("bidi-override"), &[]);
     assert_eq!(code, 4);
     let steady: String = shown

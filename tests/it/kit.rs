@@ -152,7 +152,7 @@ fn a_plugin_that_goes_wrong_does_not_pass() {
 }
 
 #[test]
-fn the_built_in_methods_pass_the_check_that_others_are_held_to() {
+fn built_in_methods_pass_the_check() {
     let place = tempfile::tempdir().unwrap();
     for method in tunesmith_builtin::METHODS {
         let file = place.path().join(format!("{}.wasm", method.id));
@@ -163,11 +163,11 @@ fn the_built_in_methods_pass_the_check_that_others_are_held_to() {
 }
 
 #[test]
-fn what_is_not_there_is_said_with_what_to_do() {
+fn missing_files_are_reported_with_a_hint() {
     let place = tempfile::tempdir().unwrap();
     let nothing = plugin("check", place.path(), &[]);
     assert_eq!(nothing.status.code(), Some(2));
-    assert!(said(nothing.stderr).contains("it has no plugin.toml"));
+    assert!(said(nothing.stderr).contains("missing plugin.toml"));
     let folder = place.path().join("mine");
     let made =
         tunesmith().args(["plugin", "new", "mine", "--lang", "js", "--dir"]).arg(&folder).output().unwrap();
@@ -175,7 +175,7 @@ fn what_is_not_there_is_said_with_what_to_do() {
     let again =
         tunesmith().args(["plugin", "new", "mine", "--lang", "js", "--dir"]).arg(&folder).output().unwrap();
     assert_eq!(again.status.code(), Some(2));
-    assert!(said(again.stderr).contains("is already there"));
+    assert!(said(again.stderr).contains("already exists"));
     let unbuilt = plugin("test", &folder, &[]);
     assert_eq!(unbuilt.status.code(), Some(3));
     assert!(said(unbuilt.stderr).contains("the project is not built"));
@@ -221,7 +221,7 @@ impl Drop for Dev {
 }
 
 #[test]
-fn a_save_is_built_checked_tested_and_live_and_a_bad_one_is_not() {
+fn save_goes_live_unless_a_check_fails() {
     let place = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let folder = place.path().join("live");
     let made = tunesmith().args(["plugin", "new", "live", "--dir"]).arg(&folder).output().unwrap();
@@ -288,16 +288,14 @@ fn ctrl_c_stops_it_with_what_it_runs() {
 }
 
 #[test]
-fn the_examples_carry_the_contract_and_the_helpers_as_they_are() {
+fn examples_carry_the_current_contract() {
     let root = root();
-    for (language, helper) in [("js", "sdk/tunesmith.js"), ("python", "sdk/tunesmith.py")] {
+    for language in ["js", "python"] {
         let example = root.join("examples/plugins").join(language);
         for entry in fs::read_dir(root.join("wit/method")).unwrap() {
             let entry = entry.unwrap();
             let copy = example.join("wit/deps/tunesmith-method").join(entry.file_name());
             assert_eq!(fs::read(&copy).unwrap(), fs::read(entry.path()).unwrap(), "{}", copy.display());
         }
-        let template = root.join("host/templates").join(language).join(helper);
-        assert_eq!(fs::read(example.join(helper)).unwrap(), fs::read(template).unwrap(), "{language}");
     }
 }

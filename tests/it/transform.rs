@@ -94,7 +94,7 @@ fn refused(output: &Output) -> (i32, String) {
 }
 
 #[test]
-fn overview_samples_cost_and_upload_all_see_the_result() {
+fn everything_downstream_sees_the_transformed_rows() {
     let mut all = rows();
     // Nothing is left of it, so that it is left out.
     all.insert(
@@ -126,7 +126,7 @@ fn overview_samples_cost_and_upload_all_see_the_result() {
 }
 
 #[test]
-fn the_same_transform_is_not_run_twice_and_another_is() {
+fn same_transform_runs_only_once() {
     let place = Place::new(&rows());
     let first = place.planned("openai", &json!({}));
     let run = |planned: &Value| planned["sidecar"]["transform"]["cached"].as_bool().unwrap();
@@ -153,7 +153,7 @@ fn the_same_transform_is_not_run_twice_and_another_is() {
 }
 
 #[test]
-fn rows_that_a_transform_cannot_see_are_never_bypassed_silently() {
+fn untyped_rows_are_never_bypassed_silently() {
     let call = json!({ "messages": [
         { "role": "user", "content": " Weather? " },
         { "role": "assistant", "content": null, "tool_calls": [
@@ -177,7 +177,7 @@ fn rows_that_a_transform_cannot_see_are_never_bypassed_silently() {
 }
 
 #[test]
-fn a_transform_that_cannot_run_is_refused_in_plain_words() {
+fn transform_that_cannot_run_is_refused() {
     let place = Place::new(&rows());
     let mut all = String::new();
     for (about, more) in [

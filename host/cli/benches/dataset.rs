@@ -5,7 +5,7 @@
 //! 0.7 on one core and 1.5 on two for check and overview, on rows of about 110 bytes and
 //! on rows of about 1.8 kB, and 0.75 for the transform. Each figure is the best of
 //! several rounds, in which the contestants take turns.
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 #[path = "../../../tests/it/support/mod.rs"]
 mod support;

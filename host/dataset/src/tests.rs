@@ -72,7 +72,7 @@ fn only_regular_files_are_read() {
     assert!(refused(pipe.to_str().unwrap()).ends_with("is a pipe, not a regular file"));
     assert!(refused(dir.path().to_str().unwrap()).ends_with("is a directory, not a regular file"));
     assert!(refused("/dev/zero").ends_with("is a device, not a regular file"));
-    assert!(refused("/nonexistent/x.jsonl").starts_with("cannot read the dataset"));
+    assert!(refused("/nonexistent/x.jsonl").starts_with("cannot read dataset"));
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn threads_do_not_change_the_result() {
 }
 
 #[test]
-fn a_sample_is_balanced_spread_and_within_its_limits() {
+fn sample_is_balanced_spread_and_limited() {
     // One task has nearly all rows.
     let mut text: String = (0..2000).map(|n| row("common", &format!("question {n}"), "yes")).collect();
     text.extend((0..20).map(|n| row("rare", &format!("special {n}"), "no")));
@@ -138,7 +138,7 @@ fn a_sample_is_balanced_spread_and_within_its_limits() {
 }
 
 #[test]
-fn a_sample_passes_over_long_rows_for_shorter_ones() {
+fn sample_skips_rows_that_exceed_the_budget() {
     let text: String = (0..200)
         .map(|n| row("s", &format!("question {n}"), &"long ".repeat(if n % 10 == 0 { 1 } else { 400 })))
         .collect();
@@ -152,7 +152,7 @@ fn a_sample_passes_over_long_rows_for_shorter_ones() {
 }
 
 #[test]
-fn a_sample_has_no_repeated_conversations_and_only_whole_ones() {
+fn sample_has_no_duplicates_and_no_incomplete_rows() {
     let mut text: String = row("s", "same", "answer").repeat(50);
     // The same again, written otherwise.
     text.push_str("{\"messages\":[{\"role\":\"system\",\"content\":\"\\u0073\"},{\"content\":\"same\",\"role\":\"user\"},{\"role\":\"assistant\",\"content\":\"answer\"}]}\n");
@@ -168,7 +168,7 @@ fn a_sample_has_no_repeated_conversations_and_only_whole_ones() {
 }
 
 #[test]
-fn a_file_with_a_task_per_row_is_sampled_as_a_whole() {
+fn one_task_per_row_is_sampled_evenly() {
     let dataset = open(tasks_file(1000, 1000).as_bytes());
     let view = dataset.view(Tokenizer::Cautious, 0).unwrap();
     let sample = view.sample(&Selection { count: 8, ..Selection::default() });
@@ -221,7 +221,7 @@ fn rows_between_those_kept_are_found() {
 
 proptest! {
     #[test]
-    fn arbitrary_bytes_are_judged_and_no_row_is_lost(bytes in prop::collection::vec(
+    fn arbitrary_bytes_lose_no_row(bytes in prop::collection::vec(
         prop_oneof![3 => any::<u8>(), 2 => Just(b'\n'), 1 => Just(b'{'), 1 => Just(b'"'), 1 => Just(b' ')], 0..400,
     )) {
         // The first line settles that the file is lines of JSON, not an array, a table

@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_below_is_opened_and_what_does_not_is_not() {
+    fn only_files_below_the_folder_open() {
         let folder = Folder::new();
         folder.link("inside/data", "near");
         folder.link("../root/inside", "around");
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn pipes_devices_and_what_the_kernel_makes_up_are_refused_without_a_wait() {
+    fn special_files_are_refused_without_waiting() {
         use rustix::fs::{CWD, mknodat};
         let folder = Folder::new();
         let pipe = folder.root().join("pipe");

@@ -263,7 +263,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_may_go_up_only_as_far_as_the_root() {
+    fn path_stays_below_the_root() {
         let found = |start: &str, path: &str| within(Path::new(start), path);
         assert_eq!(found("jobs", "../datasets/a.jsonl").unwrap(), Path::new("datasets/a.jsonl"));
         assert_eq!(found("", "a/../b").unwrap(), Path::new("b"));

@@ -257,7 +257,7 @@ mod tests {
         }
 
         #[test]
-        fn text_near_the_grammar_is_screened_without_a_panic(text in "[\"\nFROMadptr /#\t\u{200b}]{0,60}") {
+        fn nearly_valid_modelfiles_do_not_panic(text in "[\"\nFROMadptr /#\t\u{200b}]{0,60}") {
             modelfile_risk(&text);
         }
     }

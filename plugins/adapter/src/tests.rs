@@ -51,7 +51,7 @@ fn a_single_task_keeps_its_own_system_prompt() -> Result<(), Refusal> {
 }
 
 #[test]
-fn openai_gets_most_of_the_learning_rate_unless_the_user_chose() -> Result<(), Refusal> {
+fn openai_lowers_learning_rate_unless_the_user_sets_it() -> Result<(), Refusal> {
     let own = Adapter::configure_openai(&JobBuilder::of::<Adapter>().build(), &TestDataset::new())?;
     assert_eq!(own.objective, "supervised");
     assert_eq!(own.suffix.as_deref(), Some("adapter"));
@@ -68,12 +68,12 @@ fn openai_gets_most_of_the_learning_rate_unless_the_user_chose() -> Result<(), R
     assert_eq!(value(&given.hyperparameters, "learning_rate_multiplier"), Some(Value::Number(2.0)));
     assert_eq!(value(&given.hyperparameters, "n_epochs"), Some(Value::Integer(7)));
     assert_eq!(value(&given.hyperparameters, "batch_size"), Some(Value::Integer(4)));
-    assert!(given.notes[0].contains("OpenAI chooses the training technique itself"), "{:?}", given.notes);
+    assert!(given.notes[0].contains("OpenAI chooses the training technique"), "{:?}", given.notes);
     Ok(())
 }
 
 #[test]
-fn the_recipe_has_what_the_user_gave_before_its_own() -> Result<(), Refusal> {
+fn recipe_prefers_the_users_settings() -> Result<(), Refusal> {
     let own = Adapter::plan_training(&JobBuilder::of::<Adapter>().build(), &TestDataset::new())?;
     assert_eq!(own.technique, "bottleneck-adapter");
     assert_eq!(value(&own.settings, "adapter_size"), Some(Value::Integer(64)));
@@ -93,7 +93,7 @@ fn the_recipe_has_what_the_user_gave_before_its_own() -> Result<(), Refusal> {
 }
 
 #[test]
-fn a_dataset_without_plain_conversations_is_refused_on_ollama() {
+fn ollama_refuses_dataset_without_plain_conversations() {
     let job = JobBuilder::of::<Adapter>().build();
     let refusal = Adapter::configure_ollama(&job, &TestDataset::new().untyped(3));
     assert!(

@@ -93,7 +93,7 @@ fn target_modules_are_all_linear_layers_unless_named() -> Result<(), Refusal> {
 }
 
 #[test]
-fn openai_gets_half_the_learning_rate_unless_the_user_chose() -> Result<(), Refusal> {
+fn openai_halves_learning_rate_unless_the_user_sets_it() -> Result<(), Refusal> {
     let own = Lora::configure_openai(&JobBuilder::of::<Lora>().build(), &TestDataset::new())?;
     assert_eq!(own.objective, "supervised");
     assert_eq!(own.suffix.as_deref(), Some("lora"));
@@ -110,12 +110,12 @@ fn openai_gets_half_the_learning_rate_unless_the_user_chose() -> Result<(), Refu
     assert_eq!(value(&given.hyperparameters, "learning_rate_multiplier"), Some(Value::Number(2.0)));
     assert_eq!(value(&given.hyperparameters, "n_epochs"), Some(Value::Integer(7)));
     assert_eq!(value(&given.hyperparameters, "batch_size"), Some(Value::Integer(4)));
-    assert!(given.notes[0].contains("OpenAI chooses the training technique itself"), "{:?}", given.notes);
+    assert!(given.notes[0].contains("OpenAI chooses the training technique"), "{:?}", given.notes);
     Ok(())
 }
 
 #[test]
-fn the_recipe_has_what_the_user_gave_before_its_own() -> Result<(), Refusal> {
+fn recipe_prefers_the_users_settings() -> Result<(), Refusal> {
     let own = Lora::plan_training(&JobBuilder::of::<Lora>().build(), &TestDataset::new())?;
     assert_eq!(own.technique, "lora");
     assert_eq!(value(&own.settings, "rank"), Some(Value::Integer(8)));
@@ -136,7 +136,7 @@ fn the_recipe_has_what_the_user_gave_before_its_own() -> Result<(), Refusal> {
 }
 
 #[test]
-fn a_dataset_without_plain_conversations_is_refused_on_ollama() {
+fn ollama_refuses_dataset_without_plain_conversations() {
     let job = JobBuilder::of::<Lora>().build();
     let refusal = Lora::configure_ollama(&job, &TestDataset::new().untyped(3));
     assert!(
@@ -146,7 +146,7 @@ fn a_dataset_without_plain_conversations_is_refused_on_ollama() {
 }
 
 #[test]
-fn names_that_no_layer_has_are_refused_not_passed_on() {
+fn invalid_layer_names_are_refused() {
     for names in [["q_proj", "../x"], ["q_proj", ""], ["q_proj", "all-linear"], ["q_proj", "q_proj"]] {
         let job = JobBuilder::of::<Lora>().given("target_modules", names).build();
         let refusal = Lora::plan_training(&job, &TestDataset::new());

@@ -31,7 +31,7 @@ fn settings_have_their_documented_defaults_and_ranges() {
 }
 
 #[test]
-fn ollama_gets_a_written_prefix_of_the_largest_task() -> Result<(), Refusal> {
+fn ollama_prefix_comes_from_the_largest_task() -> Result<(), Refusal> {
     let job = JobBuilder::of::<Prefix>().given("prefix_length", 4).build();
     let config = Prefix::configure_ollama(&job, &dataset())?;
     assert_eq!(config.system.as_deref(), Some("Answer."));
@@ -59,12 +59,12 @@ fn openai_gets_two_epochs_unless_the_user_chose() -> Result<(), Refusal> {
     assert_eq!(value(&given.hyperparameters, "learning_rate_multiplier"), Some(Value::Number(2.0)));
     assert_eq!(value(&given.hyperparameters, "n_epochs"), Some(Value::Integer(7)));
     assert_eq!(value(&given.hyperparameters, "batch_size"), Some(Value::Integer(4)));
-    assert!(given.notes[0].contains("OpenAI chooses the training technique itself"), "{:?}", given.notes);
+    assert!(given.notes[0].contains("OpenAI chooses the training technique"), "{:?}", given.notes);
     Ok(())
 }
 
 #[test]
-fn the_recipe_has_what_the_user_gave_before_its_own() -> Result<(), Refusal> {
+fn recipe_prefers_the_users_settings() -> Result<(), Refusal> {
     let own = Prefix::plan_training(&JobBuilder::of::<Prefix>().build(), &TestDataset::new())?;
     assert_eq!(own.technique, "prefix");
     assert_eq!(value(&own.settings, "prefix_length"), Some(Value::Integer(10)));
@@ -84,7 +84,7 @@ fn the_recipe_has_what_the_user_gave_before_its_own() -> Result<(), Refusal> {
 }
 
 #[test]
-fn a_dataset_without_plain_conversations_is_refused_on_ollama() {
+fn ollama_refuses_dataset_without_plain_conversations() {
     let job = JobBuilder::of::<Prefix>().build();
     let refusal = Prefix::configure_ollama(&job, &TestDataset::new().untyped(3));
     assert!(

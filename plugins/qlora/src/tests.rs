@@ -27,7 +27,7 @@ fn settings_have_their_documented_defaults_and_ranges() {
 }
 
 #[test]
-fn ollama_gets_a_tight_window_and_few_short_examples() -> Result<(), Refusal> {
+fn ollama_gets_small_window_and_short_examples() -> Result<(), Refusal> {
     let dataset = (0..20).fold(TestDataset::new(), |dataset, n| {
         dataset.conversation(
             "Answer.",
@@ -79,7 +79,7 @@ fn only_4_bits_are_nf4_with_double_quantisation() -> Result<(), Refusal> {
 }
 
 #[test]
-fn openai_gets_three_tenths_of_the_learning_rate_unless_the_user_chose() -> Result<(), Refusal> {
+fn openai_lowers_learning_rate_unless_the_user_sets_it() -> Result<(), Refusal> {
     let own = Qlora::configure_openai(&JobBuilder::of::<Qlora>().build(), &TestDataset::new())?;
     assert_eq!(own.objective, "supervised");
     assert_eq!(own.suffix.as_deref(), Some("qlora"));
@@ -96,12 +96,12 @@ fn openai_gets_three_tenths_of_the_learning_rate_unless_the_user_chose() -> Resu
     assert_eq!(value(&given.hyperparameters, "learning_rate_multiplier"), Some(Value::Number(2.0)));
     assert_eq!(value(&given.hyperparameters, "n_epochs"), Some(Value::Integer(7)));
     assert_eq!(value(&given.hyperparameters, "batch_size"), Some(Value::Integer(4)));
-    assert!(given.notes[0].contains("OpenAI chooses the training technique itself"), "{:?}", given.notes);
+    assert!(given.notes[0].contains("OpenAI chooses the training technique"), "{:?}", given.notes);
     Ok(())
 }
 
 #[test]
-fn the_recipe_has_what_the_user_gave_before_its_own() -> Result<(), Refusal> {
+fn recipe_prefers_the_users_settings() -> Result<(), Refusal> {
     let own = Qlora::plan_training(&JobBuilder::of::<Qlora>().build(), &TestDataset::new())?;
     assert_eq!(own.technique, "qlora");
     assert_eq!(value(&own.settings, "quantization_bits"), Some(Value::Integer(4)));
@@ -123,7 +123,7 @@ fn the_recipe_has_what_the_user_gave_before_its_own() -> Result<(), Refusal> {
 }
 
 #[test]
-fn a_dataset_without_plain_conversations_is_refused_on_ollama() {
+fn ollama_refuses_dataset_without_plain_conversations() {
     let job = JobBuilder::of::<Qlora>().build();
     let refusal = Qlora::configure_ollama(&job, &TestDataset::new().untyped(3));
     assert!(

@@ -283,7 +283,7 @@ mod tests {
     /// A random sequence of what callers do: no piece overlaps another, each is aligned,
     /// and keeps what was written to it.
     #[test]
-    fn pieces_are_apart_aligned_and_keep_what_they_hold() {
+    fn allocations_are_disjoint_aligned_and_intact() {
         let mut heap = Heap::new(Pool { memory: vec![0; 1 << 16], at: 0 });
         let mut random = 0x2545_f491_4f6c_dd1d_u64;
         let mut next = move |below: usize| {

@@ -195,7 +195,7 @@ mod tests {
     use crate::testing::JobBuilder;
 
     #[test]
-    fn a_later_value_replaces_an_earlier_one_of_the_same_name() {
+    fn later_value_replaces_earlier_one() {
         let job = JobBuilder::new().given("n_epochs", 7).default("batch_size", 4).build();
         let config = OpenAiConfig::supervised()
             .hyperparameter("n_epochs", 2)

@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_number_is_a_number_and_not_the_other_way() -> Result<(), Refusal> {
+    fn integer_is_a_number_but_not_vice_versa() -> Result<(), Refusal> {
         let job = JobBuilder::new().given("lora_alpha", 16).given("lora_dropout", 0.5).build();
         assert_eq!(job.number("lora_alpha")?, 16.0);
         assert_eq!(job.integer("lora_dropout"), Err(Refusal::setting("lora_dropout", "expected an integer")));
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_given_value_of_another_type_is_refused_not_replaced() {
+    fn given_value_of_another_type_is_refused() {
         let job = JobBuilder::new().given("n_epochs", "many").build();
         assert_eq!(job.given_or("n_epochs", 2), Err(Refusal::setting("n_epochs", "expected an integer")));
     }

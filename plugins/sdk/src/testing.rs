@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_is_balanced_spread_and_within_its_limits() {
+    fn sample_is_balanced_spread_and_limited() {
         let rows = dataset().sample(&Selection::of(8).token_budget(500));
         assert_eq!(rows.len(), 8);
         assert_eq!(rows.iter().filter(|row| row.task == 0).count(), 4);

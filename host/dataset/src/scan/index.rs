@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn repeated_rows_are_found_at_any_distance_and_counted_up_to_the_bound() {
+    fn duplicates_are_counted_up_to_the_limit() {
         let mut builder = IndexBuilder::new();
         let rows = COMPARED_ROWS as u64 + 1_000;
         // Hashes that differ in their upper bits alone, as bad as can be, and 0.

@@ -22,7 +22,7 @@ impl CaseFolder {
 }
 
 #[test]
-fn a_case_says_what_is_called_and_the_rest_is_usual() {
+fn case_needs_only_a_call() {
     let place = CaseFolder::new();
     place
         .put("rows.jsonl", "{}")
@@ -45,7 +45,7 @@ fn a_case_says_what_is_called_and_the_rest_is_usual() {
 }
 
 #[test]
-fn what_is_wrong_with_a_case_is_said_with_its_place() {
+fn case_errors_name_file_and_reason() {
     for (text, wrong) in [
         ("{", "EOF while parsing"),
         ("{}", "missing field `call`"),
@@ -54,7 +54,7 @@ fn what_is_wrong_with_a_case_is_said_with_its_place() {
         (r#"{"call": "ollama.configure", "dataset": "../rows.jsonl"}"#, "without folders"),
         (r#"{"call": "ollama.configure", "dataset": "/etc/hostname"}"#, "without folders"),
         (r#"{"call": "ollama.configure", "dataset": ".."}"#, "without folders"),
-        (r#"{"call": "ollama.configure", "dataset": "other.jsonl"}"#, "is not there"),
+        (r#"{"call": "ollama.configure", "dataset": "other.jsonl"}"#, "does not exist"),
     ] {
         let place = CaseFolder::new();
         let error = place.put("one/case.json", text).read().unwrap_err();
@@ -63,7 +63,7 @@ fn what_is_wrong_with_a_case_is_said_with_its_place() {
     }
     let place = CaseFolder::new();
     let error = place.put("one/rows.jsonl", "").read().unwrap_err();
-    assert!(error.reason.contains("is missing"), "{error}");
+    assert!(error.reason.contains("missing file"), "{error}");
 }
 
 #[test]
@@ -80,10 +80,10 @@ fn a_case_reads_nothing_through_a_link() {
 }
 
 #[test]
-fn there_is_a_bound_to_the_number_of_cases() {
+fn number_of_cases_is_limited() {
     let place = CaseFolder::new();
     for n in 0..=MOST_CASES {
         fs::create_dir(place.0.path().join(format!("case-{n}"))).unwrap();
     }
-    assert!(place.read().unwrap_err().reason.contains("at most 256 are run"));
+    assert!(place.read().unwrap_err().reason.contains("the limit is 256"));
 }

@@ -22,7 +22,7 @@ fn root() -> PathBuf {
 }
 
 #[test]
-fn what_a_project_carries_is_all_there_is() {
+fn project_contains_every_file_of_its_sources() {
     let names = |list: &[(&str, &str)]| list.iter().map(|(name, _)| (*name).to_owned()).collect();
     let found: BTreeSet<String> = names(vendored::CONTRACT);
     assert_eq!(found, below(&root().join("wit/method")));
@@ -59,14 +59,14 @@ fn a_project_bears_its_name_everywhere() {
 }
 
 #[test]
-fn the_sdk_of_a_project_needs_only_its_run_time() {
+fn project_sdk_has_no_development_dependencies() {
     let manifest = vendored::sdk_manifest();
     assert!(manifest.contains("[dependencies]") && manifest.contains("wit-bindgen = "));
     assert!(!manifest.contains("wit-bindgen-core") && !manifest.contains("dev-dependencies"));
 }
 
 #[test]
-fn names_that_cannot_be_are_refused_with_one_that_can() {
+fn invalid_name_suggests_a_valid_one() {
     for (name, near) in [
         ("My Method", Some("my-method")),
         ("2fast", Some("fast")),

@@ -36,7 +36,7 @@ fn cost(config: &OllamaConfig, dataset: &TestDataset) -> u32 {
 }
 
 #[test]
-fn a_quarter_of_any_window_stays_free_and_the_rest_is_used() -> Result<(), Refusal> {
+fn quarter_of_the_window_stays_free() -> Result<(), Refusal> {
     let dataset = of_systems(&[SYSTEM], 300);
     for tokens in [256, 512, 1000, 2048, 4096, 7001] {
         let job = JobBuilder::new().given("context_window", tokens).build();
@@ -52,7 +52,7 @@ fn a_quarter_of_any_window_stays_free_and_the_rest_is_used() -> Result<(), Refus
 }
 
 #[test]
-fn the_system_prompt_counts_once_and_not_for_each_example() -> Result<(), Refusal> {
+fn system_prompt_counts_once() -> Result<(), Refusal> {
     let long = SYSTEM.repeat(6);
     let dataset = of_systems(&[&long], 100);
     let job = JobBuilder::new().given("context_window", 2048).build();
@@ -63,7 +63,7 @@ fn the_system_prompt_counts_once_and_not_for_each_example() -> Result<(), Refusa
 }
 
 #[test]
-fn a_window_that_cannot_hold_the_system_prompt_is_refused_with_one_that_can() -> Result<(), Refusal> {
+fn too_small_window_suggests_a_larger_one() -> Result<(), Refusal> {
     let dataset = of_systems(&[&SYSTEM.repeat(10)], 5);
     let configure = |tokens: i32| {
         let job = JobBuilder::new().given("context_window", tokens).build();
@@ -80,7 +80,7 @@ fn a_window_that_cannot_hold_the_system_prompt_is_refused_with_one_that_can() ->
 }
 
 #[test]
-fn examples_that_do_not_fit_are_said_to_be_missing() -> Result<(), Refusal> {
+fn examples_that_do_not_fit_are_noted() -> Result<(), Refusal> {
     let dataset = TestDataset::new().conversation("", "word ".repeat(900).trim_end(), "word ");
     let job = JobBuilder::new().given("context_window", 512).build();
     let config = Prompt::new(&job, &dataset).configure()?;
@@ -90,7 +90,7 @@ fn examples_that_do_not_fit_are_said_to_be_missing() -> Result<(), Refusal> {
 }
 
 #[test]
-fn a_long_system_prompt_does_not_crowd_out_examples_that_fit() -> Result<(), Refusal> {
+fn long_system_prompt_leaves_room_for_examples() -> Result<(), Refusal> {
     // The room is smaller than a whole row, but holds several rows without their prompt.
     let dataset = of_systems(&[&SYSTEM.repeat(12)], 30);
     let job = JobBuilder::new().given("context_window", 900).build();
@@ -101,7 +101,7 @@ fn a_long_system_prompt_does_not_crowd_out_examples_that_fit() -> Result<(), Ref
 }
 
 #[test]
-fn only_short_goes_by_the_task_s_own_average() -> Result<(), Refusal> {
+fn only_short_uses_the_average_per_task() -> Result<(), Refusal> {
     let long = SYSTEM.repeat(8);
     let dataset = (0..60).fold(TestDataset::new(), |dataset, n| match n % 3 {
         0 => dataset.conversation("Label.", &question(n), "order"),
@@ -137,14 +137,14 @@ fn an_assumed_window_is_called_assumed() -> Result<(), Refusal> {
 }
 
 #[test]
-fn a_task_with_half_of_the_conversations_is_served_alone_when_balanced() -> Result<(), Refusal> {
+fn dominant_task_is_served_alone_when_balanced() -> Result<(), Refusal> {
     let dataset = of_systems(&["Answer.", "Label.", "Answer.", "Sum up."], 40);
     let config = Prompt::new(&JobBuilder::new().build(), &dataset).configure()?;
     assert_eq!(config.system.as_deref(), Some("Answer."));
     assert_eq!(config.shots.len(), 20);
     assert!(
         config.notes[0]
-            .starts_with("The system prompt is the one that 20 of 40 conversations share. The others"),
+            .starts_with("The system prompt is that of 20 of 40 conversations. The others"),
         "{:?}",
         config.notes
     );
@@ -171,7 +171,7 @@ fn tasks_have_equal_shares_of_the_window() -> Result<(), Refusal> {
 }
 
 #[test]
-fn system_prompts_that_are_no_tasks_are_not_set() -> Result<(), Refusal> {
+fn unique_system_prompts_are_not_set() -> Result<(), Refusal> {
     let dataset = (0..100).fold(TestDataset::new(), |dataset, n| {
         dataset.conversation(
             &format!("The customer is number {n}."),
@@ -184,13 +184,13 @@ fn system_prompts_that_are_no_tasks_are_not_set() -> Result<(), Refusal> {
             Prompt::new(&JobBuilder::new().build(), &dataset).arrangement(arrangement).configure()?;
         assert_eq!(config.system, None);
         assert!(config.shots.len() > 10);
-        assert!(config.notes[0].contains("differ from conversation to conversation"), "{:?}", config.notes);
+        assert!(config.notes[0].contains("differ between conversations"), "{:?}", config.notes);
     }
     Ok(())
 }
 
 #[test]
-fn tasks_whose_prompts_do_not_fit_are_left_out_and_said() -> Result<(), Refusal> {
+fn tasks_that_do_not_fit_are_noted() -> Result<(), Refusal> {
     let (first, second, third) = ("Answer. ".repeat(20), "Label. ".repeat(20), "Sum up. ".repeat(200));
     let dataset = of_systems(&[&first, &second, &third], 30);
     let job = JobBuilder::new().given("context_window", 2048).build();

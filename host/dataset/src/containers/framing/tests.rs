@@ -61,7 +61,7 @@ proptest! {
 }
 
 #[test]
-fn a_row_that_is_too_long_is_skipped_and_its_neighbours_kept() {
+fn row_that_is_too_long_is_skipped_alone() {
     let long = "x".repeat(MAX_ROW_BYTES + 10);
     let text = format!("first\n{long}\nlast\n");
     let found = blocks(&Container::Jsonl, text.as_bytes());
