@@ -281,6 +281,7 @@ impl<'s> Ledger<'s> {
             method: "lora".into(),
             base_model: "base".into(),
             emulated: true,
+            remote: true,
             spec: json!({}),
             dataset: NewDataset { digest: name.into(), path: "train.jsonl".into(), rows: 12, bytes: 900 },
             plan: NewPlan {

@@ -16,154 +16,50 @@
 //! Everything that records an intent, a result, a state, a request or a claim on a job is
 //! committed with `synchronous=FULL`, so it survives power loss: the transaction's log is
 //! flushed before the call returns. [`Store::synced_transactions`] counts them for a
-//! process, [`Job::synced`] for a job. What can be fetched again or only tells of life is
+//! process, [`Job::synced`] for a job. What can be fetched again, or only shows life, is
 //! committed with `NORMAL`: events and metrics of a service ([`Store::append`]), notes on
 //! an intent, heartbeats, plugin history. Such a transaction survives the death of the
 //! process, and power loss may take the last of them (never a part of one).
 //!
-//! SQL stays behind this module: its public types say nothing of SQLite.
+//! # How it is built
+//! `ledger` holds the types and the rules, without SQL; `backend` is what they need of a
+//! database; `sqlite` is the one there is; `store` is what callers see. `conformance` is
+//! the suite that a backend must pass.
 
-mod artifact;
-mod change;
-mod check;
+mod backend;
 mod clock;
-mod connection;
-mod create;
+#[cfg(any(test, feature = "conformance"))]
+#[allow(clippy::unwrap_used, missing_docs, reason = "a suite of tests: a panic is how one fails")]
+pub mod conformance;
 mod error;
-mod event;
-mod file;
-mod id;
-mod intent;
-mod job;
-mod metric;
-mod model;
-mod open;
-mod owner;
-mod plugin;
-mod presence;
+#[allow(missing_docs, reason = "most fields say what they are; the others have a comment")]
+mod ledger;
 mod redact;
-mod request;
-mod state;
+mod sqlite;
+mod store;
 
-#[cfg(test)]
-mod tests;
-
-pub use artifact::{Artifact, Checkpoint, NewArtifact};
-pub use change::{Applied, Change};
-pub use check::Problem;
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use create::{NewDataset, NewJob, NewPlan};
 pub use error::Error;
-pub use event::{Batch, Event, EventKind, Level, NewEvent, Recorded};
-pub use file::{FileContent, NewUpload, UploadedFile};
-pub use id::JobId;
-pub use intent::{Intent, IntentId, Outcome, Situation};
-pub use job::{Attempt, Job, JobFilter, Owner, Page, Plan};
-pub use metric::MetricPoint;
-pub use model::{Model, ModelFilter, NewModel};
-pub use owner::{BEAT_EVERY, Beating, Claim, HUNG_AFTER_MS, STALE_AFTER_MS};
-pub use plugin::{NewPluginEvent, PluginEvent};
+pub use ledger::artifact::{Artifact, NewArtifact};
+pub use ledger::batch::{Batch, Recorded};
+pub use ledger::change::{Applied, Change};
+pub use ledger::checkpoint::{Checkpoint, Kept};
+pub use ledger::claim::{BEAT_EVERY, Claim, HUNG_AFTER_MS, STALE_AFTER_MS};
+pub use ledger::event::{Event, EventKind, Level, NewEvent};
+pub use ledger::file::{FileContent, NewUpload, UploadedFile};
+pub use ledger::id::JobId;
+pub use ledger::intent::{Intent, IntentId, Outcome};
+pub use ledger::job::{Attempt, Job, JobFilter, Owner, Plan};
+pub use ledger::metric::MetricPoint;
+pub use ledger::model::{Model, ModelFilter, NewModel};
+pub use ledger::named::UnknownName;
+pub use ledger::new::{NewDataset, NewJob, NewPlan};
+pub use ledger::operation::Operation;
+pub use ledger::page::{LONGEST_PAGE, Page};
+pub use ledger::plugin::{NewPluginEvent, PluginEvent};
+pub use ledger::request::{Answer, Ask, Request, RequestId};
+pub use ledger::situation::Situation;
+pub use ledger::state::State;
 pub use redact::{LONGEST_TEXT, Redactor};
-pub use request::{Answer, Ask, Request, RequestId};
-pub use state::{Operation, State};
-
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-
-/// The store's file in its directory.
-pub const FILE_NAME: &str = "tunesmith.db";
-
-/// The most rows that one page holds, whatever the caller asks: a page is read into
-/// memory as a whole.
-pub const LONGEST_PAGE: u32 = 1000;
-
-/// How to open a store.
-#[derive(Clone)]
-pub struct Options {
-    /// Tells the time.
-    pub clock: Arc<dyn Clock>,
-    /// The secrets that this process knows, to keep them out of stored texts.
-    pub redactor: Redactor,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { clock: Arc::new(SystemClock), redactor: Redactor::default() }
-    }
-}
-
-/// An open store. Clones share connections and the identity of the owner.
-#[derive(Clone)]
-pub struct Store {
-    inner: Arc<connection::Inner>,
-}
-
-impl Store {
-    /// Opens the store in this directory, making both where they are missing (the
-    /// directory with mode 0700), and bringing an older store up to date.
-    ///
-    /// # Errors
-    /// [`Error::Newer`] and [`Error::NotAStore`] leave the file untouched;
-    /// [`Error::OpenToOthers`] for a directory that group or others may write;
-    /// [`Error::Directory`], [`Error::ReadOnly`], [`Error::Full`], [`Error::Damaged`].
-    pub async fn open(directory: &Path, options: Options) -> Result<Self, Error> {
-        Ok(Self { inner: open::open(directory, options).await? })
-    }
-
-    /// The store's file.
-    pub fn path(&self) -> &Path {
-        &self.inner.path
-    }
-
-    /// How many transactions this process has committed with a flush to the disk.
-    pub fn synced_transactions(&self) -> u64 {
-        self.inner.synced.load(Ordering::Relaxed)
-    }
-
-    /// Closes the connections. Claims that are still held stay with this process until
-    /// it ends; release them first.
-    pub async fn close(&self) {
-        self.inner.close().await;
-    }
-
-    /// A cheap way to notice that anything in the store changed, from any process.
-    pub fn watch(&self) -> Watch {
-        Watch { store: self.clone(), seen: None }
-    }
-
-    fn now_ms(&self) -> i64 {
-        self.inner.clock.now_ms()
-    }
-
-    fn redactor(&self) -> &Redactor {
-        &self.inner.redactor
-    }
-}
-
-impl std::fmt::Debug for Store {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Store").field("path", &self.inner.path).finish_non_exhaustive()
-    }
-}
-
-/// Notices changes of the store; see [`Store::watch`].
-#[derive(Debug)]
-pub struct Watch {
-    store: Store,
-    seen: Option<i64>,
-}
-
-impl Watch {
-    /// Whether anything was written since the last call; true the first time. Costs one
-    /// look at shared memory, so it suits polling.
-    pub async fn changed(&mut self) -> Result<bool, Error> {
-        let version = self.store.inner.data_version().await?;
-        Ok(self.seen.replace(version) != Some(version))
-    }
-}
-
-/// Rows to fetch for a page: one more than it holds tells whether another follows.
-fn page_size(limit: u32) -> i64 {
-    i64::from(limit.clamp(1, LONGEST_PAGE))
-}
+pub use sqlite::FILE_NAME;
+pub use store::{Beating, Options, Problem, Store, Watch};

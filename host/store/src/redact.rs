@@ -4,7 +4,7 @@ use serde_json::Value;
 use std::borrow::Cow;
 use std::fmt;
 
-/// What stands in the place of a secret.
+/// Replaces a secret.
 const MASK: &str = "[redacted]";
 
 /// Shorter "keys" are dummies that compatible services ask for ("none", "EMPTY",
@@ -31,7 +31,7 @@ impl Redactor {
     }
 
     /// The text without secrets, at most [`LONGEST_TEXT`] bytes and a note on what was cut.
-    pub(super) fn text(&self, text: &str) -> String {
+    pub(crate) fn text(&self, text: &str) -> String {
         let mut text = Cow::Borrowed(text);
         for secret in &self.0 {
             if text.contains(secret.as_str()) {
@@ -46,16 +46,16 @@ impl Redactor {
     }
 
     /// The document without secrets, or a note on its size where it is too long.
-    pub(super) fn json(&self, value: &Value) -> String {
-        let text = self.masked(value).to_string();
-        if text.len() <= LONGEST_TEXT {
-            return text;
+    pub(crate) fn json(&self, value: &Value) -> Value {
+        let masked = self.masked(value);
+        match masked.to_string().len() {
+            ..=LONGEST_TEXT => masked,
+            bytes => serde_json::json!({ "cut": format!("{bytes} bytes were too many to keep") }),
         }
-        serde_json::json!({ "cut": format!("{} bytes were too many to keep", text.len()) }).to_string()
     }
 
     /// The whole document without secrets, whatever its length.
-    pub(super) fn document(&self, value: &Value) -> String {
+    pub(crate) fn document(&self, value: &Value) -> String {
         self.masked(value).to_string()
     }
 

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use tunesmith_store::{
-    Batch, Change, Checkpoint, Claim, Job, Level, MetricPoint, NewArtifact, NewDataset, NewEvent, NewJob,
-    NewModel, NewPlan, NewUpload, Operation, Options, Outcome, State, Store,
+    Batch, Change, Checkpoint, Claim, Job, Kept, Level, MetricPoint, NewArtifact, NewDataset, NewEvent,
+    NewJob, NewModel, NewPlan, NewUpload, Operation, Options, Outcome, State, Store,
 };
 
 /// 2026-11-23, about 05:00 UTC.
@@ -30,6 +30,7 @@ pub fn new_job(name: &str) -> NewJob {
         method: "lora".into(),
         base_model: "gpt-4.1-mini-2025-04-14".into(),
         emulated: false,
+        remote: true,
         spec: serde_json::json!({"name": name, "dataset": "support.jsonl"}),
         dataset: NewDataset { digest: "d1".into(), path: "support.jsonl".into(), rows: 85, bytes: 9000 },
         plan: NewPlan {
@@ -124,9 +125,8 @@ pub async fn trained(store: &Store, new: &NewJob, steps: u64) -> Job {
         });
     }
     batch.checkpoints.push(Checkpoint {
-        remote_id: "ftckpt-1".into(),
+        kept: Kept::Remote { id: "ftckpt-1".into(), model: "ft:gpt-4.1-mini:org::c:ckpt-step-10".into() },
         step: steps / 2,
-        model: "ft:gpt-4.1-mini:org::c:ckpt-step-10".into(),
         figures: BTreeMap::from([("valid_loss".to_owned(), 0.9)]),
         made_ms: NOW_MS,
     });

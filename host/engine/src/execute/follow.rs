@@ -82,10 +82,7 @@ fn progress(event: &Event) -> Option<Progress> {
         return None;
     }
     Some(match event.kind {
-        EventKind::State { from, to } => {
-            let reason = event.message.split_once(": ").map(|(_, reason)| reason.to_owned());
-            Progress::State { from, to, reason }
-        }
+        EventKind::State { from, to, ref reason } => Progress::State { from, to, reason: reason.clone() },
         _ => Progress::Message { level: event.level, text: event.message.clone(), at_ms: event.at_ms },
     })
 }

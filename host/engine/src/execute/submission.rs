@@ -66,6 +66,7 @@ impl Submission {
             method: plan.method.id.clone(),
             base_model: plan.job.base_model.clone(),
             emulated,
+            remote: plan.job.provider != tunesmith_core::provider_id::ProviderId::Local,
             spec: self.spec.clone(),
             dataset: tunesmith_store::NewDataset {
                 digest: plan.dataset.sha256.clone(),

@@ -14,8 +14,8 @@ use tunesmith_core::failure::{Code, Failure};
 use tunesmith_core::text::visible;
 use tunesmith_engine::execute::{self, Outcome};
 use tunesmith_store::{
-    Artifact, Attempt, Checkpoint, Event, EventKind, Job, JobId, LONGEST_PAGE, Level, MetricPoint, Model,
-    ModelFilter, Plan, Store,
+    Artifact, Attempt, Checkpoint, Event, EventKind, Job, JobId, Kept, LONGEST_PAGE, Level, MetricPoint,
+    Model, ModelFilter, Plan, Store,
 };
 
 /// Options of `jobs show`.
@@ -155,11 +155,17 @@ impl Shown {
         let checkpoints: Vec<_> = self
             .checkpoints
             .iter()
-            .map(|kept| {
-                json!({
-                    "remoteId": kept.remote_id, "step": kept.step, "model": kept.model,
-                    "figures": figures(&kept.figures), "madeMs": kept.made_ms,
-                })
+            .map(|checkpoint| {
+                let (step, made_ms) = (checkpoint.step, checkpoint.made_ms);
+                let figures = figures(&checkpoint.figures);
+                match &checkpoint.kept {
+                    Kept::Remote { id, model } => json!({
+                        "remoteId": id, "step": step, "model": model, "figures": figures, "madeMs": made_ms,
+                    }),
+                    Kept::File { path } => {
+                        json!({ "path": path, "step": step, "figures": figures, "madeMs": made_ms })
+                    }
+                }
             })
             .collect();
         json!({
@@ -245,8 +251,8 @@ impl Shown {
         self.history(&mut out, most_events);
         if !self.checkpoints.is_empty() {
             let _ = writeln!(out, "\n{HEADING}Checkpoints{HEADING:#}");
-            for kept in &self.checkpoints {
-                let figures: Vec<String> = kept
+            for checkpoint in &self.checkpoints {
+                let figures: Vec<String> = checkpoint
                     .figures
                     .iter()
                     .map(|(name, value)| format!("{} {}", visible(name), chart::figure(*value)))
@@ -254,8 +260,8 @@ impl Shown {
                 let _ = writeln!(
                     out,
                     "  step {:<6}  {}  {FAINT}{}{FAINT:#}",
-                    kept.step,
-                    visible(&kept.model),
+                    checkpoint.step,
+                    visible(checkpoint.kept.name()),
                     figures.join(", ")
                 );
             }

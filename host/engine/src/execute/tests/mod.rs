@@ -133,6 +133,7 @@ impl Place {
             method: "lora".into(),
             base_model: "base".into(),
             emulated: true,
+            remote: true,
             spec: json!({ "name": name }),
             dataset: NewDataset { digest: "d".into(), path: "train.jsonl".into(), rows: 12, bytes: 900 },
             plan: NewPlan {

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::{Instant, sleep};
-use tunesmith_store::{Batch, Change, LONGEST_PAGE, Level, MetricPoint, NewEvent, NewModel, State};
+use tunesmith_store::{Batch, Change, Kept, LONGEST_PAGE, Level, MetricPoint, NewEvent, NewModel, State};
 
 /// What was seen of a job so far.
 struct Seen {
@@ -227,9 +227,8 @@ fn batch(events: &[Event], checkpoints: &[Checkpoint]) -> Batch {
         .iter()
         .filter_map(|checkpoint| {
             Some(tunesmith_store::Checkpoint {
-                remote_id: checkpoint.id.clone(),
+                kept: Kept::Remote { id: checkpoint.id.clone(), model: checkpoint.model.clone()? },
                 step: checkpoint.step.or(checkpoint.metrics.step)?,
-                model: checkpoint.model.clone()?,
                 figures: checkpoint.metrics.values.clone(),
                 made_ms: milliseconds(checkpoint.created_at),
             })
