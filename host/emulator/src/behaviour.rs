@@ -84,10 +84,7 @@ pub enum Outcome {
     #[default]
     Natural,
     /// Fail in `validating_files`, with this error.
-    FailValidation {
-        code: String,
-        message: String,
-    },
+    FailValidation { code: String, message: String },
     /// Fail while running, after this step, with this error.
     FailAtStep {
         /// The last step that is done.

@@ -115,27 +115,19 @@ impl Fault {
 pub enum FaultError {
     /// There is no such route.
     #[error("there is no route {route:?}; the routes are: {}", routes::all().collect::<Vec<_>>().join(", "))]
-    UnknownRoute {
-        route: String,
-    },
+    UnknownRoute { route: String },
     /// Calls are counted from 1, and a fault lasts for at least one.
     #[error("call and times start at 1")]
     Zero,
     /// A reply cannot have this status.
     #[error("{status} is not a status that a reply can end with; give 200 to 599")]
-    Status {
-        status: u16,
-    },
+    Status { status: u16 },
     /// A header that cannot be sent.
     #[error("the header {name:?} cannot be sent as it is")]
-    Header {
-        name: String,
-    },
+    Header { name: String },
     /// The delay is too long.
     #[error("{ms} ms is too long; a fault may delay by {MAX_DELAY_MS} ms at most")]
-    Delay {
-        ms: u64,
-    },
+    Delay { ms: u64 },
     /// Neither or both of `lines` and `bytes`.
     #[error("truncate needs lines or bytes, and not both")]
     Truncate,

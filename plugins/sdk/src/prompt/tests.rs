@@ -143,8 +143,7 @@ fn dominant_task_is_served_alone_when_balanced() -> Result<(), Refusal> {
     assert_eq!(config.system.as_deref(), Some("Answer."));
     assert_eq!(config.shots.len(), 20);
     assert!(
-        config.notes[0]
-            .starts_with("The system prompt is that of 20 of 40 conversations. The others"),
+        config.notes[0].starts_with("The system prompt is that of 20 of 40 conversations. The others"),
         "{:?}",
         config.notes
     );
