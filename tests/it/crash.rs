@@ -6,7 +6,7 @@
 //! on as `tunesmith run` does, in its own process, with a failpoint armed.
 
 use crate::common;
-use crate::common::kept;
+use crate::common::{kept, stored};
 use kept::{Folder, KEY};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -237,38 +237,21 @@ impl<'s> Ledger<'s> {
             json!({"messages": [{"role": "user", "content": name}, {"role": "assistant", "content": "yes"}]});
         let rows = format!("{row}\n").repeat(12);
         std::fs::write(&path, &rows).unwrap();
-        let request = json!({
-            "model": "gpt-4.1-mini-2025-04-14",
-            "training_file": "<known at run>",
-            "method": {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 1}}},
-            "metadata": {},
-        });
-        let training = json!({"path": path, "sha256": sha256(&path), "bytes": rows.len()});
+        let sha256 = sha256(&path);
+        let config = stored::openai(&sha256, rows.len());
+        let training = json!({"path": path, "sha256": sha256, "bytes": rows.len()});
         self.record(self.new_job(
             &name,
             "openai",
             &self.service.openai_url,
-            json!({"openai": {"outcome": "tuned", "request": request}}),
+            config,
             json!({ "training": training }),
         ))
     }
 
     fn ollama_job(&self, from: &str, pull: bool) -> (String, String) {
         let name = format!("made-{}", NAMES.fetch_add(1, Ordering::Relaxed));
-        let request = json!({
-            "model": name,
-            "from": from,
-            "system": "You help.",
-            "parameters": {"num_ctx": 2048},
-            "messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}],
-            "stream": true,
-        });
-        let config = json!({"ollama": {
-            "outcome": "baked",
-            "request": request,
-            "baked": {"budget": {"system": 5, "shots": 5, "reserve": 512}},
-            "modelfile": {"name": "Modelfile"},
-        }});
+        let config = stored::ollama(&name, from);
         let new = self.new_job(&name, "ollama", &self.service.ollama_url, config, json!({ "pull": pull }));
         (self.record(new), format!("{name}:latest"))
     }
@@ -286,7 +269,7 @@ impl<'s> Ledger<'s> {
             dataset: NewDataset { digest: name.into(), path: "train.jsonl".into(), rows: 12, bytes: 900 },
             plan: NewPlan {
                 digest: format!("plan of {name}"),
-                document: json!({ "config": config }).to_string(),
+                document: stored::plan(name, provider, &config),
                 measured: json!({ "execution": execution }),
             },
         }

@@ -61,6 +61,19 @@ fn the_same_inputs_give_the_same_plan_bytes() {
 }
 
 #[test]
+fn plans_read_back_to_the_same_bytes() {
+    for name in examples() {
+        let job = format!("examples/jobs/{name}");
+        for provider in [&[][..], &["--provider", "local"]] {
+            let args = [&["plan", &job, "--json"], provider].concat();
+            let printed: serde_json::Value = serde_json::from_str(&stdout(&args)).unwrap();
+            let plan: tunesmith_engine::plan::Plan = serde_json::from_value(printed["plan"].clone()).unwrap();
+            assert_eq!(serde_json::to_string(&plan).unwrap(), printed["plan"].to_string(), "{args:?}");
+        }
+    }
+}
+
+#[test]
 fn schema_accepts_examples_and_refuses_bad_settings() {
     let schema: serde_json::Value = serde_json::from_str(&stdout(&["schema"])).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();

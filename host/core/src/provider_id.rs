@@ -10,7 +10,7 @@ use std::str::FromStr;
 pub enum ProviderId {
     /// An Ollama server: the method's choices are baked into a model's prompt.
     Ollama,
-    /// OpenAI, or a service that speaks its fine-tuning API.
+    /// A service that speaks OpenAI's fine-tuning protocol: its platform, or another.
     OpenAi,
     /// The trainer that is embedded in tunesmith.
     Local,
@@ -26,15 +26,6 @@ impl ProviderId {
             Self::Ollama => "ollama",
             Self::OpenAi => "openai",
             Self::Local => "local",
-        }
-    }
-
-    /// The name as its makers write it, for sentences.
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::Ollama => "Ollama",
-            Self::OpenAi => "OpenAI",
-            Self::Local => "the local trainer",
         }
     }
 }

@@ -19,3 +19,7 @@ pub use tunesmith_provider::artifacts;
 #[cfg(test)]
 #[path = "../../../tests/it/common/kept.rs"]
 mod kept;
+
+#[cfg(test)]
+#[path = "../../../tests/it/common/stored.rs"]
+mod stored;

@@ -2,6 +2,7 @@
 
 use super::spec::{MAX_BASE_MODEL_CHARS, MAX_NAME_CHARS};
 use serde_json::{Map, Value as Json, json};
+use tunesmith_core::ProviderId;
 use tunesmith_core::contract::{Descriptor, Kind, Value};
 use tunesmith_provider::settings::COMMON;
 
@@ -109,7 +110,7 @@ pub fn job(methods: &[&Descriptor]) -> Json {
                 "description": "The model to start from, as the provider names it.",
             },
             "provider": {
-                "enum": ["ollama", "openai", "local"],
+                "enum": ProviderId::ALL,
                 "description": "Where the model is made: an Ollama server, OpenAI or a compatible service, or this machine.",
             },
             "hyperparameters": {

@@ -488,7 +488,7 @@ impl<'a> Reader<'a> {
     fn provider(&self, value: &RawValue) -> Result<ProviderId, SpecError> {
         let name = self.plain_text(value, "provider", MAX_NAME_CHARS)?;
         name.parse().map_err(|_| {
-            let names = ["ollama", "openai", "local"];
+            let names = ProviderId::ALL.map(ProviderId::as_str);
             let advice = match super::nearest(names, &name) {
                 Some(near) => format!("did you mean {near:?}?"),
                 None => format!("the providers are {}", names.join(", ")),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use tunesmith_core::ProviderId;
 use tunesmith_plugin_host::{Ability, Plugin};
+use tunesmith_provider::facts;
 
 /// A function that the host calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -53,19 +54,13 @@ impl Function {
     /// The provider whose jobs it answers. A transform serves them all; the rules of
     /// its rows are those of the one that is least strict.
     pub fn provider(self) -> ProviderId {
-        match self {
-            Self::OpenAi => ProviderId::OpenAi,
-            Self::Training => ProviderId::Local,
-            Self::Describe | Self::Ollama | Self::Transform => ProviderId::Ollama,
-        }
+        let asked = |id: &ProviderId| Some(facts::of(*id).ability) == self.ability();
+        ProviderId::ALL.into_iter().find(asked).unwrap_or(ProviderId::Ollama)
     }
 
     /// The base model of a job that names none.
     pub fn usual_base_model(self) -> &'static str {
-        match self {
-            Self::OpenAi => "gpt-4.1-mini",
-            _ => "llama3.2",
-        }
+        facts::of(self.provider()).usual_base_model
     }
 }
 

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use tunesmith_core::ProviderId;
 use tunesmith_core::contract::{DatasetView, Example, Overview, Row, Selection, Task};
 use tunesmith_core::failure::{Advice, Code, Failure};
-use tunesmith_core::tokens::Tokenizer;
-use tunesmith_dataset::{Dataset, DatasetError, Finding, Rules, Severity, Target};
-use tunesmith_provider::openai::models;
+use tunesmith_dataset::{Dataset, DatasetError, Finding, Severity};
 
 /// A dataset for a call.
 pub trait Subject {
@@ -95,14 +93,7 @@ impl RowsFile {
         base_model: &str,
         seed: u32,
     ) -> Result<Self, SubjectError> {
-        let (rules, tokenizer) = match provider {
-            ProviderId::Ollama => (Rules::new(Target::Ollama, None), Tokenizer::Cautious),
-            ProviderId::Local => (Rules::new(Target::Local, None), Tokenizer::Cautious),
-            ProviderId::OpenAi => {
-                let limit = models::lookup(base_model).map(|known| known.most_example_tokens);
-                (Rules::new(Target::OpenAi, limit), models::tokenizer(base_model).tokenizer)
-            }
-        };
+        let (rules, tokenizer) = tunesmith_provider::provider(provider).rules(base_model);
         let options =
             tunesmith_dataset::ReadOptions { rules, tokenizer, ..tunesmith_dataset::ReadOptions::default() };
         let dataset = Dataset::open(path, &options)?;

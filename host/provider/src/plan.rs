@@ -1,41 +1,12 @@
 //! Plans: what a provider is given to plan from, and what it makes of it.
 
-use crate::artifacts::Artifact;
-use crate::local::plan::LocalPlan;
-use crate::ollama::plan::OllamaPlan;
 use crate::openai::PriceTable;
-use crate::openai::plan::OpenAiPlan;
 use crate::{Date, Violations, Warning};
-use serde::Serialize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tunesmith_core::contract::{MethodJob, Note, Refusal};
 use tunesmith_dataset::{Dataset, DatasetError, Format, View};
 use tunesmith_plugin_host::{Answer, CallError, Plugin, Receipt};
-
-/// What the provider would be asked.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "lowercase")]
-#[allow(clippy::large_enum_variant)] // There is one per plan.
-pub enum Config {
-    /// An Ollama server.
-    Ollama(OllamaPlan),
-    /// OpenAI or a compatible service.
-    OpenAi(OpenAiPlan),
-    /// The trainer on this machine.
-    Local(LocalPlan),
-}
-
-impl Config {
-    /// The files that the plan leaves behind, besides itself.
-    pub fn artifacts(&self) -> Vec<Artifact> {
-        match self {
-            Self::Ollama(config) => config.artifacts(),
-            Self::OpenAi(config) => config.artifacts(),
-            Self::Local(config) => config.artifacts(),
-        }
-    }
-}
 
 /// A file that is ready to be uploaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,10 +79,10 @@ pub struct Part<'a> {
     pub prices: &'a PriceTable,
 }
 
-/// What the part for a provider makes.
-pub struct Made {
-    /// What the provider would be asked.
-    pub config: Config,
+/// What a provider makes of a job: its own plan, and what else belongs to the whole one.
+pub struct Made<P> {
+    /// What the provider is asked for.
+    pub plan: P,
     /// What the method told the user.
     pub notes: Vec<Note>,
     /// What the user should know before going on.
@@ -122,6 +93,34 @@ pub struct Made {
     pub closing: Vec<String>,
     /// The files to upload.
     pub uploads: Option<Uploads>,
+}
+
+impl<P> Made<P> {
+    /// The same with another form of the plan.
+    pub fn map<Q>(self, to: impl FnOnce(P) -> Q) -> Made<Q> {
+        let Self { plan, notes, warnings, receipt, closing, uploads } = self;
+        Made { plan: to(plan), notes, warnings, receipt, closing, uploads }
+    }
+}
+
+/// Why no base model can have a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseModelFault {
+    /// What it would do, for a judge of jobs.
+    pub kind: FaultKind,
+    /// The same in words.
+    pub reason: String,
+}
+
+/// What a base model's name would do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FaultKind {
+    /// It makes the service fetch from a host of its own.
+    ForeignHost,
+    /// It runs in the service's cloud.
+    Cloud,
+    /// It is no name.
+    Name,
 }
 
 /// Why a provider has no plan for a job.

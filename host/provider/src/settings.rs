@@ -6,6 +6,7 @@ use super::ollama;
 use super::openai::hyperparameters::{MOST_BATCH_SIZE, MOST_EPOCHS, MOST_LEARNING_RATE_MULTIPLIER};
 use super::violation::{List, Violation};
 use super::warning::{Warning, WarningCode};
+use crate::facts;
 use serde::Serialize;
 use tunesmith_core::ProviderId;
 use tunesmith_core::contract::{JobSetting, Origin, SettingDoc, Value};
@@ -140,7 +141,7 @@ pub fn warnings(provider: ProviderId, settings: &[JobSetting]) -> Vec<Warning> {
         .filter_map(|setting| match setting.on(provider) {
             Use::Ignored(reason) => Some(Warning::new(
                 WarningCode::SettingIgnored,
-                format!("{} is ignored on {}: {reason}", setting.name, provider.title()),
+                format!("{} is ignored on {}: {reason}", setting.name, facts::of(provider).title),
             )),
             Use::Used | Use::Mapped(_) => None,
         })

@@ -5,7 +5,7 @@ use super::screen::{self, ModelfileRisk};
 use super::{Judge, Rule};
 use tunesmith_core::text::{excerpt, grouped};
 use tunesmith_dataset::Dataset;
-use tunesmith_engine::plan::{Config, OllamaPlan, OpenAiPlan, Planned};
+use tunesmith_engine::plan::{OllamaPlan, OpenAiPlan, Planned, ProviderPlan};
 use tunesmith_plugin_host::{Plugin, Source};
 use tunesmith_provider::ollama::{ParameterValue, ShotSource};
 use tunesmith_provider::openai::{Cost, Money};
@@ -39,21 +39,18 @@ impl Judge<'_> {
     /// Screens the config for the provider.
     pub(super) fn config(&mut self, planned: &Planned, plugin: &Plugin, dataset: &Dataset) {
         let place = format!("the config of {}", plugin.id());
-        let notes = match &planned.plan.config {
-            Config::Ollama(config) => {
-                self.ollama(&place, config);
+        let config = &planned.plan.config;
+        match config {
+            ProviderPlan::Ollama(plan) => {
+                self.ollama(&place, plan);
                 if *plugin.source() != Source::BuiltIn {
-                    self.own_words(plugin, config, dataset);
+                    self.own_words(plugin, plan, dataset);
                 }
-                &config.baked.notes
             }
-            Config::OpenAi(config) => {
-                self.openai(&place, config);
-                &config.tuning.notes
-            }
-            Config::Local(config) => &config.recipe.notes,
-        };
-        for (index, note) in notes.iter().enumerate() {
+            ProviderPlan::OpenAi(plan) => self.openai(&place, plan),
+            ProviderPlan::Local(_) => {}
+        }
+        for (index, note) in config.notes().iter().enumerate() {
             self.screen(&format!("{place}, note {}", index + 1), note);
         }
     }

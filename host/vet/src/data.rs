@@ -6,12 +6,12 @@ use super::screen;
 use super::{Judge, Rule};
 use std::fs::File;
 use std::path::{Component, Path, PathBuf};
-use tunesmith_core::ProviderId;
 use tunesmith_core::failure::Advice;
 use tunesmith_core::text::grouped;
 use tunesmith_dataset::{Dataset, DatasetError, ReadOptions, Severity};
-use tunesmith_engine::plan;
 use tunesmith_engine::spec::{DatasetRef, Spec};
+use tunesmith_provider::facts;
+use tunesmith_provider::provider;
 
 /// Larger datasets are not read unless the policy allows it. 256 MiB: a second or two,
 /// and more rows than most fine-tuning uses.
@@ -143,7 +143,7 @@ impl Judge<'_> {
     }
 
     fn read(&mut self, spec: &Spec, shown: &str, path: &Path) -> Option<Dataset> {
-        let (rules, tokenizer) = plan::dataset_rules(spec);
+        let (rules, tokenizer) = provider(spec.provider).rules(&spec.base_model);
         let options = ReadOptions {
             rules,
             tokenizer,
@@ -192,7 +192,7 @@ impl Judge<'_> {
     /// Screens the rows that would be uploaded or trained on; returns their number. What
     /// goes into a model on Ollama is in its config, which is screened completely.
     fn screen_rows(&mut self, spec: &Spec, shown: &str, dataset: &Dataset) -> u64 {
-        if spec.provider == ProviderId::Ollama {
+        if !facts::of(spec.provider).trains {
             return 0;
         }
         let mut bytes = 0;

@@ -5,12 +5,11 @@ use super::screen;
 use super::{Judge, Rule};
 use serde_json::Value;
 use std::path::Path;
-use tunesmith_core::ProviderId;
 use tunesmith_engine::bounded::{self, Fault};
 use tunesmith_engine::policy::Breach;
 use tunesmith_engine::spec::{FIELDS, MAX_JOB_BYTES, Overrides, Spec, SpecError};
-use tunesmith_provider::ollama::{ModelName, NameFault};
-use tunesmith_provider::openai::models;
+use tunesmith_provider::plan::FaultKind;
+use tunesmith_provider::provider;
 
 /// Fields that only the operator may set, in lowercase without `_` and `-`.
 const OF_THE_OPERATOR: [&str; 26] = [
@@ -141,20 +140,14 @@ impl Judge<'_> {
         let fault = if name.contains("://") {
             Some((Rule::BaseModelHost, format!("{name:?} is a URL")))
         } else {
-            match spec.provider {
-                ProviderId::Ollama => ModelName::parse(name).err().map(|fault| {
-                    let rule = match fault {
-                        NameFault::Url(_) | NameFault::Host(_) => Rule::BaseModelHost,
-                        NameFault::ReservedTag { .. } => Rule::BaseModelCloud,
-                        _ => Rule::BaseModelName,
-                    };
-                    (rule, fault.to_string())
-                }),
-                ProviderId::OpenAi => {
-                    models::check_name(name).err().map(|fault| (Rule::BaseModelName, fault.to_string()))
-                }
-                ProviderId::Local => None,
-            }
+            provider(spec.provider).base_model(name).err().map(|fault| {
+                let rule = match fault.kind {
+                    FaultKind::ForeignHost => Rule::BaseModelHost,
+                    FaultKind::Cloud => Rule::BaseModelCloud,
+                    FaultKind::Name => Rule::BaseModelName,
+                };
+                (rule, fault.reason)
+            })
         };
         if let Some((rule, what)) = fault {
             self.findings.add(rule, &place, &what);

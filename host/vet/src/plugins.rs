@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tunesmith_core::failure::{Code, Failure};
 use tunesmith_core::text::quoted;
-use tunesmith_engine::plan;
 use tunesmith_engine::spec::Spec;
 use tunesmith_plugin_host::{
     Digest, Engine, Loader, Options, Plugin, Reason, Registry, Rejection, Source, Stopped,
 };
+use tunesmith_provider::facts;
 
 /// The plugins that were accepted, and facts about all of them.
 pub(super) struct Plugins {
@@ -169,7 +169,7 @@ impl Judge<'_> {
             Some(transform) => Some(self.find(&transform.place, &transform.method, plugins)?),
         };
         let plugin = plugin?;
-        if !plugin.can(plan::ability(spec.provider)) {
+        if !plugin.can(facts::of(spec.provider).ability) {
             let what = format!("method {} does not support {}", quoted(plugin.id()), spec.provider);
             self.findings.add(Rule::MethodUnsupported, &spec.method_place, &what);
             return None;

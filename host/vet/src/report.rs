@@ -6,7 +6,7 @@ use serde::Serialize;
 use std::path::Path;
 use tunesmith_core::ProviderId;
 use tunesmith_core::text::excerpt;
-use tunesmith_engine::plan::{Config, Planned, TransformFacts, TransformRun};
+use tunesmith_engine::plan::{Planned, TransformFacts, TransformRun};
 use tunesmith_plugin_host::{Ability, Measured, Plugin, Receipt, Rejection, Tier};
 
 /// The version of the report; it changes when a field is removed or changes its meaning.
@@ -177,18 +177,14 @@ impl DatasetFacts {
 impl PlanFacts {
     pub(super) fn of(planned: &Planned) -> Self {
         let plan = &planned.plan;
-        let (outcome, cost) = match &plan.config {
-            Config::Ollama(config) => (&config.outcome, None),
-            Config::OpenAi(config) => (&config.outcome, Some(sentence(&config.cost.summary()))),
-            Config::Local(config) => (&config.outcome, None),
-        };
+        let cost = plan.config.cost().map(|cost| sentence(&cost.summary()));
         Self {
             digest: planned.digest.clone(),
             name: name(&plan.job.name),
             provider: plan.job.provider,
             base_model: name(&plan.job.base_model),
             method: name(&plan.method.id),
-            outcome: sentence(outcome),
+            outcome: sentence(plan.config.outcome()),
             cost,
             warnings: plan.warnings.iter().map(|warning| sentence(&warning.message)).collect(),
         }

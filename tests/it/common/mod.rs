@@ -5,6 +5,7 @@
 pub mod kept;
 pub mod sandbox;
 pub mod seed;
+pub mod stored;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -7,6 +7,7 @@ use serde_json::json;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use tunesmith_core::ProviderId;
 use tunesmith_core::contract::{Conversations, DatasetView as _, MethodJob, Selection};
 use tunesmith_core::failure::{Code, Failure};
 use tunesmith_core::tokens::Tokenizer;
@@ -18,6 +19,7 @@ use tunesmith_engine::plan::{DEFAULT_SEED, PlanError, batch};
 use tunesmith_engine::settings;
 use tunesmith_engine::spec::GivenSetting;
 use tunesmith_plugin_host::Ability;
+use tunesmith_provider::facts;
 
 /// The default number of rows in `sample`.
 const SAMPLED: u32 = 3;
@@ -197,12 +199,11 @@ fn format(name: &str) -> Result<Format, String> {
 }
 
 fn target(name: &str) -> Result<Target, String> {
-    match name {
-        "openai" => Ok(Target::OpenAi),
-        "ollama" => Ok(Target::Ollama),
-        "local" => Ok(Target::Local),
-        _ => Err("unknown provider; expected openai, ollama or local".to_owned()),
-    }
+    let provider = name.parse::<ProviderId>();
+    let names = || ProviderId::ALL.map(ProviderId::as_str).join(", ");
+    provider
+        .map(|provider| facts::of(provider).target)
+        .map_err(|_| format!("unknown provider; expected one of {}", names()))
 }
 
 fn tokenizer(name: &str) -> Result<Tokenizer, String> {

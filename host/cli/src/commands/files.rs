@@ -6,9 +6,11 @@ use crate::view::style::{FAINT, HEADING};
 use crate::view::table::{Cell, Table};
 use crate::{Operator, Output, runtime};
 use serde_json::json;
+use tunesmith_core::ProviderId;
 use tunesmith_core::failure::{Code, Failure};
 use tunesmith_core::text::{quoted, visible};
 use tunesmith_engine::execute::{EMULATOR_SERVICE, Executor};
+use tunesmith_provider::facts;
 use tunesmith_store::{Job, JobFilter, LONGEST_PAGE, Page, State, Store, UploadedFile};
 
 /// List or delete the files that jobs uploaded.
@@ -197,9 +199,10 @@ async fn every_file(store: &Store) -> Result<Vec<UploadedFile>, Failure> {
 }
 
 async fn unfinished(store: &Store) -> Result<Vec<Job>, Failure> {
+    let uploader = ProviderId::ALL.into_iter().find(|provider| facts::of(*provider).uploads);
     let filter = JobFilter {
         states: State::ALL.iter().copied().filter(|state| !state.is_final()).collect(),
-        provider: Some("openai".to_owned()),
+        provider: uploader.map(|provider| provider.to_string()),
         ..JobFilter::default()
     };
     let mut all = Vec::new();

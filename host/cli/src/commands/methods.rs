@@ -9,6 +9,7 @@ use tunesmith_core::ProviderId;
 use tunesmith_core::failure::Failure;
 use tunesmith_core::text::visible;
 use tunesmith_plugin_host::{Plugin, Source};
+use tunesmith_provider::facts;
 use tunesmith_provider::settings::{COMMON, Use};
 
 /// What to show.
@@ -159,7 +160,7 @@ fn source(plugin: &Plugin) -> String {
 fn providers(plugin: &Plugin) -> Vec<String> {
     ProviderId::ALL
         .into_iter()
-        .filter(|provider| plugin.can(tunesmith_engine::plan::ability(*provider)))
+        .filter(|provider| plugin.can(facts::of(*provider).ability))
         .map(|provider| provider.to_string())
         .collect()
 }

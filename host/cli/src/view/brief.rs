@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use tunesmith_core::ProviderId;
 use tunesmith_core::text::visible;
 use tunesmith_engine::execute::{Checked, Submission};
-use tunesmith_engine::plan::{Config, Plan};
+use tunesmith_engine::plan::Plan;
+use tunesmith_provider::facts;
+use tunesmith_provider::openai::CostEstimate;
 
 /// What is shown of a plan, without the plan.
 #[derive(Debug, Clone)]
@@ -34,30 +36,16 @@ impl Brief {
         let planned = &submission.planned;
         let plan: &Plan = &planned.plan;
         let data = &plan.dataset;
-        let (mut model, mut cost, mut cost_line, mut upload) = (None, None, None, None);
-        let outcome = match &plan.config {
-            Config::Ollama(config) => {
-                model = Some(config.request.model.to_string());
-                config.outcome.clone()
-            }
-            Config::OpenAi(config) => {
-                cost = serde_json::to_value(&config.cost).ok();
-                cost_line = Some(config.cost.summary());
-                upload = Some(format!(
-                    "{} bytes as {}",
-                    grouped(config.training_file.bytes),
-                    config.training_file.name
-                ));
-                config.outcome.clone()
-            }
-            Config::Local(config) => config.outcome.clone(),
-        };
+        let uploads = planned.uploads();
+        let upload = uploads
+            .map(|files| format!("{} bytes as {}", grouped(files.training.bytes), files.training.name));
+        let cost = plan.config.cost();
         Self {
             file: file.to_owned(),
             name: plan.job.name.clone(),
             provider: plan.job.provider,
             digest: planned.digest.clone(),
-            model,
+            model: plan.config.model().map(str::to_owned),
             method: format!("{} {}", plan.method.id, plan.method.version),
             base_model: plan.job.base_model.clone(),
             dataset: format!(
@@ -66,9 +54,9 @@ impl Brief {
                 grouped(data.rows),
                 grouped(data.tokens.total)
             ),
-            outcome,
-            cost,
-            cost_line,
+            outcome: plan.config.outcome().to_owned(),
+            cost: cost.and_then(|cost| serde_json::to_value(cost).ok()),
+            cost_line: cost.map(CostEstimate::summary),
             upload,
             warnings: plan.warnings.iter().map(|warning| warning.message.clone()).collect(),
             closing: planned.sidecar.closing.clone(),
@@ -100,7 +88,7 @@ impl Brief {
     pub(crate) fn text(&self, checked: &Checked, full: bool) -> String {
         let mut text = String::new();
         let name = visible(&self.name);
-        let provider = self.provider.title();
+        let provider = facts::of(self.provider).title;
         let emulated = if checked.emulated { " (emulated)" } else { "" };
         // Writing to a String cannot fail.
         let _ =
@@ -117,8 +105,11 @@ impl Brief {
             fact("uploads", upload);
         }
         if let Some(cost) = self.cost_line.as_deref() {
-            let cost =
-                if checked.emulated { format!("nothing here; at OpenAI {cost}") } else { cost.to_owned() };
+            let cost = if checked.emulated {
+                format!("nothing here; at {provider} {cost}")
+            } else {
+                cost.to_owned()
+            };
             fact("costs", &cost);
         }
         let closing = self.closing.iter().filter(|_| full && !checked.emulated);

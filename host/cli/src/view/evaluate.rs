@@ -5,6 +5,7 @@ use crate::view::style::{ERROR, FAINT, HEADING, HINT, WARNING, grouped};
 use anstyle::{AnsiColor, Style};
 use std::fmt::{self, Write};
 use tunesmith_core::text::excerpt;
+use tunesmith_provider::facts;
 use tunesmith_vet::{Finding, Report, Rule, Severity, Verdict};
 
 /// A verdict that lets a job pass.
@@ -60,7 +61,7 @@ fn write(out: &mut String, report: &Report) -> fmt::Result {
     }
     if let Some(plan) = &report.plan {
         heading(out, "Plan")?;
-        fact(out, "job", &format!("{} · {} on {}", plan.name, plan.method, plan.provider.title()))?;
+        fact(out, "job", &format!("{} · {} on {}", plan.name, plan.method, facts::of(plan.provider).title))?;
         fact(out, "base model", &plan.base_model)?;
         fact(out, "creates", &plan.outcome)?;
         if let Some(cost) = &plan.cost {

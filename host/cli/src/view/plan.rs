@@ -5,8 +5,9 @@ use std::fmt::{self, Write};
 use std::path::PathBuf;
 use tunesmith_core::contract::{Level, Note, Origin};
 use tunesmith_core::text::{visible, visible_lines};
-use tunesmith_engine::plan::{Config, LocalPlan, OllamaPlan, OpenAiPlan, Plan, Planned};
+use tunesmith_engine::plan::{LocalPlan, OllamaPlan, OpenAiPlan, Plan, Planned, ProviderPlan};
 use tunesmith_engine::verify::Verified;
+use tunesmith_provider::facts;
 use tunesmith_provider::local::{Estimate, Technique};
 
 /// A Modelfile or request of more lines is cut in the middle unless `--full` is given:
@@ -34,13 +35,13 @@ fn write_plan(out: &mut String, planned: &Planned, written: &[PathBuf], full: bo
         "{HEADING}{}{HEADING:#} · {} on {}\n",
         visible(&plan.job.name),
         plan.method.id,
-        plan.job.provider.title()
+        facts::of(plan.job.provider).title
     )?;
     facts(out, plan)?;
     match &plan.config {
-        Config::Ollama(config) => ollama(out, config, full)?,
-        Config::OpenAi(config) => openai(out, config, full)?,
-        Config::Local(config) => local(out, config)?,
+        ProviderPlan::Ollama(config) => ollama(out, config, full)?,
+        ProviderPlan::OpenAi(config) => openai(out, config, full)?,
+        ProviderPlan::Local(config) => local(out, config)?,
     }
     said(out, plan)?;
     if !planned.sidecar.closing.is_empty() {
@@ -276,11 +277,7 @@ fn gib(bytes: u64) -> String {
 
 /// What the method says: its notes on the config are part of the artifacts too.
 fn said(out: &mut String, plan: &Plan) -> fmt::Result {
-    let notes = match &plan.config {
-        Config::Ollama(config) => &config.baked.notes,
-        Config::OpenAi(config) => &config.tuning.notes,
-        Config::Local(config) => &config.recipe.notes,
-    };
+    let notes = plan.config.notes();
     if let Some(transform) = plan.transform.as_ref().filter(|transform| !transform.notes.is_empty()) {
         heading(out, &format!("What {} says", transform.method.id))?;
         transform.notes.iter().try_for_each(|said| note(out, said))?;

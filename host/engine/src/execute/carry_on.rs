@@ -1,14 +1,13 @@
 //! Going on with recorded jobs: resumed, tried again, asked for something, decided, and
 //! recovered after the death of their process.
 
-use super::{Ended, Error, Executor, Until};
+use super::{Ended, Error, Executor, Until, stored};
 use futures_util::stream::{self, StreamExt as _};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tunesmith_core::ProviderId;
 use tunesmith_core::failure::{Advice, Code, Failure};
-use tunesmith_provider::drive;
-use tunesmith_provider::failpoint::{Point, around};
+use tunesmith_provider::{facts, provider};
 use tunesmith_store::{Answer, Ask, Change, Claim, Job, JobId, Outcome, RequestId, State, UploadedFile};
 
 /// Orphans that are looked after at a time: enough to be quick, few enough to leave the
@@ -176,11 +175,12 @@ impl Executor {
         };
         let change = match decision {
             Decision::Adopt { remote_id } => {
-                if drive::provider(found)? != ProviderId::OpenAi {
+                let provider = provider(stored::provider(found)?);
+                if !provider.facts().remote_jobs {
                     let advice = Advice::SettleJob { job: job.to_string() };
-                    return Err(not_now(found, "on Ollama there is no remote job to adopt", advice));
+                    return Err(not_now(found, "its provider has no remote jobs to adopt", advice));
                 }
-                tunesmith_provider::openai::drive::check_adoptable(&self.shared, found, remote_id).await?;
+                provider.check_adoptable(&self.shared, found, remote_id).await?;
                 Change::to(State::Submitted)
                     .because("adopted by the user's word")
                     .settle(intent.id, Outcome::Done { remote_id: Some(remote_id.clone()) })
@@ -243,14 +243,16 @@ impl Executor {
     /// [`Error::Setup`] if the file is at another service; the service cannot be reached
     /// or refuses.
     pub async fn remove_file(&self, file: &UploadedFile) -> Result<bool, Error> {
-        let ours = drive::service(&*self.shared.connect, ProviderId::OpenAi).map_err(Error::Setup)?;
+        let Some(facts) = ProviderId::ALL.map(facts::of).into_iter().find(|facts| facts.uploads) else {
+            return Ok(false);
+        };
+        let ours = self.service(facts.id)?;
         if ours != file.service {
             let message =
                 format!("file {} is at {}, and this command talks to {ours}", file.remote_id, file.service);
             return Err(Error::Setup(Failure::new(Code::ServiceMismatch, message)));
         }
-        let client = self.shared.connect.openai().map_err(Error::Setup)?;
-        let was_there = around(Point::OpenAiDeleteFile, client.delete_file(&file.remote_id)).await?;
+        let was_there = provider(facts.id).remove_file(&*self.shared.connect, &file.remote_id).await?;
         self.store().file_removed(file.number).await?;
         Ok(was_there)
     }

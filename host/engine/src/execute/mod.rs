@@ -17,6 +17,7 @@
 mod carry_on;
 mod follow;
 mod outcome;
+mod stored;
 mod submission;
 
 #[cfg(test)]
@@ -25,6 +26,7 @@ mod tests;
 pub use carry_on::{Asked, Decision, Recovered};
 pub use follow::follow;
 pub use outcome::{Outcome, outcome};
+pub use stored::facts_of;
 pub use submission::Submission;
 pub use tunesmith_provider::drive::{
     Checked, Connect, EMULATOR_SERVICE, Error, FINE_TUNED, OnProgress, Options, PROMPT_BAKED, Patience,
@@ -32,9 +34,10 @@ pub use tunesmith_provider::drive::{
 };
 
 use std::sync::Arc;
+use stored::Stored;
 use tunesmith_core::ProviderId;
-use tunesmith_provider::drive::{self, Asked as AskedOf, Shared, Work};
-use tunesmith_provider::{ollama, openai};
+use tunesmith_provider::drive::{Shared, Work};
+use tunesmith_provider::provider;
 use tunesmith_store::{Beating, Claim, Job, Store};
 
 /// Carries jobs out. Clones share everything.
@@ -92,14 +95,9 @@ impl Executor {
     /// The service cannot be reached or refuses; the base model is missing or gone; the
     /// model's name is taken; the plan does not fit the model's context.
     pub async fn check(&self, submission: &Submission) -> Result<Checked, Error> {
-        let recorded = submission.recorded()?;
-        let mut checked = match &recorded.asked {
-            AskedOf::Ollama(asked) => ollama::drive::check(&self.shared, asked, &recorded.execution).await?,
-            AskedOf::OpenAi(asked) => openai::drive::check(&self.shared, asked).await?,
-            AskedOf::Local(_) => return Err(Error::NotRunnable(ProviderId::Local)),
-        };
-        let provider = submission.planned.plan.job.provider;
-        checked.service = drive::service(&*self.shared.connect, provider).map_err(Error::Setup)?;
+        let plan = &submission.planned.plan;
+        let mut checked = plan.config.check(&self.shared, &submission.execution()).await?;
+        checked.service = self.service(plan.job.provider)?;
         Ok(checked)
     }
 
@@ -134,19 +132,18 @@ impl Executor {
 
     #[tracing::instrument(name = "job", skip_all, fields(id = %job.id, provider = job.provider, attempt = job.attempt))]
     async fn carry(&self, job: Job, claim: Claim, until: Until) -> Result<Ended, Error> {
-        let mut work = Work::new(Arc::clone(&self.shared), job, claim, until).await?;
+        let stored = match Stored::load(&self.shared.store, &job.id).await {
+            Ok(stored) => stored,
+            Err(error) => {
+                let _ = self.shared.store.release(claim).await;
+                return Err(error);
+            }
+        };
+        let plan = &stored.plan.config;
+        let artifacts = plan.artifacts(&stored.document);
+        let mut work = Work::new(Arc::clone(&self.shared), job, claim, until, stored.execution, artifacts);
         let result = match self.serves(&work.job) {
-            Ok(()) => match &work.plan.asked {
-                AskedOf::Ollama(asked) => {
-                    let asked = asked.clone();
-                    ollama::drive::drive(&mut work, &asked).await
-                }
-                AskedOf::OpenAi(asked) => {
-                    let asked = asked.clone();
-                    openai::drive::drive(&mut work, &asked).await
-                }
-                AskedOf::Local(_) => Err(Error::NotRunnable(ProviderId::Local)),
-            },
+            Ok(()) => plan.drive(&mut work).await,
             Err(error) => Err(error),
         };
         let id = work.job.id.clone();
@@ -162,10 +159,18 @@ impl Executor {
         Ok(Ended { job, outcome })
     }
 
+    /// What the store calls the service of a provider.
+    fn service(&self, id: ProviderId) -> Result<String, Error> {
+        if self.shared.connect.is_emulated() {
+            return Ok(EMULATOR_SERVICE.to_owned());
+        }
+        provider(id).service(&*self.shared.connect)
+    }
+
     /// Whether this executor's services are the job's. Looking for a job at another
     /// service would find nothing, and send it again.
     fn serves(&self, job: &Job) -> Result<(), Error> {
-        let ours = drive::service(&*self.shared.connect, drive::provider(job)?).map_err(Error::Setup)?;
+        let ours = self.service(stored::provider(job)?)?;
         if ours == job.service {
             return Ok(());
         }

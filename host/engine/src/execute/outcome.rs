@@ -1,10 +1,12 @@
 //! What a job made, in honest words, from the store alone.
 
+use super::stored::{self, Stored};
 use super::{EMULATOR_SERVICE, Error};
 use serde::Serialize;
 use std::path::PathBuf;
-use tunesmith_provider::drive::{Asked, OUTCOME_NOTE, Recorded};
-use tunesmith_store::{Job, Model, ModelFilter, State, Store};
+use tunesmith_provider::drive::OUTCOME_NOTE;
+use tunesmith_provider::provider;
+use tunesmith_store::{Job, ModelFilter, State, Store};
 
 /// What came of a job that succeeded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -48,16 +50,15 @@ pub async fn outcome(store: &Store, job: &Job) -> Result<Option<Outcome>, Error>
     else {
         return Ok(None);
     };
-    let recorded = Recorded::load(store, &job.id).await?;
-    let sentence = match &recorded.asked {
-        Asked::Ollama(asked) => asked.outcome.clone(),
-        Asked::OpenAi(asked) => asked.outcome.clone(),
-        Asked::Local(_) => String::new(),
-    };
+    let stored = Stored::load(store, &job.id).await?;
     let artifacts = store.artifacts(&job.id).await?.into_iter().map(|artifact| artifact.path.into());
+    let try_it = match job.service.as_str() {
+        EMULATOR_SERVICE => None,
+        service => provider(stored::provider(job)?).try_it(service, &model.name),
+    };
     Ok(Some(Outcome {
-        try_it: try_it(job, &model),
-        sentence,
+        try_it,
+        sentence: stored.plan.config.outcome().to_owned(),
         digest: model.digest,
         made: model.made,
         model: model.name,
@@ -85,22 +86,4 @@ async fn notes(store: &Store, job: &Job) -> Result<Vec<String>, Error> {
             None => return Ok(notes),
         }
     }
-}
-
-fn try_it(job: &Job, model: &Model) -> Option<String> {
-    if job.service == EMULATOR_SERVICE {
-        return None;
-    }
-    if job.provider == "ollama" {
-        let default = job.service == "http://127.0.0.1:11434";
-        let host = if default { String::new() } else { format!("OLLAMA_HOST={} ", job.service) };
-        return Some(format!("{host}ollama run {}", model.name));
-    }
-    // The name comes from the service, and the command goes to a shell.
-    tunesmith_provider::openai::models::check_name(&model.name).ok()?;
-    Some(format!(
-        "curl {}/chat/completions -H \"Authorization: Bearer $OPENAI_API_KEY\" -H 'Content-Type: application/json' \
-         -d '{{\"model\": \"{}\", \"messages\": [{{\"role\": \"user\", \"content\": \"Hello\"}}]}}'",
-        job.service, model.name
-    ))
 }

@@ -1,9 +1,10 @@
 //! A planned job, as the store takes it.
 
+use super::stored::EXECUTION;
 use crate::plan::{Planned, PreparedFile};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use tunesmith_provider::drive::{EXECUTION, Error, Execution, FileToUpload, Recorded};
+use tunesmith_provider::drive::{Error, Execution, FileToUpload};
 
 /// A job to be carried out.
 #[derive(Debug, Clone)]
@@ -23,16 +24,7 @@ pub struct Submission {
 }
 
 impl Submission {
-    /// What the plan asks for, as it will be read back from the store.
-    pub(crate) fn recorded(&self) -> Result<Recorded, Error> {
-        let bad = |error: serde_json::Error| Error::BadPlan {
-            job: self.planned.plan.job.name.clone(),
-            why: error.to_string(),
-        };
-        Recorded::of(&self.planned.bytes, self.execution()).map_err(bad)
-    }
-
-    fn execution(&self) -> Execution {
+    pub(super) fn execution(&self) -> Execution {
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let file = |file: &PreparedFile| FileToUpload {
             path: absolute(&file.path),

@@ -15,25 +15,25 @@ pub use prepare::{BatchError, TransformFacts, TransformRun, batch};
 pub use tunesmith_provider::local::plan::LocalPlan;
 pub use tunesmith_provider::ollama::plan::{ModelfileArtifact, OllamaPlan};
 pub use tunesmith_provider::openai::plan::{OpenAiPlan, TrainingFile};
-pub use tunesmith_provider::plan::{Config, PreparedFile, Uploads};
+pub use tunesmith_provider::plan::{PreparedFile, Uploads};
+pub use tunesmith_provider::provider_plan::ProviderPlan;
 
-use super::artifacts::Artifact;
 use super::settings;
 use super::spec::{DatasetRef, Spec};
 use crate::policy::Policy;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tunesmith_core::ProviderId;
 use tunesmith_core::contract::{JobSetting, Level, Note, Value};
-use tunesmith_core::tokens::Tokenizer;
-use tunesmith_dataset::{Counting, Rules, Target, Verdict};
-use tunesmith_plugin_host::{Ability, Measured, Plugin, Receipt, Tier};
+use tunesmith_dataset::{Counting, Rules, Verdict};
+use tunesmith_plugin_host::{Measured, Plugin, Receipt, Tier};
 use tunesmith_provider::openai::PriceTable;
 use tunesmith_provider::plan::Part;
-use tunesmith_provider::{Date, Warning, WarningCode};
+use tunesmith_provider::{Date, Warning, WarningCode, provider};
 
 /// The form of a plan; a reader refuses one that it does not know.
 pub const FORMAT: u32 = 1;
@@ -43,13 +43,13 @@ pub const FORMAT: u32 = 1;
 pub const DEFAULT_SEED: u32 = 42;
 
 /// The deterministic part of a plan.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
     /// The form of this object.
     pub format: u32,
     /// The version of tunesmith.
-    pub tunesmith: &'static str,
+    pub tunesmith: Cow<'static, str>,
     /// The job.
     pub job: JobFacts,
     /// The method.
@@ -64,7 +64,7 @@ pub struct Plan {
     /// Decides every choice that looks random.
     pub seed: u32,
     /// What the provider would be asked.
-    pub config: Config,
+    pub config: ProviderPlan,
     /// What the method told the user while it ran.
     pub notes: Vec<Note>,
     /// What the user should know before going on.
@@ -74,7 +74,7 @@ pub struct Plan {
 }
 
 /// The job, in a plan.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JobFacts {
     /// Its name.
@@ -86,7 +86,7 @@ pub struct JobFacts {
 }
 
 /// The method, in a plan.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MethodFacts {
     /// Its id.
@@ -106,7 +106,7 @@ pub struct MethodFacts {
 }
 
 /// The dataset, in a plan.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DatasetFacts {
     /// As the job refers to it.
@@ -249,24 +249,6 @@ impl<'a> Context<'a> {
     }
 }
 
-/// The ability that a provider needs of a method.
-pub fn ability(provider: ProviderId) -> Ability {
-    match provider {
-        ProviderId::Ollama => Ability::Ollama,
-        ProviderId::OpenAi => Ability::OpenAi,
-        ProviderId::Local => Ability::Training,
-    }
-}
-
-/// What a dataset is checked against, and by which tokenizer it is counted.
-pub fn dataset_rules(spec: &Spec) -> (Rules, Tokenizer) {
-    match spec.provider {
-        ProviderId::Ollama => (Rules::new(Target::Ollama, None), Tokenizer::Cautious),
-        ProviderId::Local => (Rules::new(Target::Local, None), Tokenizer::Cautious),
-        ProviderId::OpenAi => tunesmith_provider::openai::plan::dataset_rules(&spec.base_model),
-    }
-}
-
 /// Plans a job.
 ///
 /// # Errors
@@ -276,40 +258,36 @@ pub fn dataset_rules(spec: &Spec) -> (Rules, Tokenizer) {
 pub fn plan(spec: &Spec, dataset_path: &Path, context: Context<'_>) -> Result<Planned, PlanError> {
     let context = &context;
     let plugin = context.plugin;
-    let provider = spec.provider;
+    let provider = provider(spec.provider);
+    let facts = provider.facts();
     obey::job(context, spec)?;
-    if !plugin.can(ability(provider)) {
-        return Err(PlanError::NotSupported { method: plugin.id().to_owned(), provider });
+    if !plugin.can(facts.ability) {
+        return Err(PlanError::NotSupported { method: plugin.id().to_owned(), provider: facts.id });
     }
     let settings = settings::check(&spec.settings, plugin.descriptor()).map_err(PlanError::Settings)?;
     let transform = prepare::transforming(spec, context)?;
     // Before the dataset is read, which may take a while.
-    match provider {
-        ProviderId::Ollama => {
-            tunesmith_provider::ollama::plan::base(&spec.base_model)?;
-        }
-        ProviderId::OpenAi => tunesmith_provider::openai::plan::base(&spec.base_model)?,
-        ProviderId::Local => {}
-    }
+    let named = provider.base_model(&spec.base_model);
+    named.map_err(|fault| PlanError::BaseModel { name: spec.base_model.clone(), reason: fault.reason })?;
     obey::file(context, dataset_path)?;
     if let Some(path) = context.validation {
         obey::file(context, path)?;
     }
     let seed = seed(&settings);
     let source = prepare::source(spec, dataset_path, context, transform.as_ref(), seed)?;
-    let (rules, tokenizer) = dataset_rules(spec);
+    let (rules, tokenizer) = provider.rules(&spec.base_model);
     let options = tunesmith_dataset::ReadOptions { tokenizer, ..context.options(rules) };
-    let ready = match provider {
-        ProviderId::OpenAi => prepare::uploadable(&source.path, context, &options, &[])?,
-        ProviderId::Ollama | ProviderId::Local => prepare::ready(&source.path, &options)?,
+    let ready = if facts.uploads {
+        prepare::uploadable(&source.path, context, &options, &[])?
+    } else {
+        prepare::ready(&source.path, &options)?
     };
-    let validation = match (&spec.validation, context.validation, provider) {
-        (None, ..) => None,
-        (Some(_), Some(path), ProviderId::OpenAi) => {
+    let validation = match (&spec.validation, context.validation) {
+        (Some(_), Some(path)) if facts.uploads => {
             Some(prepare::validation(spec, path, context, transform.as_ref(), seed, &ready, &options)?)
         }
-        (Some(_), None, ProviderId::OpenAi) => return Err(PlanError::NoValidation),
-        (Some(_), _, ProviderId::Ollama | ProviderId::Local) => None,
+        (Some(_), None) if facts.uploads => return Err(PlanError::NoValidation),
+        _ => None,
     };
     let dataset = &ready.dataset;
     obey::dataset(context, dataset)?;
@@ -327,16 +305,12 @@ pub fn plan(spec: &Spec, dataset_path: &Path, context: Context<'_>) -> Result<Pl
         today: context.today,
         prices: context.prices,
     };
-    let made = match provider {
-        ProviderId::Ollama => tunesmith_provider::ollama::plan::plan(part),
-        ProviderId::OpenAi => tunesmith_provider::openai::plan::plan(part),
-        ProviderId::Local => tunesmith_provider::local::plan::plan(part),
-    };
+    let made = provider.plan(part);
     // A file that changed meanwhile explains any other failure better than itself.
     view.failure().map_or(Ok(()), Err).map_err(PlanError::Dataset)?;
     let made = made?;
-    obey::config(context, &made.config)?;
-    let mut warnings = tunesmith_provider::settings::warnings(provider, &job.settings);
+    obey::demands(context, &made.plan)?;
+    let mut warnings = tunesmith_provider::settings::warnings(facts.id, &job.settings);
     warnings.extend(made.warnings);
     warnings.extend(dataset_warnings(dataset.verdict()));
     warnings.extend(prepare::warnings(spec, &ready, &source));
@@ -344,8 +318,8 @@ pub fn plan(spec: &Spec, dataset_path: &Path, context: Context<'_>) -> Result<Pl
     let (transform, transform_run) = source.transform.unzip();
     let plan = Plan {
         format: FORMAT,
-        tunesmith: env!("CARGO_PKG_VERSION"),
-        job: JobFacts { name: spec.name.clone(), base_model: spec.base_model.clone(), provider },
+        tunesmith: env!("CARGO_PKG_VERSION").into(),
+        job: JobFacts { name: spec.name.clone(), base_model: spec.base_model.clone(), provider: facts.id },
         method: MethodFacts::of(plugin),
         dataset: DatasetFacts {
             name: match &spec.dataset {
@@ -361,7 +335,7 @@ pub fn plan(spec: &Spec, dataset_path: &Path, context: Context<'_>) -> Result<Pl
         transform,
         settings: job.settings,
         seed,
-        config: made.config,
+        config: made.plan,
         notes: made.notes,
         warnings,
         receipt: made.receipt,
@@ -397,14 +371,6 @@ impl Planned {
     /// takes none.
     pub fn uploads(&self) -> Option<&Uploads> {
         self.uploads.as_ref()
-    }
-
-    /// The files that the plan leaves behind: itself, what the provider is asked, and
-    /// for Ollama the Modelfile.
-    pub fn artifacts(&self) -> Vec<Artifact> {
-        let mut artifacts = self.plan.config.artifacts();
-        artifacts.push(Artifact { name: "plan.json".into(), content: format!("{}\n", self.bytes) });
-        artifacts
     }
 }
 

@@ -1,10 +1,9 @@
 //! Holds a plan against the operator's policy, each part as early as it is known.
 
-use super::{Config, Context, PlanError, Spec};
+use super::{Context, PlanError, ProviderPlan, Spec};
 use crate::policy::{Breach, Checked, Policy};
 use std::path::Path;
 use tunesmith_dataset::Dataset;
-use tunesmith_provider::ollama::ParameterValue;
 
 /// The job itself, and the plugin that it uses.
 pub(super) fn job(context: &Context<'_>, spec: &Spec) -> Result<(), PlanError> {
@@ -33,26 +32,21 @@ pub(super) fn dataset(context: &Context<'_>, dataset: &Dataset) -> Result<(), Pl
     })
 }
 
-/// What the provider would be asked.
-pub(super) fn config(context: &Context<'_>, config: &Config) -> Result<(), PlanError> {
-    let first = context.policy.and_then(|policy| breaches(policy, config).into_iter().next());
+/// What the plan asks of its provider.
+pub(super) fn demands(context: &Context<'_>, plan: &ProviderPlan) -> Result<(), PlanError> {
+    let first = context.policy.and_then(|policy| breaches(policy, plan).into_iter().next());
     first.map_or(Ok(()), |breach| Err(PlanError::Policy(Box::new(breach))))
 }
 
-/// Everything in a config that the policy does not allow.
-pub fn breaches(policy: &Policy, config: &Config) -> Vec<Breach> {
-    let checks = match config {
-        Config::Ollama(config) => vec![
-            policy.context_window(config.baked.context_window.tokens),
-            match config.baked.parameters.get("num_predict") {
-                Some(ParameterValue::Integer(tokens)) => policy.answer(*tokens),
-                _ => Ok(()),
-            },
-        ],
-        Config::OpenAi(config) => vec![policy.cost(&config.cost.cost)],
-        Config::Local(_) => Vec::new(),
-    };
-    checks.into_iter().filter_map(Result::err).collect()
+/// Everything in a provider's plan that the policy does not allow.
+pub fn breaches(policy: &Policy, plan: &ProviderPlan) -> Vec<Breach> {
+    let demands = plan.demands();
+    let checks = [
+        demands.context_window.map(|tokens| policy.context_window(tokens)),
+        demands.answer.map(|tokens| policy.answer(tokens)),
+        demands.cost.map(|cost| policy.cost(cost)),
+    ];
+    checks.into_iter().flatten().filter_map(Result::err).collect()
 }
 
 fn ask(context: &Context<'_>, question: impl FnOnce(&Policy) -> Checked) -> Result<(), PlanError> {

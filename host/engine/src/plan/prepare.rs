@@ -11,7 +11,6 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
-use tunesmith_core::ProviderId;
 use tunesmith_core::contract::{Conversations, JobSetting, MethodJob, Note, Refusal};
 use tunesmith_core::failure::Code;
 use tunesmith_dataset::{
@@ -19,6 +18,7 @@ use tunesmith_dataset::{
     ReadOptions, Rules, Severity, TransformOptions, Transformed, UntypedRows,
 };
 use tunesmith_plugin_host::{Ability, CallError, Plugin};
+use tunesmith_provider::facts;
 use tunesmith_provider::plan::Ready;
 use tunesmith_provider::{Warning, WarningCode};
 
@@ -31,7 +31,7 @@ const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
 const LAYOUT: u32 = 1;
 
 /// What a transform made of the dataset, in a plan.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TransformFacts {
     /// The plugin.
@@ -263,16 +263,14 @@ pub(super) fn warnings(spec: &Spec, ready: &Ready, source: &Source) -> Vec<Warni
     for (what, count) in &ready.lost {
         warn(format!("conversion for OpenAI left out {what} ({count} times)"));
     }
-    if ready.format.is_preference() && spec.provider != ProviderId::OpenAi {
+    let facts = facts::of(spec.provider);
+    if ready.format.is_preference() && !facts.uploads {
         warn(format!(
             "the rows are preference pairs, of which {} gets the preferred answers alone",
-            match spec.provider {
-                ProviderId::Ollama => "Ollama",
-                ProviderId::OpenAi | ProviderId::Local => "training here",
-            }
+            facts.title
         ));
     }
-    if spec.validation.is_some() && spec.provider != ProviderId::OpenAi {
+    if spec.validation.is_some() && !facts.uploads {
         warn(format!("validation is not used by {}", spec.provider));
     }
     warnings

@@ -11,6 +11,7 @@ use tunesmith_core::failure::{Advice, Code, Failure};
 use tunesmith_engine::artifacts::{self, Artifact};
 use tunesmith_engine::{plan, settings};
 use tunesmith_plugin_host::{Plugin, Receipt};
+use tunesmith_provider::facts;
 
 /// Lines of a difference that are reported. 200: several screens.
 const MOST_LINES: usize = 200;
@@ -109,7 +110,10 @@ fn verdict(
     let called = ask(plugin, case)?;
     *receipt = Some(called.receipt.clone());
     if let Some(breaks) = &called.breaks {
-        return Err(format!("answer breaks the rules of {}: {breaks}", case.function.provider().title()));
+        return Err(format!(
+            "answer breaks the rules of {}: {breaks}",
+            facts::of(case.function.provider()).title
+        ));
     }
     let answer = answer(&called);
     let path = case.folder.join(EXPECTED);

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tunesmith_core::contract::{Example, MethodJob};
 use tunesmith_core::text::{excerpt, grouped};
 use tunesmith_plugin_host::{CallError, Inspection, Limits, Measured, Plugin, Stopped, Tier};
+use tunesmith_provider::facts;
 
 /// The share of a limit that counts as near: half, since users have other datasets than
 /// this check.
@@ -304,7 +305,7 @@ impl Trials<'_> {
             Ok(called) => {
                 self.measure(function, called.receipt.fuel, called.receipt.measured, place);
                 if let Some(breaks) = &called.breaks {
-                    let provider = function.provider().title();
+                    let provider = facts::of(function.provider()).title;
                     let breaks = excerpt(breaks, LONGEST);
                     let what = format!("{place}: answer breaks the rules of {provider}: {breaks}");
                     self.findings.add(Finding::error(rule, what).fix(

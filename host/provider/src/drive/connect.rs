@@ -1,7 +1,6 @@
 //! Where a run's clients come from, and by what name the store knows a service.
 
 use crate::{ollama, openai};
-use tunesmith_core::ProviderId;
 use tunesmith_core::failure::Failure;
 
 /// What the store calls the service of a job on the built-in emulator, whose ports
@@ -20,23 +19,9 @@ pub trait Connect: Send + Sync {
     /// It cannot be set up.
     fn ollama(&self) -> Result<ollama::client::Client, Failure>;
 
-    /// The client for OpenAI or a compatible service.
+    /// The client for the service that speaks OpenAI's protocol.
     ///
     /// # Errors
     /// There is no key, or it cannot be set up.
     fn openai(&self) -> Result<openai::client::Client, Failure>;
-}
-
-/// What the store calls a service.
-///
-/// # Errors
-/// Its client cannot be set up.
-pub fn service(connect: &dyn Connect, provider: ProviderId) -> Result<String, Failure> {
-    if connect.is_emulated() {
-        return Ok(EMULATOR_SERVICE.to_owned());
-    }
-    Ok(match provider {
-        ProviderId::OpenAi => connect.openai()?.endpoint().to_string(),
-        _ => connect.ollama()?.endpoint().to_string(),
-    })
 }

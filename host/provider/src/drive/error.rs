@@ -13,7 +13,7 @@ pub enum Error {
     /// The store.
     #[error(transparent)]
     Store(#[from] tunesmith_store::Error),
-    /// OpenAI or a compatible service.
+    /// A service that speaks OpenAI's protocol.
     #[error(transparent)]
     OpenAi(#[from] Box<openai::client::ApiError>),
     /// Ollama.
@@ -26,7 +26,7 @@ pub enum Error {
     #[error(transparent)]
     Artifact(#[from] WriteError),
     /// The provider has no one to carry a job out.
-    #[error("this version cannot run jobs for {}", .0.title())]
+    #[error("this version cannot run jobs for {}", crate::facts::of(*.0).title)]
     NotRunnable(ProviderId),
     /// The plan in the store cannot be read.
     #[error("the stored plan of job {job} cannot be used: {why}")]

@@ -3,19 +3,17 @@
 
 mod connect;
 mod error;
+mod execution;
 mod patience;
 mod progress;
-mod recorded;
 mod work;
 
-pub use connect::{Connect, EMULATOR_SERVICE, service};
+pub use connect::{Connect, EMULATOR_SERVICE};
 pub use error::Error;
+pub use execution::{Execution, FileToUpload};
 pub use patience::Patience;
 pub(crate) use patience::{LEAST_LOOKS, MOST_CREATES};
 pub use progress::{OnProgress, Progress, Transfer};
-pub use recorded::{
-    Asked, AskedOfOllama, AskedOfOpenAi, EXECUTION, Execution, FileToUpload, Recorded, provider,
-};
 pub(crate) use work::now_ms;
 pub use work::{Work, sha256};
 

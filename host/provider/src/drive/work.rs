@@ -2,8 +2,7 @@
 
 use super::patience::ASKED_EVERY;
 use super::progress::Progress;
-use super::recorded::Recorded;
-use super::{Error, OUTCOME_NOTE, Patience, Shared, Until};
+use super::{Error, Execution, OUTCOME_NOTE, Patience, Shared, Until};
 use crate::artifacts::{self, Artifact};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -20,31 +19,28 @@ pub struct Work {
     pub(crate) shared: Arc<Shared>,
     /// The job.
     pub job: Job,
-    /// What is stored of its plan.
-    pub plan: Recorded,
+    pub(crate) execution: Execution,
+    artifacts: Vec<Artifact>,
     pub(crate) patience: Patience,
     claim: Claim,
     until: Until,
 }
 
 impl Work {
-    /// Takes a job in hand, with its plan.
-    ///
-    /// # Errors
-    /// Its plan cannot be read; the claim is then given back.
-    pub async fn new(shared: Arc<Shared>, job: Job, claim: Claim, until: Until) -> Result<Self, Error> {
-        let plan = match Recorded::load(&shared.store, &job.id).await {
-            Ok(plan) => plan,
-            Err(error) => {
-                let _ = shared.store.release(claim).await;
-                return Err(error);
-            }
-        };
+    /// Takes a job in hand. `artifacts` are the files that its plan leaves behind.
+    pub fn new(
+        shared: Arc<Shared>,
+        job: Job,
+        claim: Claim,
+        until: Until,
+        execution: Execution,
+        artifacts: Vec<Artifact>,
+    ) -> Self {
         let patience = shared
             .options
             .patience
             .unwrap_or_else(|| if job.emulated { Patience::emulator() } else { Patience::default() });
-        Ok(Self { shared, job, plan, patience, claim, until })
+        Self { shared, job, execution, artifacts, patience, claim, until }
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -159,6 +155,11 @@ impl Work {
         self.append(&Batch { events: vec![event], ..Batch::default() }).await?;
         self.say(Progress::Message { level, text: text.to_owned(), at_ms });
         Ok(())
+    }
+
+    /// Writes the files that the plan leaves behind.
+    pub(crate) async fn keep_plan(&self) -> Result<(), Error> {
+        self.keep(self.artifacts.clone()).await
     }
 
     /// Writes files for the user and records them. A run without a place for artifacts

@@ -4,12 +4,12 @@
 use super::recipe::TrainingRecipe;
 use super::shapes::{Shape, ShapeUnknown, shape};
 use super::techniques::Technique;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tunesmith_core::contract::Value;
 use tunesmith_core::text::quoted;
 
 /// How much is trained on at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Load {
     /// Examples in a step.
     pub batch: u64,
@@ -28,7 +28,7 @@ impl Load {
 }
 
 /// Memory in bytes, by what it is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Memory {
     /// The model's weights.
@@ -53,7 +53,7 @@ impl Memory {
 }
 
 /// Computed figures for a recipe on a model.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Estimate {
     /// The model's shape.
@@ -87,7 +87,7 @@ pub enum NoEstimate {
     #[error("no figures: {} has no linear layer {}", .model, quoted(.module))]
     Module {
         /// The model's shape.
-        model: &'static str,
+        model: String,
         /// The module.
         module: String,
     },
@@ -153,9 +153,9 @@ pub fn estimate(recipe: &TrainingRecipe, model: &str, load: Load) -> Result<Esti
         ));
     }
     Ok(Estimate {
-        shape,
         technique: recipe.technique,
         parameters: shape.parameters(),
+        shape,
         trainable,
         load,
         checkpointing,
@@ -183,7 +183,7 @@ fn targets(recipe: &TrainingRecipe, shape: &Shape) -> Result<Vec<Module>, NoEsti
         modules
             .into_iter()
             .find(|(name, ..)| *name == last)
-            .ok_or_else(|| NoEstimate::Module { model: shape.name, module: module.clone() })
+            .ok_or_else(|| NoEstimate::Module { model: shape.name.to_string(), module: module.clone() })
     };
     named.iter().map(find).collect()
 }

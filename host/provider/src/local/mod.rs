@@ -2,6 +2,7 @@
 
 pub mod estimate;
 pub mod plan;
+pub mod provider;
 pub mod recipe;
 pub mod shapes;
 pub mod techniques;

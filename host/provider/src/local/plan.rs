@@ -1,13 +1,12 @@
 //! Plans for training on this machine: a recipe, and what it would take.
 
-use crate::artifacts::Artifact;
 use crate::local::{self, Estimate, Load, NoEstimate, TrainingRecipe};
-use crate::plan::{Config, Made, Part, PlanError};
-use serde::Serialize;
+use crate::plan::{Made, Part, PlanError};
+use serde::{Deserialize, Serialize};
 use tunesmith_core::contract::DatasetView;
 
 /// How the weights would be trained, and what that takes.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LocalPlan {
     /// What is made, in one sentence.
@@ -22,21 +21,11 @@ pub struct LocalPlan {
     pub no_estimate: Option<String>,
 }
 
-impl LocalPlan {
-    /// The files that it leaves behind.
-    pub fn artifacts(&self) -> Vec<Artifact> {
-        serde_json::to_string_pretty(&self.recipe)
-            .map(|recipe| Artifact { name: "recipe.json".into(), content: format!("{recipe}\n") })
-            .into_iter()
-            .collect()
-    }
-}
-
 /// Plans a job.
 ///
 /// # Errors
 /// The base model cannot be used, or the method did not give a valid answer.
-pub fn plan(part: Part<'_>) -> Result<Made, PlanError> {
+pub fn plan(part: Part<'_>) -> Result<Made<LocalPlan>, PlanError> {
     let plugin = part.plugin;
     let view = std::sync::Arc::clone(part.view);
     let (config, notes, receipt) = part.answer(plugin.training(part.job, view))?;
@@ -58,13 +47,6 @@ pub fn plan(part: Part<'_>) -> Result<Made, PlanError> {
          carry them out",
         recipe.technique
     );
-    let config = LocalPlan { outcome, recipe, estimate, no_estimate };
-    Ok(Made {
-        config: Config::Local(config),
-        notes,
-        warnings: Vec::new(),
-        receipt,
-        closing: Vec::new(),
-        uploads: None,
-    })
+    let plan = LocalPlan { outcome, recipe, estimate, no_estimate };
+    Ok(Made { plan, notes, warnings: Vec::new(), receipt, closing: Vec::new(), uploads: None })
 }

@@ -5,13 +5,15 @@ use super::techniques::{ALL_LINEAR, SETTINGS, Technique};
 use crate::accepts::check_all;
 use crate::settings::given_common;
 use crate::violation::{List, Report, Violation, Violations, check_notes};
+use serde::de::Error as _;
 use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
 use tunesmith_core::contract::{JobSetting, Recipe, Value};
+use tunesmith_core::text::quoted;
 
 /// A recipe that was checked.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TrainingRecipe {
     /// The technique.
@@ -75,6 +77,17 @@ impl Serialize for RecipeSettings {
             map.serialize_entry(name, value)?;
         }
         map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for RecipeSettings {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut values = BTreeMap::new();
+        for (name, value) in BTreeMap::<String, Value>::deserialize(deserializer)? {
+            let unknown = || D::Error::custom(format_args!("unknown setting {}", quoted(&name)));
+            values.insert(place(&name).ok_or_else(unknown)?, value);
+        }
+        Ok(Self { values })
     }
 }
 

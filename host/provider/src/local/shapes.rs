@@ -2,7 +2,8 @@
 //! and how many parameters they make.
 
 use crate::Date;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use tunesmith_core::text::visible;
 
 /// When the table was put together.
@@ -10,11 +11,11 @@ pub const AS_OF: Date = Date::known(2026, 11, 23);
 
 /// The dimensions of a decoder of the Llama family (RMS norms, gated feed-forward,
 /// grouped keys and values).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Shape {
     /// The model's name.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Width of the hidden states.
     pub hidden: u64,
     /// Layers.
@@ -54,15 +55,26 @@ const fn llama(
     intermediate: u64,
     vocabulary: u64,
 ) -> Shape {
-    Shape { name, hidden, layers, key_value, intermediate, vocabulary, tied: false, biased: false }
+    Shape {
+        name: Cow::Borrowed(name),
+        hidden,
+        layers,
+        key_value,
+        intermediate,
+        vocabulary,
+        tied: false,
+        biased: false,
+    }
 }
 
-const fn tied(shape: Shape) -> Shape {
-    Shape { tied: true, ..shape }
+const fn tied(mut shape: Shape) -> Shape {
+    shape.tied = true;
+    shape
 }
 
-const fn biased(shape: Shape) -> Shape {
-    Shape { biased: true, ..shape }
+const fn biased(mut shape: Shape) -> Shape {
+    shape.biased = true;
+    shape
 }
 
 const fn entry(
@@ -121,7 +133,7 @@ pub fn shape(model: &str) -> Result<Shape, ShapeUnknown> {
             })
         })
     });
-    found.map(|entry| entry.shape).ok_or_else(|| ShapeUnknown(model.to_owned()))
+    found.map(|entry| entry.shape.clone()).ok_or_else(|| ShapeUnknown(model.to_owned()))
 }
 
 impl Shape {
@@ -187,7 +199,7 @@ mod tests {
 
     #[test]
     fn models_by_the_names_in_use() {
-        let name = |model: &str| shape(model).map(|shape| shape.name).unwrap_or("none");
+        let name = |model: &str| shape(model).map_or("none".into(), |shape| shape.name);
         for (model, expected) in [
             ("llama2:latest", "llama-2-7b"),
             ("library/llama2:7b-chat-q4_0", "llama-2-7b"),

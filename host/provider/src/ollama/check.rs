@@ -6,7 +6,7 @@ use super::{ASSUMED_CONTEXT_WINDOW, reserve};
 use crate::settings::given_common;
 use crate::violation::{List, Report, ShotPlace, Violation, Violations, check_notes, shot_fault};
 use crate::warning::{Warning, WarningCode};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use tunesmith_core::contract::{Example, JobSetting, Message, OllamaConfig, Role, Shot, Value};
@@ -35,7 +35,7 @@ const MAPPED: [(&str, &str); 3] =
 
 /// A config that was checked: what is baked into the model, and what it costs of the
 /// context window.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Baked {
     /// The system prompt.
@@ -59,7 +59,7 @@ pub struct Baked {
 }
 
 /// An example.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BakedShot {
     /// Where it is from.
@@ -73,7 +73,7 @@ pub struct BakedShot {
 }
 
 /// Where an example is from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ShotSource {
     /// The row of the dataset.
@@ -83,7 +83,7 @@ pub enum ShotSource {
 }
 
 /// A context window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContextWindow {
     /// In tokens.
     pub tokens: u32,
@@ -92,7 +92,7 @@ pub struct ContextWindow {
 }
 
 /// Who chose the context window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ContextOrigin {
     /// The job gives it.
@@ -105,7 +105,7 @@ pub enum ContextOrigin {
 }
 
 /// Where the context window goes, in tokens by a cautious estimate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Budget {
     /// The system prompt.
@@ -126,6 +126,14 @@ impl Budget {
 }
 
 impl Baked {
+    /// The longest answer in tokens, where the method sets one; below 0 for no limit.
+    pub fn answer_limit(&self) -> Option<i32> {
+        match self.parameters.get("num_predict") {
+            Some(ParameterValue::Integer(tokens)) => Some(*tokens),
+            _ => None,
+        }
+    }
+
     /// The stored messages: those of all examples, and the system prompt once more
     /// where that is needed.
     pub fn messages(&self) -> Vec<Message> {

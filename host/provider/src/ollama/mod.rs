@@ -8,6 +8,7 @@ pub mod names;
 pub mod parameters;
 pub mod plan;
 pub mod printable;
+pub mod provider;
 pub mod request;
 
 pub use check::{Baked, BakedShot, Budget, ContextOrigin, ContextWindow, ShotSource, check};

@@ -1,14 +1,13 @@
 //! Plans for Ollama: a model with a system prompt, examples and parameters baked in.
 
-use crate::artifacts::Artifact;
 use crate::ollama::modelfile::{Heading, Withheld};
 use crate::ollama::{self, Baked, CreateRequest, ModelName, modelfile, names};
-use crate::plan::{Config, Made, Part, PlanError};
+use crate::plan::{Made, Part, PlanError};
 use crate::{Warning, WarningCode};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What an Ollama server would be asked, and what that amounts to.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OllamaPlan {
     /// What is made, in one sentence.
@@ -22,7 +21,7 @@ pub struct OllamaPlan {
 }
 
 /// The Modelfile, or why there is none.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ModelfileArtifact {
     /// Its file name.
@@ -35,33 +34,16 @@ pub struct ModelfileArtifact {
     pub withheld: Option<Withheld>,
 }
 
-impl OllamaPlan {
-    /// The files that it leaves behind.
-    pub fn artifacts(&self) -> Vec<Artifact> {
-        let mut artifacts = Vec::new();
-        if let Some(text) = &self.modelfile.text {
-            artifacts.push(Artifact { name: self.modelfile.name.clone(), content: text.clone() });
-        }
-        if let Ok(request) = serde_json::to_string_pretty(&self.request) {
-            artifacts.push(Artifact { name: "create.json".into(), content: format!("{request}\n") });
-        }
-        artifacts
-    }
-}
-
-/// The base model, where its name is one that the host accepts.
-pub fn base(name: &str) -> Result<ModelName, PlanError> {
-    ModelName::parse(name)
-        .map_err(|fault| PlanError::BaseModel { name: name.to_owned(), reason: fault.to_string() })
-}
-
 /// Plans a job.
 ///
 /// # Errors
 /// The base model cannot be used, or the method did not give a valid answer.
-pub fn plan(part: Part<'_>) -> Result<Made, PlanError> {
+pub fn plan(part: Part<'_>) -> Result<Made<OllamaPlan>, PlanError> {
     let plugin = part.plugin;
-    let base = base(part.base_model)?;
+    let base = ModelName::parse(part.base_model).map_err(|fault| PlanError::BaseModel {
+        name: part.base_model.to_owned(),
+        reason: fault.to_string(),
+    })?;
     let view = std::sync::Arc::clone(part.view);
     let (config, notes, receipt) = part.answer(plugin.ollama(part.job, view))?;
     let row = |id: u32| part.ready.dataset.example(id).ok().flatten();
@@ -84,8 +66,8 @@ pub fn plan(part: Part<'_>) -> Result<Made, PlanError> {
         }
     }
     let outcome = outcome(&baked, &request);
-    let config = OllamaPlan { outcome, request, baked, modelfile: artifact };
-    Ok(Made { config: Config::Ollama(config), notes, warnings, receipt, closing: Vec::new(), uploads: None })
+    let plan = OllamaPlan { outcome, request, baked, modelfile: artifact };
+    Ok(Made { plan, notes, warnings, receipt, closing: Vec::new(), uploads: None })
 }
 
 /// What is made, in honest words.

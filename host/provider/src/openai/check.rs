@@ -38,7 +38,7 @@ impl fmt::Display for Objective {
 }
 
 /// A config that was checked.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Tuning {
     /// What training aims at.

@@ -5,7 +5,7 @@ use super::models::{CountedBy, lookup, not_known, tokenizer};
 use super::money::{Money, PerMillion};
 use super::prices::{PriceTable, PriceTableId};
 use crate::warning::{Warning, WarningCode};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tunesmith_core::text::{grouped, visible};
 
 // Bounds of the number of epochs that OpenAI chooses by itself, as its cookbook's
@@ -23,7 +23,7 @@ pub const LEAST_EXAMPLES: u64 = 10;
 pub const RECOMMENDED_EXAMPLES: u64 = 50;
 
 /// Counts the training tokens of a dataset, row by row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Tally {
     /// How many examples.
@@ -91,7 +91,7 @@ impl Tally {
 }
 
 /// The number of epochs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "epochs", rename_all = "lowercase")]
 pub enum Epochs {
     /// As the job or the method says.
@@ -111,7 +111,7 @@ pub enum Epochs {
 }
 
 /// What training costs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Cost {
     /// By the table, for a known number of epochs.
@@ -133,7 +133,7 @@ pub enum Cost {
 }
 
 /// An estimate.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CostEstimate {
     /// The base model.

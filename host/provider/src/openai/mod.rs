@@ -1,4 +1,6 @@
-//! OpenAI and compatible services: hyperparameters, models, prices, the job request.
+//! OpenAI's fine-tuning protocol: its requests and rules, a client, plans and the driver.
+//! OpenAI's platform is one service that speaks it, and closes; [`models`] and [`prices`]
+//! know that platform's models, dates and prices, everything else holds for any service.
 
 pub mod check;
 pub mod client;
@@ -9,6 +11,7 @@ pub mod models;
 pub mod money;
 pub mod plan;
 pub mod prices;
+pub mod provider;
 pub mod request;
 
 pub use check::{Objective, Tuning, check};

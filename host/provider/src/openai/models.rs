@@ -2,7 +2,7 @@
 //! with the date at which it was known.
 
 use crate::Date;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tunesmith_core::contract::{Level, Note};
 use tunesmith_core::text::{quoted, visible};
 use tunesmith_core::tokens::Tokenizer;
@@ -104,7 +104,7 @@ pub fn check_name(model: &str) -> Result<(), BadModelName> {
 }
 
 /// How a model's tokens are counted, and how sure that is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CountedBy {
     /// The tokenizer.
     pub tokenizer: Tokenizer,

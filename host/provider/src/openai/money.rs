@@ -1,7 +1,8 @@
 //! US dollars, exactly: prices come per million tokens, so a token's price has many
 //! decimals.
 
-use serde::{Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use tunesmith_core::text::grouped;
 
@@ -63,11 +64,26 @@ impl Serialize for PerMillion {
     }
 }
 
+impl<'de> Deserialize<'de> for PerMillion {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let dollars = f64::deserialize(deserializer)?;
+        Self::from_dollars(dollars).ok_or_else(|| D::Error::custom("expected a price in dollars"))
+    }
+}
+
 impl fmt::Display for PerMillion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let decimals = format!("{:06}", self.0 % 1_000_000);
         let kept = decimals.trim_end_matches('0');
         write!(f, "${}.{kept:0<2}", grouped(u128::from(self.0 / 1_000_000)))
+    }
+}
+
+/// To the millionth of a dollar that JSON has.
+impl<'de> Deserialize<'de> for Money {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let dollars = f64::deserialize(deserializer)?;
+        Self::from_dollars(dollars).ok_or_else(|| D::Error::custom("expected an amount in dollars"))
     }
 }
 

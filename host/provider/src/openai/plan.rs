@@ -1,15 +1,12 @@
-//! Plans for OpenAI and compatible services: a tuning job over an uploaded file.
+//! Plans for services that speak OpenAI's protocol: training over an uploaded file.
 
-use crate::artifacts::Artifact;
 use crate::openai::{self, AtRun, CostEstimate, JobRequest, Objective, Tally, Tuning, models};
-use crate::plan::{Config, Made, Part, PlanError, PreparedFile, Ready, Uploads};
+use crate::plan::{Made, Part, PlanError, PreparedFile, Ready, Uploads};
 use crate::{Warning, WarningCode};
-use serde::Serialize;
-use tunesmith_core::tokens::Tokenizer;
-use tunesmith_dataset::{Rules, Target};
+use serde::{Deserialize, Serialize};
 
 /// What the service would be asked, and what that amounts to and costs.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OpenAiPlan {
     /// What is made, in one sentence.
@@ -28,7 +25,7 @@ pub struct OpenAiPlan {
 }
 
 /// What the training file becomes.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TrainingFile {
     /// The name under which it is uploaded. It carries the digest of the content, so
@@ -66,33 +63,11 @@ impl TrainingFile {
     }
 }
 
-impl OpenAiPlan {
-    /// The files that it leaves behind.
-    pub fn artifacts(&self) -> Vec<Artifact> {
-        serde_json::to_string_pretty(&self.request)
-            .map(|request| Artifact { name: "job.json".into(), content: format!("{request}\n") })
-            .into_iter()
-            .collect()
-    }
-}
-
-/// What the dataset is checked against, and by which tokenizer it is counted.
-pub fn dataset_rules(model: &str) -> (Rules, Tokenizer) {
-    let limit = models::lookup(model).map(|known| known.most_example_tokens);
-    (Rules::new(Target::OpenAi, limit), models::tokenizer(model).tokenizer)
-}
-
-/// Fails where no model can have this name.
-pub fn base(model: &str) -> Result<(), PlanError> {
-    models::check_name(model)
-        .map_err(|fault| PlanError::BaseModel { name: model.to_owned(), reason: fault.to_string() })
-}
-
 /// Plans a job.
 ///
 /// # Errors
 /// The base model cannot be used, or the method did not give a valid answer.
-pub fn plan(part: Part<'_>) -> Result<Made, PlanError> {
+pub fn plan(part: Part<'_>) -> Result<Made<OpenAiPlan>, PlanError> {
     let plugin = part.plugin;
     let model = part.base_model;
     let dataset = &part.ready.dataset;
@@ -136,6 +111,6 @@ pub fn plan(part: Part<'_>) -> Result<Made, PlanError> {
     });
     let (validation_file, validation) = validation.unzip();
     let uploads = Some(Uploads { training: training_file.prepared(part.ready), validation });
-    let config = OpenAiPlan { outcome, request, tuning, training_file, validation_file, cost };
-    Ok(Made { config: Config::OpenAi(config), notes, warnings, receipt, closing, uploads })
+    let plan = OpenAiPlan { outcome, request, tuning, training_file, validation_file, cost };
+    Ok(Made { plan, notes, warnings, receipt, closing, uploads })
 }

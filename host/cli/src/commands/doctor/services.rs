@@ -3,11 +3,13 @@
 use super::{Check, Status};
 use crate::operator::Operator;
 use std::time::Duration;
+use tunesmith_core::ProviderId;
 use tunesmith_core::failure::{Code, Failure};
 use tunesmith_engine::config::Origin;
-use tunesmith_provider::ollama::client as ollama;
-use tunesmith_provider::openai::client::{Client, ErrorKind};
+use tunesmith_engine::execute;
+use tunesmith_provider::openai::client::ErrorKind;
 use tunesmith_provider::openai::models::{AS_OF, CLOSED_TO_ALL, CLOSED_TO_IDLE, CLOSED_TO_NEW};
+use tunesmith_provider::provider::Health;
 
 /// A service that has not answered by then is as good as away for a person who waits.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -19,11 +21,21 @@ pub(super) async fn check(operator: &Operator) -> Vec<Check> {
 }
 
 /// Waits for an answer for as long as a person does.
-async fn patiently<T>(host: &str, asked: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    tokio::time::timeout(PATIENCE, asked).await.unwrap_or_else(|_| {
+async fn patiently<T>(
+    host: &str,
+    asked: impl Future<Output = Result<T, execute::Error>>,
+) -> Result<T, Failure> {
+    let asked = tokio::time::timeout(PATIENCE, asked).await;
+    Ok(asked.map_err(|_| {
         let message = format!("{host} has not answered within {} s", PATIENCE.as_secs());
-        Err(Failure::new(Code::ProviderFailed, message).advise("check the network and the service"))
-    })
+        Failure::new(Code::ProviderFailed, message).advise("check the network and the service")
+    })??)
+}
+
+/// Asks the configured service of a provider.
+async fn diagnose(operator: &Operator, provider: ProviderId) -> Result<Health, execute::Error> {
+    let services = operator.services(false).map_err(execute::Error::Setup)?;
+    tunesmith_provider::provider(provider).diagnose(&services).await
 }
 
 /// Whether somebody chose this value.
@@ -35,24 +47,18 @@ async fn check_ollama(operator: &Operator) -> Vec<Check> {
     const AREA: &str = "ollama";
     let settings = operator.ollama();
     let host = settings.endpoint.to_string();
-    let options =
-        ollama::Options { timeouts: settings.timeouts, ..ollama::Options::new(settings.endpoint.clone()) };
-    let asked = patiently(&host, async {
-        let client = ollama::Client::new(options)?;
-        let server = client.connect().await?;
-        Ok((server, client.models().await?))
-    });
-    let (server, models) = match asked.await {
-        Ok(answer) => answer,
+    let health = match patiently(&host, diagnose(operator, ProviderId::Ollama)).await {
+        Ok(health) => health,
         // The default address, and nobody there: perhaps Ollama is not wanted at all.
         Err(error) if !is_chosen(operator, "ollama.host") => {
             return vec![Check::of(AREA, Status::Skip, error)];
         }
         Err(error) => return vec![Check::of(AREA, Status::Fail, error)],
     };
-    let emulated = if server.emulated { ", an emulator" } else { "" };
-    let mut checks = vec![Check::ok(AREA, format!("{host}, version {}{emulated}", server.version))];
-    checks.push(match models.len() {
+    let emulated = if health.emulated { ", an emulator" } else { "" };
+    let version = health.version.unwrap_or_default();
+    let mut checks = vec![Check::ok(AREA, format!("{host}, version {version}{emulated}"))];
+    checks.push(match health.models {
         0 => Check::warn(AREA, "it has no model yet, and a job needs its base model there")
             .fix("ollama pull llama3.2, or `tunesmith run --pull`"),
         1 => Check::ok(AREA, "it has 1 model"),
@@ -76,16 +82,14 @@ async fn check_openai(operator: &Operator) -> Vec<Check> {
     let mut wrong_key = false;
     let host = endpoint.host();
     let asked = patiently(&host, async {
-        let client = Client::new(options)?;
-        let models = client.models().await;
-        if let Err(error) = &models {
+        let health = diagnose(operator, ProviderId::OpenAi).await;
+        if let Err(execute::Error::OpenAi(error)) = &health {
             wrong_key = matches!(error.kind, ErrorKind::WrongKey | ErrorKind::MissingKey);
         }
-        Ok(models?.len())
+        health
     });
-    let asked = asked.await;
-    let mut checks = vec![match asked {
-        Ok(models) => {
+    let mut checks = vec![match asked.await {
+        Ok(Health { models, .. }) => {
             let key = if has_key { "the key is accepted; " } else { "no key is needed; " };
             Check::ok(AREA, format!("{endpoint}: {key}it lists {models} models"))
         }

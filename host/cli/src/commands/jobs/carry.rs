@@ -10,7 +10,6 @@ use crate::{detach, interrupt};
 use serde_json::json;
 use std::sync::{Arc, Mutex};
 use tokio::runtime::Runtime;
-use tunesmith_core::ProviderId;
 use tunesmith_core::failure::{Failure, Kind};
 use tunesmith_core::text::visible;
 use tunesmith_engine::execute::{self, EMULATOR_SERVICE, Ended, Executor, Until};
@@ -60,9 +59,9 @@ impl<'a> Hand<'a> {
             output.progress_handle().say("emulated: nothing is trained, and no model is real");
         }
         let id = self.job.id.clone();
-        let is_ollama = self.job.provider == ProviderId::Ollama.as_str();
-        if is_ollama && until == Until::Submitted {
-            // Nothing goes on at Ollama without a client: it is begun, left at once, and a
+        let must_stay = execute::facts_of(&self.job)?.client_must_stay;
+        if must_stay && until == Until::Submitted {
+            // Nothing goes on there without a client: it is begun, left at once, and a
             // runner in the background goes on with it.
             executor.leave();
         }
@@ -79,7 +78,7 @@ impl<'a> Hand<'a> {
             };
             display.done();
             let ended = ended?;
-            if !ended.job.state.is_final() && is_ollama && (is_interrupted || until == Until::Submitted) {
+            if !ended.job.state.is_final() && must_stay && (is_interrupted || until == Until::Submitted) {
                 let job = detach::hand_over(self.operator, self.given, &executor, &ended.job).await?;
                 return Ok((Ended { job, outcome: None }, is_interrupted));
             }

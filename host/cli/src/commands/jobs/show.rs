@@ -68,9 +68,11 @@ pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), 
     if let Some(path) = &args.svg {
         let Some(curve) = &curve else {
             let error = Failure::new(Code::Failed, format!("job {} has no losses to draw", shown.job.id));
-            return Err(error.advise(match shown.job.provider.as_str() {
-                "ollama" => "Ollama does not train, so there are none",
-                _ => "they come from the service while it trains",
+            let facts = execute::facts_of(&shown.job)?;
+            return Err(error.advise(if facts.trains {
+                "they come from the service while it trains".to_owned()
+            } else {
+                format!("{} does not train, so there are none", facts.title)
             }));
         };
         let title = format!("{} · {} · {}", shown.job.name, shown.job.method, shown.job.base_model);

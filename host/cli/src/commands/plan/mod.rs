@@ -169,7 +169,7 @@ fn attempt(
     let planned = plan::plan(spec, dataset, context)?;
     let mut written = match &args.out {
         None => Vec::new(),
-        Some(folder) => artifacts::write(folder, &planned.artifacts())
+        Some(folder) => artifacts::write(folder, &planned.plan.config.artifacts(&planned.bytes))
             .map_err(|error| Failure::new(Code::Failed, error.to_string()))?,
     };
     if args.lock {

@@ -21,6 +21,7 @@ use tunesmith_core::failure::{Code, Failure, Kind};
 use tunesmith_engine::execute::{Checked, Ended, Executor, Recovered, Until};
 use tunesmith_plugin_host::Snapshot;
 use tunesmith_provider::Date;
+use tunesmith_provider::facts;
 use tunesmith_store::{Job, JobId, State};
 
 /// Jobs that are carried out at a time unless `--parallel` says otherwise. A job mostly
@@ -270,7 +271,7 @@ impl Command<'_> {
     /// Asks on a terminal; without one, what costs money needs `--yes`.
     async fn confirm(&self, items: &[Item], output: &mut Output) -> Result<(), Failure> {
         let costs =
-            items.iter().any(|item| item.brief.provider == ProviderId::OpenAi && !item.checked.emulated);
+            items.iter().any(|item| facts::of(item.brief.provider).costs_money && !item.checked.emulated);
         if self.args.yes || items.iter().all(|item| item.checked.emulated) {
             return Ok(());
         }
@@ -328,7 +329,8 @@ impl Command<'_> {
             let message = format!("{} was changed since it was shown", item.brief.file.display());
             return Err(Failure::new(Code::Invalid, message).advise("nothing was done with it: run it again"));
         }
-        let detached = self.args.detach && item.brief.provider == ProviderId::Ollama;
+        let must_stay = facts::of(item.brief.provider).client_must_stay;
+        let detached = self.args.detach && must_stay;
         if detached {
             let job = self.executor.record(&prepared.submission, &item.checked).await?;
             *id = Some(job.id.clone());
@@ -348,8 +350,8 @@ impl Command<'_> {
         if ended.job.state.is_final() {
             return Ok(Came::Ended(Box::new(ended)));
         }
-        // The user left: on Ollama somebody must stay.
-        if item.brief.provider == ProviderId::Ollama {
+        // The user left, and somebody must stay.
+        if must_stay {
             return detach::hand_over(self.operator, self.given, &self.executor, &ended.job)
                 .await
                 .map(|job| Came::Detached(Box::new(job)));

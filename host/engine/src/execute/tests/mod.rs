@@ -5,6 +5,7 @@ mod openai;
 
 use super::*;
 use crate::kept::{Folder, KEY};
+use crate::stored;
 use serde_json::{Value, json};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -94,34 +95,14 @@ impl Place {
         let row = json!({"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]});
         let rows = format!("{row}\n").repeat(12);
         std::fs::write(&path, &rows).unwrap();
-        let request = json!({
-            "model": "gpt-4.1-mini-2025-04-14",
-            "training_file": "<known at run>",
-            "method": {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 2}}},
-            "suffix": "lora",
-            "metadata": {"tunesmith_run": "<known at run>"},
-        });
-        let config = json!({"openai": {"outcome": "a tuned model", "request": request}});
-        let training = json!({"path": path, "sha256": sha256(rows.as_bytes()), "bytes": rows.len()});
+        let sha256 = sha256(rows.as_bytes());
+        let config = stored::openai(&sha256, rows.len());
+        let training = json!({"path": path, "sha256": sha256, "bytes": rows.len()});
         self.ticket(name, "openai", &config, json!({ "training": training })).await
     }
 
     async fn ollama_job(&self, name: &str, execution: Value) -> Ticket {
-        let request = json!({
-            "model": name,
-            "from": "llama3.2",
-            "system": "You help customers.",
-            "parameters": {"num_ctx": 4096, "temperature": 0.7},
-            "messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}],
-            "stream": true,
-        });
-        let budget = json!({"system": 10, "shots": 20, "reserve": 512, "contextWindow": 4096});
-        let config = json!({"ollama": {
-            "outcome": "prompt-baked, not trained",
-            "request": request,
-            "baked": {"budget": budget},
-            "modelfile": {"name": format!("Modelfile-{name}"), "text": "FROM llama3.2\n"},
-        }});
+        let config = stored::ollama(name, "llama3.2");
         self.ticket(name, "ollama", &config, execution).await
     }
 
@@ -138,7 +119,7 @@ impl Place {
             dataset: NewDataset { digest: "d".into(), path: "train.jsonl".into(), rows: 12, bytes: 900 },
             plan: NewPlan {
                 digest: format!("plan of {name}"),
-                document: json!({ "config": config }).to_string(),
+                document: stored::plan(name, provider, config),
                 measured: json!({ "execution": execution }),
             },
         };

@@ -1,21 +1,21 @@
 //! Looking before anything is recorded: server, base model, context, and the name.
 
-use crate::drive::{AskedOfOllama, Execution};
-use crate::drive::{Checked, Error, Shared};
+use crate::drive::{Checked, Error, Execution, Shared};
 use crate::ollama::client::{Base, ErrorKind};
+use crate::ollama::plan::OllamaPlan;
 
 /// Looks whether the job can be carried out.
-pub async fn check(shared: &Shared, asked: &AskedOfOllama, execution: &Execution) -> Result<Checked, Error> {
+pub async fn check(shared: &Shared, plan: &OllamaPlan, execution: &Execution) -> Result<Checked, Error> {
     let client = shared.connect.ollama().map_err(Error::Setup)?;
     let server = client.connect().await?;
     client.check_create().await?;
-    let request = &asked.request;
+    let request = &plan.request;
     let mut checked = Checked {
         emulated: shared.connect.is_emulated() || server.emulated || client.is_emulated(),
         ..Checked::default()
     };
     match client.base(&request.from).await {
-        Ok(base) => context(&base, asked, &mut checked)?,
+        Ok(base) => context(&base, plan, &mut checked)?,
         Err(error) if error.kind == ErrorKind::MissingBase && execution.pull => {
             checked.pulls = true;
             checked.notes.push(format!("the server does not have {} and will fetch it first", request.from));
@@ -36,21 +36,20 @@ pub async fn check(shared: &Shared, asked: &AskedOfOllama, execution: &Execution
 
 /// Whether the plan fits the context that the base was trained for, to which the server
 /// cuts every wish.
-pub(super) fn context(base: &Base, asked: &AskedOfOllama, checked: &mut Checked) -> Result<(), Error> {
+pub(super) fn context(base: &Base, plan: &OllamaPlan, checked: &mut Checked) -> Result<(), Error> {
     let Some(trained) = base.context_length else {
         checked.notes.push(format!("the server does not say for which context {} was trained", base.name));
         return Ok(());
     };
-    let needed = asked.needed_tokens();
+    let needed = plan.baked.budget.total();
     if needed > trained {
         return Err(Error::Context { base: base.name.to_string(), trained, needed });
     }
-    let wanted = asked.context_window();
-    if wanted.is_some_and(|wanted| wanted > trained) {
+    let wanted = plan.baked.context_window.tokens;
+    if u64::from(wanted) > trained {
         checked.notes.push(format!(
-            "{} was trained for {trained} tokens; the server will cut the context of {} tokens to that",
+            "{} was trained for {trained} tokens; the server will cut the context of {wanted} tokens to that",
             base.name,
-            wanted.unwrap_or_default()
         ));
     }
     Ok(())

@@ -2,9 +2,7 @@
 
 use super::check::context;
 use super::{Before, Driver, Next, is_about_access, is_passing};
-use crate::drive::sha256;
-use crate::drive::{Checked, Error, PROMPT_BAKED};
-use crate::drive::{LEAST_LOOKS, MOST_CREATES};
+use crate::drive::{Checked, Error, LEAST_LOOKS, MOST_CREATES, PROMPT_BAKED, sha256};
 use crate::failpoint::{Point, around};
 use crate::ollama::client::{Base, Created, Made, Step, Tag};
 use std::time::Duration;
@@ -37,12 +35,12 @@ enum Sent {
 impl Driver<'_> {
     /// Records the intent to create, with a change that leads there, and creates.
     pub(super) async fn create(&mut self, change: Change, base: Base) -> Result<Next, Error> {
-        if let Err(error) = context(&base, self.asked, &mut Checked::default()) {
+        if let Err(error) = context(&base, self.plan, &mut Checked::default()) {
             // Nothing of this attempt is open but what `change` settles, if anything.
             self.work.apply(change).await?;
             return Err(self.work.fail(Change::to(State::Failed), error).await);
         }
-        let hash = serde_json::to_string(&self.asked.request).unwrap_or_default();
+        let hash = serde_json::to_string(&self.plan.request).unwrap_or_default();
         let hash = sha256(hash.as_bytes());
         let mut intent = self.work.intend(change, Operation::Create, &hash).await?;
         for sent in 1.. {
@@ -92,13 +90,13 @@ impl Driver<'_> {
 
     /// Sends the create once, after a last look at the name.
     async fn send(&mut self, intent: &Intent, base: &Base) -> Result<Sent, Error> {
-        let request = &self.asked.request;
+        let request = &self.plan.request;
         let find = || self.client.find(&request.model);
         let existing = match self.work.patiently(is_passing, find).await {
             Ok(existing) => existing,
             Err(error) => return Ok(Sent::Answered(Err(error))),
         };
-        if existing.is_some() && !self.work.plan.execution.replace {
+        if existing.is_some() && !self.work.execution.replace {
             let detail = "a model of the name appeared meanwhile".to_owned();
             let change = Change::to(State::Failed).settle(intent.id, Outcome::Refused { detail });
             return Err(self.work.fail(change, Error::NameTaken { model: request.model.to_string() }).await);
@@ -134,7 +132,7 @@ impl Driver<'_> {
             _ => Change::stay(),
         };
         if let Some(intent) = open {
-            self.work.phase("looking for the model", Some(self.asked.request.model.to_string()));
+            self.work.phase("looking for the model", Some(self.plan.request.model.to_string()));
             match self.look(&intent).await? {
                 Found::On => return Ok(Next::On),
                 Found::Absent(detail) => change = change.settle(intent.id, Outcome::Absent { detail }),
@@ -151,13 +149,13 @@ impl Driver<'_> {
         // A note of before the process died tells what had the name then.
         let before = self.work.store().intents(&self.work.job.id).await?;
         let before = before.iter().find(|known| known.id == intent.id).and_then(Before::of);
-        let replace = self.work.plan.execution.replace;
+        let replace = self.work.execution.replace;
         let begun = Instant::now();
         let grace = GRACE.min(self.work.patience.grace);
         let mut looks = 0;
         loop {
             looks += 1;
-            let detail = match self.client.made(&self.asked.request).await {
+            let detail = match self.client.made(&self.plan.request).await {
                 Ok(Made::Absent) => "the server has no model of the name".to_owned(),
                 Ok(Made::AsAsked(tag)) => {
                     // The same prompt over another base looks alike: where a model of the
@@ -179,7 +177,7 @@ impl Driver<'_> {
                     if !is_old && !replace {
                         let detail = format!("the name has another model: {}", differences.join(", "));
                         let change = Change::to(State::Failed).settle(intent.id, Outcome::Absent { detail });
-                        let model = self.asked.request.model.to_string();
+                        let model = self.plan.request.model.to_string();
                         return Err(self.work.fail(change, Error::NameTaken { model }).await);
                     }
                     "the model of the name is another one".to_owned()
@@ -211,11 +209,11 @@ impl Driver<'_> {
 
     /// Records the model: it exists, and nobody has talked to it.
     async fn made(&mut self, intent: &Intent, tag: Option<Tag>, why: &str) -> Result<(), Error> {
-        let name = self.asked.request.model.to_string();
+        let name = self.plan.request.model.to_string();
         let tag = match tag {
             Some(tag) => Some(tag),
             // A digest that is missing is found out when the model is verified.
-            None => self.client.find(&self.asked.request.model).await.unwrap_or_default(),
+            None => self.client.find(&self.plan.request.model).await.unwrap_or_default(),
         };
         let model =
             NewModel { name: name.clone(), made: PROMPT_BAKED.to_owned(), digest: tag.map(|tag| tag.digest) };

@@ -8,7 +8,8 @@ mod verify;
 
 pub use check::check;
 
-use crate::drive::{AskedOfOllama, Error, Progress, Transfer, Until, Work};
+use super::plan::OllamaPlan;
+use crate::drive::{Error, Progress, Transfer, Until, Work};
 use crate::failpoint::{Point, around};
 use crate::ollama::client::{ApiError, Base, Client, ErrorKind, PullProgress};
 use serde::{Deserialize, Serialize};
@@ -50,14 +51,14 @@ impl Before {
 /// A job in hand at the server.
 struct Driver<'w> {
     work: &'w mut Work,
-    asked: &'w AskedOfOllama,
+    plan: &'w OllamaPlan,
     client: Client,
 }
 
 /// Carries the job on from wherever it stands.
-pub async fn drive(work: &mut Work, asked: &AskedOfOllama) -> Result<(), Error> {
+pub async fn drive(work: &mut Work, plan: &OllamaPlan) -> Result<(), Error> {
     let client = work.shared.connect.ollama().map_err(Error::Setup)?;
-    let mut driver = Driver { work, asked, client };
+    let mut driver = Driver { work, plan, client };
     loop {
         driver.work.refuse_others(NO_PAUSE).await?;
         if driver.work.until() == Until::Answered && driver.work.cancel_asked().await?.is_none() {
@@ -87,11 +88,11 @@ impl Driver<'_> {
         if self.work.cancel_asked().await?.is_some() {
             return Err(self.work.cancelled_here("nothing had been sent").await?);
         }
-        self.work.keep(self.work.plan.artifacts()).await?;
+        self.work.keep_plan().await?;
         match self.base().await {
             Ok(base) => self.create(Change::to(State::Creating), base).await,
-            Err(error) if error.kind == ErrorKind::MissingBase && self.work.plan.execution.pull => {
-                let name = self.asked.request.from.as_str().to_owned();
+            Err(error) if error.kind == ErrorKind::MissingBase && self.work.execution.pull => {
+                let name = self.plan.request.from.as_str().to_owned();
                 self.work.intend(Change::to(State::Uploading), Operation::Pull, &name).await?;
                 Ok(Next::On)
             }
@@ -101,13 +102,13 @@ impl Driver<'_> {
 
     /// The base, as it is now.
     async fn base(&self) -> Result<Base, ApiError> {
-        self.work.patiently(is_passing, || self.client.base(&self.asked.request.from)).await
+        self.work.patiently(is_passing, || self.client.base(&self.plan.request.from)).await
     }
 
     /// Pulls the base. It can be asked for again at any time: what arrived stays.
     async fn pull(&mut self) -> Result<Next, Error> {
         let situation = self.work.situation().await?;
-        let from = self.asked.request.from.clone();
+        let from = self.plan.request.from.clone();
         let open = situation.open.into_iter().find(|intent| intent.operation == Operation::Pull);
         let intent = match open {
             Some(intent) => intent,

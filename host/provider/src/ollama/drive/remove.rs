@@ -23,7 +23,7 @@ impl Driver<'_> {
             if look > 0 {
                 sleep(self.work.patience.look.min(std::time::Duration::from_millis(500))).await;
             }
-            match self.client.made(&self.asked.request).await {
+            match self.client.made(&self.plan.request).await {
                 Ok(Made::AsAsked(tag)) if existing.as_deref() != Some(tag.digest.as_str()) => {
                     made = true;
                     break;
@@ -32,7 +32,7 @@ impl Driver<'_> {
                 Err(error) => return Err(self.work.left(error.into())),
             }
         }
-        let model = self.asked.request.model.clone();
+        let model = self.plan.request.model.clone();
         if !made {
             let detail = "stopped by the user before the model was there".to_owned();
             return self
@@ -55,7 +55,7 @@ impl Driver<'_> {
     /// Cancels a job whose model is there and has not answered.
     pub(super) async fn cancel_made(&mut self) -> Result<Next, Error> {
         let deletion = self.delete().await?;
-        let model = self.asked.request.model.to_string();
+        let model = self.plan.request.model.to_string();
         let done = Outcome::Done { remote_id: Some(model.clone()) };
         let change = Change::to(State::Cancelled).settle(deletion.id, done);
         self.cancelled(change, &format!("as asked; {model} was removed")).await
@@ -63,7 +63,7 @@ impl Driver<'_> {
 
     /// Deletes the job's model. Deleting twice does no harm.
     async fn delete(&mut self) -> Result<Intent, Error> {
-        let model = self.asked.request.model.clone();
+        let model = self.plan.request.model.clone();
         let situation = self.work.situation().await?;
         let open = situation.open.into_iter().find(|intent| intent.operation == Operation::DeleteModel);
         let intent = match open {

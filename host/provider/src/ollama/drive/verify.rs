@@ -12,7 +12,7 @@ impl Driver<'_> {
         if self.work.cancel_asked().await?.is_some() {
             return self.cancel_made().await;
         }
-        let model = self.asked.request.model.clone();
+        let model = self.plan.request.model.clone();
         self.work.phase("asking the model", Some(model.to_string()));
         let probed = {
             let work = &*self.work;
@@ -62,7 +62,7 @@ impl Driver<'_> {
                 .note_outcome("what the base was before is no longer known, so it is not proved untouched")
                 .await;
         };
-        let prove = || self.client.prove(&before.base, &self.asked.request.model);
+        let prove = || self.client.prove(&before.base, &self.plan.request.model);
         match self.work.patiently(is_passing, prove).await {
             Ok(proof) if proof.shares_weights() == Some(false) => {
                 self.work.note(Level::Warning, &proof.sentence()).await?;

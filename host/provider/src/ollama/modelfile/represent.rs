@@ -2,12 +2,13 @@
 
 use crate::ollama::check::ShotSource;
 use crate::ollama::printable::{UNICODE_VERSION, is_printable};
-use serde::{Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use tunesmith_core::contract::Role;
 
 /// A text that a Modelfile cannot hold. The request that it shows can.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Unrepresentable {
     /// Which text.
@@ -21,7 +22,7 @@ pub struct Unrepresentable {
 }
 
 /// A text of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "text", rename_all = "kebab-case")]
 pub enum Place {
     /// The system prompt.
@@ -45,13 +46,13 @@ pub enum Place {
 }
 
 /// Why a text cannot be held.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "rule", rename_all = "kebab-case")]
 pub enum Reason {
     /// Ollama's reader drops the character.
     Dropped {
         /// The character; `U+00A0` in JSON.
-        #[serde(serialize_with = "code_point")]
+        #[serde(serialize_with = "code_point", deserialize_with = "of_code_point")]
         character: char,
     },
     /// Three quotes end a line, which ends the value.
@@ -60,6 +61,12 @@ pub enum Reason {
 
 fn code_point<S: Serializer>(character: &char, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("U+{:04X}", u32::from(*character)))
+}
+
+fn of_code_point<'de, D: Deserializer<'de>>(deserializer: D) -> Result<char, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let number = text.strip_prefix("U+").and_then(|digits| u32::from_str_radix(digits, 16).ok());
+    number.and_then(char::from_u32).ok_or_else(|| D::Error::custom("expected a code point such as U+00A0"))
 }
 
 /// What keeps a text out of a Modelfile, if anything: a character that the reader

@@ -6,7 +6,7 @@ use crate::ollama::check::{Baked, ContextOrigin, ShotSource};
 use crate::ollama::parameters::ParameterValue;
 use crate::ollama::request::CreateRequest;
 use crate::warning::{Warning, WarningCode};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use tunesmith_core::contract::Message;
 use tunesmith_core::text::visible;
@@ -30,7 +30,7 @@ pub struct Heading<'a> {
 
 /// Why a Modelfile is not written. The request goes through the API all the same,
 /// which has no such limits.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "why", rename_all = "kebab-case")]
 pub enum Withheld {
     /// Texts that its grammar cannot hold.

@@ -1,4 +1,4 @@
-//! A client for OpenAI's fine-tuning API and for services that speak it.
+//! A client for OpenAI's protocol: the platform, and whatever else speaks it.
 //!
 //! Its types are lenient, since real answers differ from the published schema; its
 //! retries are strict, since the API has no idempotency: what only reads is asked

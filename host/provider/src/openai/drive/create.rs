@@ -1,13 +1,10 @@
 //! Creating the remote job: once, and looked for whenever it is unclear.
 
 use super::{Driver, Next, is_about_access, is_passing};
-use crate::drive::sha256;
-use crate::drive::{Error, Until};
-use crate::drive::{LEAST_LOOKS, MOST_CREATES};
+use crate::drive::{Error, FileToUpload, LEAST_LOOKS, MOST_CREATES, Until, sha256};
 use crate::failpoint::{Point, around};
 use crate::openai::client::{ApiError, Created, Job};
-use crate::openai::request::RUN_ID_KEY;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use tunesmith_store::{Change, Intent, Level, Operation, Outcome, State};
 
@@ -64,23 +61,21 @@ impl Driver<'_> {
 
     /// The request, with what is known only now.
     fn request(&self, files: &[(String, String)]) -> Result<Value, Error> {
-        let mut request = self.asked.request.clone();
-        let execution = &self.work.plan.execution;
-        let of = |wanted: &Option<crate::drive::FileToUpload>| {
+        let bad = |why: &dyn std::fmt::Display| Error::BadPlan {
+            job: self.work.job.id.to_string(),
+            why: why.to_string(),
+        };
+        let of = |wanted: &Option<FileToUpload>| {
             let wanted = wanted.as_ref()?;
             files.iter().find(|(sha256, _)| *sha256 == wanted.sha256).map(|(_, id)| id.clone())
         };
-        let (training, validation) = (of(&execution.training), of(&execution.validation));
-        let (Some(fields), Some(training)) = (request.as_object_mut(), training) else {
-            let why = "it has no training file".to_owned();
-            return Err(Error::BadPlan { job: self.work.job.id.to_string(), why });
-        };
-        fields.insert("training_file".to_owned(), training.into());
-        if let Some(validation) = validation {
-            fields.insert("validation_file".to_owned(), validation.into());
+        let execution = &self.work.execution;
+        let training = of(&execution.training).ok_or_else(|| bad(&"it has no training file"))?;
+        let mut request = self.plan.request.clone().ready(training, self.work.job.run_id.as_str());
+        if let Some(validation) = of(&execution.validation) {
+            request = request.with_validation(validation);
         }
-        fields.insert("metadata".to_owned(), json!({ RUN_ID_KEY: self.work.job.run_id }));
-        Ok(request)
+        serde_json::to_value(&request).map_err(|error| bad(&error))
     }
 
     /// Sends the create once. It is never cut off: whatever is asked meanwhile waits for

@@ -1,4 +1,5 @@
-//! Carrying out a job at OpenAI or a compatible service: upload, create, follow, verify.
+//! Carrying out a job at a service that speaks OpenAI's protocol: upload, create, follow,
+//! verify.
 
 mod control;
 mod create;
@@ -6,8 +7,9 @@ mod follow;
 mod upload;
 mod verify;
 
+use super::plan::OpenAiPlan;
 use crate::Date;
-use crate::drive::{AskedOfOpenAi, Checked, Error, Shared, Until, Work};
+use crate::drive::{Checked, Error, Shared, Until, Work};
 use crate::openai::client::{ApiError, Client, ErrorKind};
 use crate::openai::models;
 use crate::openai::request::RUN_ID_KEY;
@@ -27,9 +29,9 @@ enum Next {
 }
 
 /// Looks before anything is recorded: the key, the base model and how long it lives.
-pub async fn check(shared: &Shared, asked: &AskedOfOpenAi) -> Result<Checked, Error> {
+pub async fn check(shared: &Shared, plan: &OpenAiPlan) -> Result<Checked, Error> {
     let client = shared.connect.openai().map_err(Error::Setup)?;
-    let model = asked.request.get("model").and_then(serde_json::Value::as_str).unwrap_or_default();
+    let model = plan.request.model.as_str();
     let mut checked = Checked::default();
     match client.model(model).await {
         Ok(found) => {
@@ -103,14 +105,14 @@ fn today() -> Date {
 /// A job in hand at the service.
 struct Driver<'w> {
     work: &'w mut Work,
-    asked: &'w AskedOfOpenAi,
+    plan: &'w OpenAiPlan,
     client: Client,
 }
 
 /// Carries the job on from wherever it stands.
-pub async fn drive(work: &mut Work, asked: &AskedOfOpenAi) -> Result<(), Error> {
+pub async fn drive(work: &mut Work, plan: &OpenAiPlan) -> Result<(), Error> {
     let client = work.shared.connect.openai().map_err(Error::Setup)?;
-    let mut driver = Driver { work, asked, client };
+    let mut driver = Driver { work, plan, client };
     loop {
         let next = match driver.work.job.state {
             State::Planned => driver.begin().await?,
@@ -133,7 +135,7 @@ impl Driver<'_> {
             return Err(self.work.cancelled_here("nothing had been sent").await?);
         }
         self.refuse_early().await?;
-        self.work.keep(self.work.plan.artifacts()).await?;
+        self.work.keep_plan().await?;
         self.begin_upload(Change::to(State::Uploading)).await?;
         Ok(Next::On)
     }

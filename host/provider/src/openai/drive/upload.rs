@@ -19,7 +19,7 @@ const TOLD_EVERY: Duration = Duration::from_millis(100);
 impl Driver<'_> {
     /// The files of the job, in the order in which they are uploaded.
     fn files(&self) -> Vec<FileToUpload> {
-        let execution = &self.work.plan.execution;
+        let execution = &self.work.execution;
         execution.training.iter().chain(&execution.validation).cloned().collect()
     }
 
