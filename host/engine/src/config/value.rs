@@ -8,7 +8,8 @@ use toml::de::DeValue;
 use tunesmith_core::ProviderId;
 use tunesmith_core::secret::looks_like_key;
 use tunesmith_core::text::quoted;
-use tunesmith_plugin_host::{Digest, Tier};
+use tunesmith_plugin_host::Tier;
+use tunesmith_core::digest::Digest;
 
 /// A value of a key.
 #[derive(Debug, Clone, PartialEq)]

@@ -13,7 +13,8 @@ use serde::Serialize;
 use std::fmt;
 use tunesmith_core::ProviderId;
 use tunesmith_core::text::{grouped, quoted};
-use tunesmith_plugin_host::{Digest, Plugin, Source, Tier};
+use tunesmith_plugin_host::{Plugin, Source, Tier};
+use tunesmith_core::digest::Digest;
 use tunesmith_provider::openai::{Cost, Money};
 
 /// Declares the rules: their names, keys and meanings, once.

@@ -15,11 +15,12 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tunesmith_core::contract::Level as NoteLevel;
+use tunesmith_core::digest::Digest;
 use tunesmith_core::error::{Error, Kind};
 use tunesmith_core::text::visible;
 use tunesmith_kit::check::Level;
 use tunesmith_kit::{CommandLine, Function, Project, cases};
-use tunesmith_plugin_host::{Digest, Plugin, Registry, Source};
+use tunesmith_plugin_host::{Plugin, Registry, Source};
 
 /// How often the project is looked at, and for how long it has to stay the same
 /// before it is built: an editor saves several files within this time.
