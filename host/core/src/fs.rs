@@ -1,8 +1,8 @@
 //! Files that appear whole or not at all: written beside their place, then renamed.
 
-use std::fs::{File, Permissions};
+use std::fs::{DirBuilder, File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 use tempfile::NamedTempFile;
 
@@ -110,6 +110,15 @@ pub fn replace(path: &Path, content: &[u8], access: Access, durability: Durabili
     let mut draft = Draft::new(folder_of(path), access)?;
     draft.write_all(content)?;
     draft.replace(path, durability)
+}
+
+/// Creates a folder, and those above it, that only this user can enter. One that exists
+/// keeps its mode.
+///
+/// # Errors
+/// It cannot be created, or is something else.
+pub fn create_private(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 /// Makes the names in a folder survive a power loss.

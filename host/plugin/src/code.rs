@@ -7,16 +7,16 @@
 use super::engine::Flavour;
 use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::hash::{Hash, Hasher};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 use tunesmith_core::digest::{self, Digest};
-use tunesmith_core::fs::{Access, DRAFT_PREFIX, Draft, Durability};
+use tunesmith_core::fs::{Access, DRAFT_PREFIX, Draft, Durability, create_private};
 use wasmtime::component::Component;
 
 /// How old an entry's time of use may be before a use renews it. An hour: evicting
@@ -226,7 +226,7 @@ impl CodeStore {
 /// It cannot be made or written to, is a link, belongs to another user, or others may
 /// use it; in words.
 pub fn private(dir: &Path) -> Result<(), String> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| error.to_string())?;
+    create_private(dir).map_err(|error| error.to_string())?;
     let metadata = fs::symlink_metadata(dir).map_err(|error| error.to_string())?;
     if !metadata.is_dir() {
         return Err("it is a link, not a directory".into());

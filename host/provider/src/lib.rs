@@ -3,7 +3,6 @@
 
 pub mod accepts;
 pub mod artifacts;
-pub mod date;
 pub mod drive;
 pub mod failpoint;
 pub mod http;
@@ -15,6 +14,5 @@ pub mod settings;
 pub mod violation;
 pub mod warning;
 
-pub use date::Date;
 pub use violation::{Violation, Violations};
 pub use warning::{Warning, WarningCode};

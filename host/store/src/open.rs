@@ -5,7 +5,7 @@ use super::error::translated;
 use super::owner::Identity;
 use super::{Error, FILE_NAME, Options};
 use sqlx::{Connection as _, Row as _, SqliteConnection};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ pub(super) async fn open(directory: &Path, given: Options) -> Result<Arc<Inner>,
 fn prepare_directory(directory: &Path) -> Result<(), Error> {
     let failed = |source| Error::Directory { path: directory.to_path_buf(), source };
     if !directory.exists() {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
+        tunesmith_core::fs::create_private(directory).map_err(failed)?;
     }
     let metadata = std::fs::metadata(directory).map_err(failed)?;
     if !metadata.is_dir() {

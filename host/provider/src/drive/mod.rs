@@ -16,8 +16,7 @@ pub use progress::{OnProgress, Progress, Transfer};
 pub use recorded::{
     Asked, AskedOfOllama, AskedOfOpenAi, EXECUTION, Execution, FileToUpload, Recorded, provider,
 };
-pub(crate) use work::now_ms;
-pub use work::{Work, sha256};
+pub use work::Work;
 
 use std::path::PathBuf;
 use std::sync::Arc;

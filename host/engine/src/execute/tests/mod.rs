@@ -8,9 +8,9 @@ use crate::kept::{Folder, KEY};
 use serde_json::{Value, json};
 use std::sync::Mutex;
 use std::time::Duration;
+use tunesmith_core::digest::Digest;
 use tunesmith_core::error::Error as User;
 use tunesmith_emulator::{Action, Emulator, Fault, Options as EmulatorOptions, Pace};
-use tunesmith_provider::drive::sha256;
 use tunesmith_provider::http::Endpoint;
 use tunesmith_provider::ollama::client as ollama_client;
 use tunesmith_provider::openai::client as openai_client;
@@ -102,7 +102,7 @@ impl Place {
             "metadata": {"tunesmith_run": "<known at run>"},
         });
         let config = json!({"openai": {"outcome": "a tuned model", "request": request}});
-        let training = json!({"path": path, "sha256": sha256(rows.as_bytes()), "bytes": rows.len()});
+        let training = json!({"path": path, "sha256": Digest::of(&rows).to_string(), "bytes": rows.len()});
         self.ticket(name, "openai", &config, json!({ "training": training })).await
     }
 
