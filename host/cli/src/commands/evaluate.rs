@@ -2,14 +2,14 @@
 
 use crate::view::evaluate as text;
 
-use crate::inputs::{price_table, today};
+use crate::inputs::price_table;
 use crate::registry::{self, event_text};
 use crate::{Operator, Output};
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tunesmith_core::error::{Error, Kind};
-use tunesmith_provider::Date;
+use tunesmith_core::time::{Date, today};
 use tunesmith_vet::{Request, Verdict, vet};
 
 /// Vet a job, its dataset and its plugins before anyone runs them.
@@ -68,7 +68,7 @@ pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), 
         datasets: operator.datasets(),
         policy: &operator.config().policy,
         prices: &prices,
-        today: args.today.map_or_else(today, Ok)?,
+        today: args.today.unwrap_or_else(today),
         limits: operator.limits(),
         cache: operator.cache(),
         built_ins: registry::built_ins(),

@@ -9,7 +9,6 @@ use crate::view::style::{ERROR, FAINT, HEADING, HINT};
 use crate::{Operator, Output, registry};
 use serde_json::{Value, json};
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,6 +16,7 @@ use std::time::{Duration, Instant};
 use tunesmith_core::contract::Level as NoteLevel;
 use tunesmith_core::digest::Digest;
 use tunesmith_core::error::{Error, Kind};
+use tunesmith_core::fs::{Access, Durability, replace};
 use tunesmith_core::text::visible;
 use tunesmith_kit::check::Level;
 use tunesmith_kit::{CommandLine, Function, Project, cases};
@@ -365,16 +365,7 @@ impl Session<'_> {
 fn publish(built: &Path, into: &Path) -> Result<(), Error> {
     let name = built.file_name().unwrap_or(built.as_os_str());
     let to = into.join(name);
-    let copied = fs::read(built).and_then(|bytes| {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".tunesmith-");
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let mut file = builder.tempfile_in(into)?;
-        file.write_all(&bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(&to).map_err(|error| error.error)?;
-        Ok(())
-    });
+    let copied = fs::read(built).and_then(|bytes| replace(&to, &bytes, Access::Shared, Durability::Synced));
     copied.map_err(|error| Error::new(Kind::Failed, format!("cannot write {}: {error}", to.display())))
 }
 
