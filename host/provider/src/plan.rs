@@ -5,11 +5,12 @@ use crate::local::plan::LocalPlan;
 use crate::ollama::plan::OllamaPlan;
 use crate::openai::PriceTable;
 use crate::openai::plan::OpenAiPlan;
-use crate::{Date, Violations, Warning};
+use crate::{Violations, Warning};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tunesmith_core::contract::{MethodJob, Note, Refusal};
+use tunesmith_core::time::Date;
 use tunesmith_dataset::{Dataset, DatasetError, Format, View};
 use tunesmith_plugin_host::{Answer, CallError, Plugin, Receipt};
 

@@ -34,7 +34,7 @@ use tunesmith_dataset::{Counting, Rules, Target, Verdict};
 use tunesmith_plugin_host::{Ability, Measured, Plugin, Receipt, Tier};
 use tunesmith_provider::openai::PriceTable;
 use tunesmith_provider::plan::Part;
-use tunesmith_provider::{Date, Warning, WarningCode};
+use tunesmith_provider::{Warning, WarningCode};
 
 /// The form of a plan; a reader refuses one that it does not know.
 pub const FORMAT: u32 = 1;
