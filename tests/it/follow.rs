@@ -394,7 +394,7 @@ fn ctrl_c_during_compile_ends_the_worker() {
     let left: Vec<_> = std::fs::read_dir(cache.join("code"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| !name.starts_with(".draft-"))
+        .filter(|name| !name.starts_with(".tunesmith-"))
         .collect();
     let built_ins = left.iter().filter(|name| name.ends_with(".seal")).count();
     assert_eq!(left.len(), 2 * built_ins, "{left:?}");

@@ -94,7 +94,7 @@ impl Followed {
 
     /// Waits until the plugin that these bytes are serves.
     fn until_serves(&self, id: &str, bytes: &[u8]) -> Arc<Snapshot> {
-        let digest = tunesmith_plugin_host::Digest::of(bytes);
+        let digest = tunesmith_core::digest::Digest::of(bytes);
         self.until("the new content serves", |snapshot| {
             snapshot.get(id).is_some_and(|plugin| plugin.digest() == digest)
         })

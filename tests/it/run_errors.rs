@@ -102,7 +102,7 @@ impl Services {
         for (pattern, mask) in [
             (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
             (r"\[request req_\w+\]", "[request]"),
-            (r"\.tmp\w+", ".tmp"),
+            (r"\.tunesmith-\w+", ".tunesmith-"),
         ] {
             text = regex_lite::Regex::new(pattern).unwrap().replace_all(&text, mask).into_owned();
         }

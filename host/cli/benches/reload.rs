@@ -17,8 +17,9 @@ use std::time::{Duration, Instant};
 use tunesmith_core::contract::{
     DatasetView, Example, Message, MethodJob, Overview, Role, Row, Selection, Task,
 };
+use tunesmith_core::digest::Digest;
 use tunesmith_hostile::{describes, rust, variant};
-use tunesmith_plugin_host::{Change, Digest, Engine, Limits, Options, Registry, Watch, WatchOptions};
+use tunesmith_plugin_host::{Change, Engine, Limits, Options, Registry, Watch, WatchOptions};
 
 /// Reloads of a part.
 const RELOADS: usize = 100;

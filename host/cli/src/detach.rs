@@ -4,7 +4,7 @@
 use crate::operator::{Operator, OperatorArgs};
 use std::fs::OpenOptions;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -41,7 +41,7 @@ pub(crate) async fn hand_over(
         .advise(format!("tunesmith jobs resume {} carries on with it here", job.id))
     };
     let folder = path.parent().unwrap_or(&path);
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+    tunesmith_core::fs::create_private(folder).map_err(failed)?;
     let log = OpenOptions::new().create(true).append(true).mode(0o600).open(&path).map_err(failed)?;
     let mut command = Command::new(std::env::current_exe().map_err(failed)?);
     command.arg("runner").args(given.arguments());

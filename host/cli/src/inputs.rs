@@ -5,12 +5,11 @@ use crate::{Operator, Output};
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use tunesmith_core::failure::{Code, Failure};
+use tunesmith_core::nearest::nearest;
 use tunesmith_dataset::Progress;
-use tunesmith_engine::nearest;
 use tunesmith_engine::spec::{DatasetRef, MAX_NAME_CHARS, Spec};
-use tunesmith_provider::Date;
 use tunesmith_provider::openai::PriceTable;
 
 /// Below this size nobody waits long enough to want to see progress.
@@ -53,15 +52,6 @@ pub fn price_table(path: Option<&Path>) -> Result<PriceTable, Failure> {
     };
     let text = std::fs::read_to_string(path).map_err(|error| invalid(&error))?;
     PriceTable::parse(&text).map_err(|error| invalid(&error))
-}
-
-/// The day, by this machine's clock.
-pub fn today() -> Result<Date, Failure> {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).ok();
-    since.and_then(|since| Date::from_unix_seconds(since.as_secs())).ok_or_else(|| {
-        Failure::new(Code::Failed, "this machine's clock shows no date of the calendar")
-            .advise("set the clock; closing dates depend on it")
-    })
 }
 
 /// Parses `NAME=VALUE`: the value is JSON where it reads as JSON, otherwise a text.

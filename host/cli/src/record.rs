@@ -1,7 +1,6 @@
 //! Keeps what happens to followed plugins in the store, so that `plugin list` shows it
 //! from another shell.
 
-use crate::view::moment::now_ms;
 use crate::{Operator, Output, runtime};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,6 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use tunesmith_core::time::now_ms;
 use tunesmith_plugin_host::{Change, Plugin, Registry, Source};
 use tunesmith_store::{NewPluginEvent, Store};
 

@@ -5,7 +5,7 @@ use crate::{Operator, Output};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tunesmith_core::failure::{Code, Failure};
-use tunesmith_engine::nearest;
+use tunesmith_core::nearest::nearest;
 use tunesmith_engine::spec::Spec;
 use tunesmith_plugin_host::{BuiltIn, Engine, Event, Options, Plugin, Registry, Snapshot};
 

@@ -1,9 +1,9 @@
 //! Writes a file that a command makes: whole or not at all.
 
 use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use tunesmith_core::failure::{Code, Failure};
+use tunesmith_core::fs::{Access, Draft, Durability, folder_of};
 
 /// Writes the file beside its place, to disk, and only then under its name. An existing
 /// one is replaced only if asked to.
@@ -40,23 +40,18 @@ fn write(path: &Path, content: &[u8], replace: bool) -> io::Result<()> {
     }
     // A file that is a link is replaced where it points to, as an editor does.
     let path: PathBuf = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new()
-        .prefix(".tunesmith-")
-        // For the user's own group and others to read, as their umask says.
-        .permissions(std::fs::Permissions::from_mode(0o666))
-        .tempfile_in(folder)?;
-    file.write_all(content)?;
-    file.as_file().sync_all()?;
-    let kept = if replace { file.persist(&path) } else { file.persist_noclobber(&path) };
-    kept.map_err(|error| error.error)?;
-    // The name itself is safe only once the folder is.
-    std::fs::File::open(folder)?.sync_all()
+    let mut draft = Draft::new(folder_of(&path), Access::Shared)?;
+    draft.write_all(content)?;
+    match replace {
+        true => draft.replace(&path, Durability::Synced),
+        false => draft.create(&path, Durability::Synced),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
     fn a_file_is_replaced_only_if_asked_to_and_nothing_else_is_left() {

@@ -1,8 +1,6 @@
 //! Caches the result of reading a dataset by the digest of its bytes: opening the same
 //! file again costs only the digest.
 
-use crate::containers::source;
-use crate::convert::spool::private_directory;
 use crate::counting::Tokens;
 use crate::options::ReadOptions;
 use crate::scan::index::Index;
@@ -10,9 +8,10 @@ use crate::shapes::format::Recognized;
 use crate::verdict::Verdict;
 use crate::verdict::row::Sums;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+use tunesmith_core::digest::Digest;
+use tunesmith_core::fs::{Access, Draft, Durability, create_private};
 
 /// Results in the cache; the oldest are deleted first. The largest have 15 MB.
 const KEPT_RESULTS: usize = 32;
@@ -41,15 +40,14 @@ pub(crate) fn path(directory: &Path, digest: &str, text_file: bool, options: &Re
         options.exact,
         options.format,
     );
-    let key = source::hex(&Sha256::digest(key.as_bytes())[..6]);
-    directory.join(format!("{digest}-{key}.dataset"))
+    directory.join(format!("{digest}-{:.12}.dataset", Digest::of(key)))
 }
 
 /// A cached result; `None` if it is missing or damaged.
 pub(crate) fn load(path: &Path) -> Option<Cached<'static>> {
     let bytes = std::fs::read(path).ok()?;
     let (check, content) = bytes.split_at_checked(32)?;
-    if Sha256::digest(content)[..] != *check {
+    if Digest::of(content).as_bytes() != check {
         return None;
     }
     postcard::from_bytes(content).ok()
@@ -61,12 +59,11 @@ pub(crate) fn store(path: &Path, cached: &Cached<'_>) {
     let Ok(content) = postcard::to_allocvec(cached) else { return };
     let write = || -> std::io::Result<()> {
         use std::io::Write;
-        private_directory(directory)?;
-        let mut file = tempfile::NamedTempFile::new_in(directory)?;
-        file.write_all(&Sha256::digest(&content))?;
-        file.write_all(&content)?;
-        file.persist(path)?;
-        Ok(())
+        create_private(directory)?;
+        let mut draft = Draft::new(directory, Access::Private)?;
+        draft.write_all(Digest::of(&content).as_bytes())?;
+        draft.write_all(&content)?;
+        draft.replace(path, Durability::Cached)
     };
     if write().is_ok() {
         delete_oldest(directory);

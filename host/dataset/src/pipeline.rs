@@ -2,13 +2,14 @@
 //! that they do not depend on the number of threads.
 
 use crate::containers::framing::{Block, Framer};
-use crate::containers::source::{Digesting, FileReader, Source};
+use crate::containers::source::{FileReader, Source};
 use crate::error::DatasetError;
 use crate::options::{Progress, ReadOptions};
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use tunesmith_core::digest::Digesting;
 
 /// Results per thread that may wait for an earlier block.
 const WAITING: u64 = 4;

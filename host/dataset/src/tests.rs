@@ -54,9 +54,8 @@ fn a_plain_file_is_read_whole() {
 
 #[test]
 fn the_digest_is_of_the_bytes() {
-    use sha2::{Digest, Sha256};
     let text = tasks_file(60, 1);
-    let expected: String = Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let expected = tunesmith_core::digest::Digest::of(&text).to_string();
     assert_eq!(open(text.as_bytes()).digest(), expected);
 }
 

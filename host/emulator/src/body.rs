@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tempfile::NamedTempFile;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
+use tunesmith_core::fs::{Access, Draft};
 
 /// Pieces that wait between a producer and its connection, or between a connection
 /// and the disk. Bounds memory to this many pieces a transfer.
@@ -197,7 +197,7 @@ impl Inspect for () {
 /// that neither holds up the network.
 pub(super) struct Intake<I> {
     send: mpsc::Sender<Bytes>,
-    written: tokio::task::JoinHandle<io::Result<(NamedTempFile, I)>>,
+    written: tokio::task::JoinHandle<io::Result<(Draft, I)>>,
     length: u64,
     limit: u64,
 }
@@ -206,7 +206,7 @@ impl<I: Inspect> Intake<I> {
     pub(super) fn start(directory: PathBuf, limit: u64, mut inspect: I) -> Self {
         let (send, mut receive) = mpsc::channel::<Bytes>(PIECES);
         let written = tokio::task::spawn_blocking(move || {
-            let mut file = NamedTempFile::new_in(directory)?;
+            let mut file = Draft::new(&directory, Access::Private)?;
             while let Some(piece) = receive.blocking_recv() {
                 inspect.update(&piece);
                 file.write_all(&piece)?;
@@ -228,7 +228,7 @@ impl<I: Inspect> Intake<I> {
 
     /// The file, not yet synced, its length, and what the inspection gathered. A file
     /// that is dropped instead is removed.
-    pub(super) async fn finish(self) -> Result<(NamedTempFile, u64, I), IntakeError> {
+    pub(super) async fn finish(self) -> Result<(Draft, u64, I), IntakeError> {
         drop(self.send);
         match self.written.await {
             Ok(Ok((file, inspect))) => Ok((file, self.length, inspect)),

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
+use tunesmith_core::fs::{Access, Draft, Durability, create_private, folder_of, replace, sync_folder};
 
 /// The lock of the one emulator that has a state directory.
 const LOCK: &str = "emulator.lock";
@@ -71,6 +72,7 @@ impl StateDir {
     /// Creates the directory where needed, takes its lock, and removes what a killed
     /// emulator left half-written.
     pub(super) fn open(root: &Path) -> Result<Self, Taken> {
+        // What is uploaded to an emulator is as private as anything.
         create_private(root)?;
         let root = root.canonicalize()?;
         let lock =
@@ -106,39 +108,22 @@ impl StateDir {
     }
 }
 
-/// Creates a directory, and those above it, for this user alone: what is uploaded to an
-/// emulator is as private as anything.
-pub(super) fn create_private(root: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(root)
-}
-
-/// Writes a file whole or not at all, and durably: beside, fsync, rename, fsync of
-/// the directory.
+/// Writes a file durably into a folder that may not exist yet.
 pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let directory = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(directory)?;
-    let mut file = tempfile::NamedTempFile::new_in(directory)?;
-    file.write_all(bytes)?;
-    keep(file, path)
+    fs::create_dir_all(folder_of(path))?;
+    replace(path, bytes, Access::Private, Durability::Synced)
 }
 
 /// Gives a written file its name, durably.
-pub(super) fn keep(file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
-    let directory = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(directory)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    sync_directory(directory)
+pub(super) fn keep(draft: Draft, path: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder_of(path))?;
+    draft.replace(path, Durability::Synced)
 }
 
 /// Removes a file durably. One that is not there is not an error.
 pub(super) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
-        Ok(()) => sync_directory(path.parent().unwrap_or(Path::new("."))),
+        Ok(()) => sync_folder(folder_of(path)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
     }
@@ -167,13 +152,6 @@ pub(super) fn read_all<T: serde::de::DeserializeOwned>(directory: &Path) -> io::
 pub(super) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> io::Result<T> {
     serde_json::from_slice(&fs::read(path)?)
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", path.display())))
-}
-
-fn sync_directory(directory: &Path) -> io::Result<()> {
-    if cfg!(unix) {
-        File::open(directory)?.sync_all()?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -5,10 +5,10 @@
 //! and never all of them.
 
 use crate::Error;
-use crate::disk::create_private;
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::Path;
+use tunesmith_core::fs::create_private;
 
 /// Keeps an emulator that was started on demand running until dropped.
 #[derive(Debug)]

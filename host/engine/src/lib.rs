@@ -13,7 +13,6 @@ pub mod settings;
 pub mod spec;
 pub mod verify;
 
-pub use tunesmith_provider::accepts::nearest;
 pub use tunesmith_provider::artifacts;
 
 #[cfg(test)]

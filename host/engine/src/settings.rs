@@ -1,8 +1,8 @@
 //! Checking the settings of a job against its method and its provider.
 
-use super::nearest;
 use super::spec::GivenSetting;
 use tunesmith_core::contract::{Descriptor, JobSetting, Kind, Origin, Value};
+use tunesmith_core::nearest::nearest;
 use tunesmith_core::text::visible;
 use tunesmith_provider::settings::COMMON;
 

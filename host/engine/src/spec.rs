@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use tunesmith_core::ProviderId;
 use tunesmith_core::contract::MethodJob;
 use tunesmith_core::failure::{self, Advice, Code, Failure};
+use tunesmith_core::nearest::nearest;
 use tunesmith_core::text::visible;
 pub use tunesmith_dataset::UntypedRows;
 
@@ -215,7 +216,7 @@ fn beside(path: &Path) -> Option<String> {
     let entries = std::fs::read_dir(folder.unwrap_or(Path::new("."))).ok()?;
     let names: Vec<String> =
         entries.take(MOST).flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
-    let near = super::nearest(names.iter().map(String::as_str), path.file_name()?.to_str()?)?;
+    let near = nearest(names.iter().map(String::as_str), path.file_name()?.to_str()?)?;
     Some(path.with_file_name(near).display().to_string())
 }
 
@@ -386,7 +387,7 @@ impl<'a> Reader<'a> {
     }
 
     fn unknown(&self, name: &str, value: &RawValue, known: &[&str]) -> SpecError {
-        let advice = match super::nearest(known.iter().copied(), name) {
+        let advice = match nearest(known.iter().copied(), name) {
             Some(near) => format!("did you mean {near:?}?"),
             None => format!("the fields are {}", known[1..].join(", ")),
         };
@@ -489,7 +490,7 @@ impl<'a> Reader<'a> {
         let name = self.plain_text(value, "provider", MAX_NAME_CHARS)?;
         name.parse().map_err(|_| {
             let names = ProviderId::ALL.map(ProviderId::as_str);
-            let advice = match super::nearest(names, &name) {
+            let advice = match nearest(names, &name) {
                 Some(near) => format!("did you mean {near:?}?"),
                 None => format!("the providers are {}", names.join(", ")),
             };

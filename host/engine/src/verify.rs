@@ -4,8 +4,8 @@ use super::bounded::{self, Fault};
 use super::plan::Planned;
 use serde::Serialize;
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 use std::path::Path;
+use tunesmith_core::digest::Digest;
 use tunesmith_core::failure::{Advice, Code, Failure};
 use tunesmith_core::text::{excerpt, visible};
 
@@ -103,11 +103,9 @@ fn compare(stored: &Value, now: &Value, now_digest: &str) -> Verified {
     let more = found.len().saturating_sub(MOST_SHOWN);
     found.truncate(MOST_SHOWN);
     let bytes = serde_json::to_string_pretty(stored).unwrap_or_default();
-    let digest =
-        Sha256::digest(bytes.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     Verified {
         same: found.is_empty(),
-        stored: format!("sha256:{digest}"),
+        stored: Digest::of(bytes).prefixed(),
         now: now_digest.to_owned(),
         differences: found,
         more,

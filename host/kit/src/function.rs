@@ -77,7 +77,7 @@ impl FromStr for Function {
         Self::ALL.into_iter().find(|function| function.as_str() == name).ok_or_else(|| {
             let names = Self::ALL.map(Self::as_str);
             let shown = tunesmith_core::text::quoted(name);
-            match tunesmith_engine::nearest(names, name) {
+            match tunesmith_core::nearest::nearest(names, name) {
                 Some(near) => format!("{shown} is not a function of the contract; did you mean {near}?"),
                 None => {
                     format!("{shown} is not a function of the contract; expected one of {}", names.join(", "))

@@ -1,9 +1,10 @@
 //! What comes of a call: the result, what the plugin said, and what it cost.
 
-use super::{Digest, Tier};
+use super::Tier;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tunesmith_core::contract::{Note, Refusal};
+use tunesmith_core::digest::Digest;
 
 /// The answer of a plugin that kept to its limits.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,13 +1,14 @@
 //! What changed in a registry: told to whoever listens, and kept as history.
 
 use super::rejection::{Rejection, shown};
-use super::{Ability, Digest, Plugin, Quarantine, Reason, Snapshot, Source, Tier};
+use super::{Ability, Plugin, Quarantine, Reason, Snapshot, Source, Tier};
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use tunesmith_core::digest::Digest;
 
 /// Something that happened to a plugin, or to the directory of plugins.
 #[derive(Debug, Clone)]

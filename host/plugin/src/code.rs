@@ -4,19 +4,19 @@
 //! It is ours rather than wasmtime's `Cache` because there a miss makes the asking
 //! process compile; here only the compile worker compiles foreign bytes.
 
-use super::Digest;
 use super::engine::Flavour;
 use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::hash::{Hash, Hasher};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
-use tempfile::{NamedTempFile, TempDir};
+use tempfile::TempDir;
+use tunesmith_core::digest::{self, Digest};
+use tunesmith_core::fs::{Access, DRAFT_PREFIX, Draft, Durability, create_private};
 use wasmtime::component::Component;
 
 /// How old an entry's time of use may be before a use renews it. An hour: evicting
@@ -57,17 +57,18 @@ pub(super) struct Key(String);
 
 impl Key {
     pub(super) fn new(digest: Digest, flavour: Flavour, engine: &wasmtime::Engine) -> Self {
-        struct Sha(Sha256);
+        #[derive(Default)]
+        struct Sha(digest::Hasher);
         impl Hasher for Sha {
             fn write(&mut self, bytes: &[u8]) {
                 self.0.update(bytes);
             }
             fn finish(&self) -> u64 {
-                let digest = <[u8; 32]>::from(self.0.clone().finalize());
-                digest[..8].iter().fold(0, |value, byte| value << 8 | u64::from(*byte))
+                let digest = self.0.clone().finish();
+                digest.as_bytes()[..8].iter().fold(0, |value, byte| value << 8 | u64::from(*byte))
             }
         }
-        let mut hasher = Sha(Sha256::new());
+        let mut hasher = Sha::default();
         engine.precompile_compatibility_hash().hash(&mut hasher);
         // The encoder is ours, so that its version belongs to the key as well.
         env!("CARGO_PKG_VERSION").hash(&mut hasher);
@@ -117,8 +118,8 @@ impl CodeStore {
     }
 
     /// A file beside the entries, for compiled code on its way into the store.
-    pub(super) fn draft(&self) -> io::Result<NamedTempFile> {
-        let make = || tempfile::Builder::new().prefix(".draft-").tempfile_in(&self.dir);
+    pub(super) fn draft(&self) -> io::Result<Draft> {
+        let make = || Draft::new(&self.dir, Access::Private);
         match make() {
             // Somebody cleared the cache while this process ran.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -133,7 +134,7 @@ impl CodeStore {
     pub(super) fn keep(
         &self,
         key: &Key,
-        draft: NamedTempFile,
+        draft: Draft,
         engine: &wasmtime::Engine,
     ) -> wasmtime::Result<Component> {
         let (length, crc32) = sum(draft.path())?;
@@ -141,11 +142,11 @@ impl CodeStore {
         // The seal goes last, and the old one first: an entry without one is a miss, as is
         // one whose bytes the disk lost with the power, which saves waiting for the disk.
         let _ = fs::remove_file(self.seal(key));
-        draft.persist(&path).map_err(|error| error.error)?;
+        draft.replace(&path, Durability::Cached)?;
         let component = deserialize(engine, &path)?;
         let mut seal = self.draft()?;
         seal.write_all(&serde_json::to_vec(&Seal { length, crc32 }).map_err(io::Error::other)?)?;
-        seal.persist(self.seal(key)).map_err(|error| error.error)?;
+        seal.replace(&self.seal(key), Durability::Cached)?;
         self.grew_by(length, &path);
         Ok(component)
     }
@@ -190,7 +191,7 @@ impl CodeStore {
             let used = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
             let path = entry.path();
             let name = entry.file_name();
-            if name.to_string_lossy().starts_with(".draft-") {
+            if name.to_string_lossy().starts_with(DRAFT_PREFIX) {
                 if now.duration_since(used).is_ok_and(|age| age > USE_GRAIN) {
                     let _ = fs::remove_file(path);
                 }
@@ -225,7 +226,7 @@ impl CodeStore {
 /// It cannot be made or written to, is a link, belongs to another user, or others may
 /// use it; in words.
 pub fn private(dir: &Path) -> Result<(), String> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| error.to_string())?;
+    create_private(dir).map_err(|error| error.to_string())?;
     let metadata = fs::symlink_metadata(dir).map_err(|error| error.to_string())?;
     if !metadata.is_dir() {
         return Err("it is a link, not a directory".into());
@@ -237,7 +238,7 @@ pub fn private(dir: &Path) -> Result<(), String> {
         return Err(format!("other users may use it (mode {:03o}, not 700)", metadata.mode() & 0o777));
     }
     // A read-only file system shows only when it is written to.
-    tempfile::Builder::new().prefix(".draft-").tempfile_in(dir).map_err(|error| error.to_string())?;
+    Draft::new(dir, Access::Private).map_err(|error| error.to_string())?;
     Ok(())
 }
 

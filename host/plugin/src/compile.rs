@@ -9,12 +9,13 @@ use super::rejection::{Reason, VERSION, WORDS};
 use super::sandbox::Code;
 use super::structure;
 use super::words::{self, printable};
-use super::{Digest, Tier, tier, worker};
+use super::{Tier, tier, worker};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tempfile::NamedTempFile;
 use tunesmith_core::contract::CONTRACT_VERSION;
+use tunesmith_core::digest::Digest;
+use tunesmith_core::fs::Draft;
 use wasmtime::component::Component;
 
 /// Whose bytes are compiled.
@@ -114,7 +115,7 @@ impl Compiler {
         Ok(Linked { code: Arc::new(Code { flavour, pre, exports }), tier })
     }
 
-    fn draft(&self) -> Result<NamedTempFile, Reason> {
+    fn draft(&self) -> Result<Draft, Reason> {
         self.store.draft().map_err(|error| Reason::CompileFailed(format!("no room for its code: {error}")))
     }
 
@@ -123,7 +124,7 @@ impl Compiler {
         bytes: &[u8],
         flavour: Flavour,
         engine: &wasmtime::Engine,
-    ) -> Result<NamedTempFile, Reason> {
+    ) -> Result<Draft, Reason> {
         let compiled = worker::compile(bytes, flavour, engine).map_err(|error| match error {
             worker::Failure::Encode(words) => Reason::Encode(words),
             worker::Failure::Compile(words) => Reason::Invalid(words),
@@ -136,12 +137,7 @@ impl Compiler {
     }
 
     /// Has the worker encode and compile the bytes into a draft.
-    fn compile_in_worker(
-        &self,
-        bytes: &[u8],
-        flavour: Flavour,
-        cancel: &Cancel,
-    ) -> Result<NamedTempFile, Reason> {
+    fn compile_in_worker(&self, bytes: &[u8], flavour: Flavour, cancel: &Cancel) -> Result<Draft, Reason> {
         let _alone = self.worker_runs.lock().unwrap_or_else(PoisonError::into_inner);
         let spare = self.spare().take().filter(|spare| spare.flavour == flavour);
         let worker = match spare.and_then(Process::if_ready) {

@@ -1,13 +1,14 @@
 //! Reading a plugin file that nobody vouches for, and telling whether it changed.
 
+use super::Limits;
 use super::rejection::Reason;
-use super::{Digest, Limits};
 use rustix::fs::OFlags;
 use std::fs::{File, FileType, OpenOptions};
 use std::io::Read as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
+use tunesmith_core::digest::Digest;
 
 /// A file's bytes, read once, and their digest.
 pub(super) struct Content {

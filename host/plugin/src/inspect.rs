@@ -2,10 +2,11 @@
 
 use super::structure::{self, Form};
 use super::words;
-use super::{Digest, Limits, Rejection, file};
+use super::{Limits, Rejection, file};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::path::Path;
+use tunesmith_core::digest::Digest;
 use wasmparser::{KnownCustom, Parser, Payload};
 
 /// Names of imports, exports and tools that are kept, each. 256: a Python component

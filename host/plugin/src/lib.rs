@@ -45,7 +45,7 @@ pub use health::{Quarantine, STRIKES, WITHIN};
 pub use inspect::{Inspection, Producer, inspect};
 pub use limits::{CompileLimits, DescriptorLimits, Limits, ResultLimits, StructureLimits};
 pub use loader::Loader;
-pub use method::{Ability, Digest, Plugin, Source};
+pub use method::{Ability, Plugin, Source};
 pub use registry::{BuiltIn, Event, Golden, Options, Registry, RegistryError, Snapshot};
 pub use rejection::{Reason, Rejection};
 pub use structure::admit;

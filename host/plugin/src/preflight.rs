@@ -6,12 +6,13 @@ use super::method::NoRows;
 use super::process::Cancel;
 use super::rejection::Reason;
 use super::sandbox::{self, Identity, Setup};
-use super::{Ability, CallError, Digest, Plugin, Source, Stopped, abi, descriptor};
+use super::{Ability, CallError, Plugin, Source, Stopped, abi, descriptor};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use tunesmith_core::contract::{
     DatasetView, Example, JobSetting, Message, MethodJob, Origin, Overview, Role, Row, Selection, Task,
 };
+use tunesmith_core::digest::Digest;
 
 /// What is to be checked.
 pub(super) struct Candidate<'a> {

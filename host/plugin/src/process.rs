@@ -13,7 +13,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use tempfile::NamedTempFile;
+use tunesmith_core::fs::Draft;
 
 /// How often the parent looks whether the worker is done. 1 ms: a small module takes
 /// some 50 ms, and someone waits to see the plugin that they saved.
@@ -45,7 +45,7 @@ pub(super) struct Process {
     pub(super) flavour: Flavour,
     child: Running,
     /// What it writes to.
-    draft: NamedTempFile,
+    draft: Draft,
 }
 
 /// A child, ended when dropped.
@@ -72,7 +72,7 @@ impl Process {
         program: &Path,
         flavour: Flavour,
         limits: &Limits,
-        draft: NamedTempFile,
+        draft: Draft,
     ) -> Result<Self, Reason> {
         let output = draft.as_file().try_clone().map_err(|error| failed("its code has no file", &error))?;
         let child = Command::new(program)
@@ -107,7 +107,7 @@ impl Process {
         bytes: &[u8],
         limits: &CompileLimits,
         cancel: &Cancel,
-    ) -> Result<NamedTempFile, Reason> {
+    ) -> Result<Draft, Reason> {
         let Self { mut child, draft, .. } = self;
         let deadline = Instant::now() + limits.wall;
         let (stdin, stderr) = (child.0.stdin.take(), child.0.stderr.take());

@@ -1,11 +1,12 @@
 //! Why a plugin file is not used.
 
+use super::CallError;
 use super::tier::Forbidden;
 use super::words::{self, printable, size, time};
-use super::{CallError, Digest};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use thiserror::Error as ThisError;
+use tunesmith_core::digest::Digest;
 use tunesmith_core::failure::{Advice, Code, Failure};
 
 /// Bytes of foreign words, such as a compiler's, in a rejection. 2 KiB.

@@ -3,9 +3,9 @@
 
 use super::Limits;
 use super::sandbox::State;
-use sha2::{Digest as _, Sha256};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tunesmith_core::digest::Hasher;
 use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream, WasiCli, WasiCliView as _};
 use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView as _};
@@ -112,11 +112,11 @@ impl Inert {
 fn random_bytes(seed: u32) -> Vec<u8> {
     (0..RANDOM_BYTES as u32 / 32)
         .flat_map(|block| {
-            let mut hash = Sha256::new();
-            hash.update(b"tunesmith wasi:random");
-            hash.update(seed.to_le_bytes());
-            hash.update(block.to_le_bytes());
-            <[u8; 32]>::from(hash.finalize())
+            let mut hasher = Hasher::default();
+            hasher.update(b"tunesmith wasi:random");
+            hasher.update(seed.to_le_bytes());
+            hasher.update(block.to_le_bytes());
+            *hasher.finish().as_bytes()
         })
         .collect()
 }

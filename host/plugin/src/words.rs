@@ -5,15 +5,7 @@ use tunesmith_core::text::visible;
 
 /// A number with thousands separated: `70,000`.
 pub(super) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    tunesmith_core::text::grouped(number.into())
 }
 
 /// A size in the largest unit that leaves it exact to a tenth: `64 MiB`, `1.5 KiB`,

@@ -4,6 +4,7 @@
 use super::violation::{List, Violation};
 use std::fmt;
 use tunesmith_core::contract::{Kind, Setting, Value};
+use tunesmith_core::nearest::nearest;
 
 /// The type and range of a listed value. Bounds are included.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -176,22 +177,4 @@ pub fn check_all<'a>(
 /// has.
 pub fn unknown(list: List, known: impl Iterator<Item = &'static str>, name: &str) -> Violation {
     Violation::UnknownName { list, name: name.to_owned(), nearest: nearest(known, name) }
-}
-
-/// The known name that the given one probably means: a misspelling by no more than
-/// a third of its letters.
-pub fn nearest<'a>(known: impl IntoIterator<Item = &'a str>, name: &str) -> Option<&'a str> {
-    // Comparing costs the product of the lengths; no known name is near one that is
-    // this long.
-    const LONGEST: usize = 64;
-    if name.len() > LONGEST {
-        return None;
-    }
-    let name = name.to_lowercase();
-    known
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(candidate, &name), candidate))
-        .filter(|&(distance, candidate)| distance <= candidate.len().max(3) / 3)
-        .min_by_key(|&(distance, _)| distance)
-        .map(|(_, candidate)| candidate)
 }

@@ -1,10 +1,9 @@
 //! Writing a plan's artifacts: all of them whole, or none changed.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
 use tunesmith_core::failure::Code;
+use tunesmith_core::fs::{self, Access, Draft, Durability};
 
 /// A file that a plan leaves behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,30 +46,25 @@ pub fn write(folder: &Path, artifacts: &[Artifact]) -> Result<Vec<PathBuf>, Writ
     let mut ready = Vec::with_capacity(artifacts.len());
     for artifact in artifacts {
         let path = folder.join(&artifact.name);
-        let file = beside(folder, artifact.content.as_bytes()).map_err(failed(&path))?;
-        ready.push((file, path));
+        let draft = draft(folder, artifact.content.as_bytes()).map_err(failed(&path))?;
+        ready.push((draft, path));
     }
     let mut written = Vec::with_capacity(ready.len());
-    for (file, path) in ready {
-        file.persist(&path).map_err(|error| error.error).map_err(failed(&path))?;
+    for (draft, path) in ready {
+        // Already synced, and the names are below, all at once.
+        draft.replace(&path, Durability::Cached).map_err(failed(&path))?;
         written.push(path);
     }
     // The names themselves are safe only once the folder is.
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed(folder))?;
+    fs::sync_folder(folder).map_err(failed(folder))?;
     Ok(written)
 }
 
-fn beside(folder: &Path, content: &[u8]) -> io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".tunesmith-");
-    // A result is for the user's own group and others to read, as their umask says,
-    // unlike the private file that a temporary one is by default.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder)?;
-    file.write_all(content)?;
-    file.as_file().sync_all()?;
-    Ok(file)
+fn draft(folder: &Path, content: &[u8]) -> io::Result<Draft> {
+    let mut draft = Draft::new(folder, Access::Shared)?;
+    draft.write_all(content)?;
+    draft.as_file().sync_all()?;
+    Ok(draft)
 }
 
 #[cfg(test)]

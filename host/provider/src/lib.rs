@@ -4,7 +4,6 @@
 
 pub mod accepts;
 pub mod artifacts;
-pub mod date;
 pub mod drive;
 pub mod facts;
 pub mod failpoint;
@@ -19,7 +18,6 @@ pub mod settings;
 pub mod violation;
 pub mod warning;
 
-pub use date::Date;
 pub use violation::{Violation, Violations};
 pub use warning::{Warning, WarningCode};
 

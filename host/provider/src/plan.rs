@@ -1,10 +1,11 @@
 //! Plans: what a provider is given to plan from, and what it makes of it.
 
 use crate::openai::PriceTable;
-use crate::{Date, Violations, Warning};
+use crate::{Violations, Warning};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tunesmith_core::contract::{MethodJob, Note, Refusal};
+use tunesmith_core::time::Date;
 use tunesmith_dataset::{Dataset, DatasetError, Format, View};
 use tunesmith_plugin_host::{Answer, CallError, Plugin, Receipt};
 

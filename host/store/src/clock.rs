@@ -1,7 +1,6 @@
 //! The store's time: Unix milliseconds from a clock that the caller can replace.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Tells the time, in milliseconds since 1970-01-01 UTC.
 pub trait Clock: Send + Sync + 'static {
@@ -15,12 +14,7 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now_ms(&self) -> i64 {
-        // A system set to before 1970, or far beyond, has worse problems than this 0.
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .ok()
-            .and_then(|since| i64::try_from(since.as_millis()).ok())
-            .unwrap_or(0)
+        tunesmith_core::time::now_ms()
     }
 }
 

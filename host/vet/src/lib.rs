@@ -24,9 +24,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tunesmith_core::failure::{Advice, Code, Failure};
+use tunesmith_core::time::Date;
 use tunesmith_engine::policy::Policy;
 use tunesmith_plugin_host::{BuiltIn, Event, Limits};
-use tunesmith_provider::Date;
 use tunesmith_provider::openai::PriceTable;
 
 /// Fuel of one call. 1e8: twenty times what the heaviest measured plan takes, and a

@@ -4,12 +4,11 @@ use super::report::PluginFacts;
 use super::{Judge, Rule};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use tunesmith_core::digest::Digest;
 use tunesmith_core::failure::{Code, Failure};
 use tunesmith_core::text::quoted;
 use tunesmith_engine::spec::Spec;
-use tunesmith_plugin_host::{
-    Digest, Engine, Loader, Options, Plugin, Reason, Registry, Rejection, Source, Stopped,
-};
+use tunesmith_plugin_host::{Engine, Loader, Options, Plugin, Reason, Registry, Rejection, Source, Stopped};
 use tunesmith_provider::facts;
 
 /// The plugins that were accepted, and facts about all of them.

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use tunesmith_core::failure::Advice;
 use tunesmith_core::text::is_hidden;
+use tunesmith_core::time::date;
 use tunesmith_engine::policy::Policy;
 use tunesmith_engine::spec::{Overrides, Spec};
 use tunesmith_plugin_host::{BuiltIn, Limits, StructureLimits, admit};
-use tunesmith_provider::Date;
 use tunesmith_provider::ollama::modelfile::{read, represent, syntax};
 use tunesmith_provider::openai::PriceTable;
 use tunesmith_vet::{Request, Verdict, vet};
@@ -101,7 +101,7 @@ pub fn evaluated(bytes: &[u8], worker: Option<&Path>) {
         datasets: folder.path(),
         policy: &Policy::default(),
         prices: &PriceTable::built_in(),
-        today: Date::from_unix_seconds(1_795_000_000).expect("a date"),
+        today: date(2026, 11, 18),
         limits: Limits::default(),
         cache: cache(),
         built_ins: built_ins.iter().map(|method| BuiltIn { id: method.id, wasm: method.wasm }).collect(),

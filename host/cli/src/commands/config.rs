@@ -8,7 +8,6 @@ use crate::view::advice;
 use crate::view::style::{FAINT, HEADING, HINT, WARNING};
 use serde_json::json;
 use std::fmt::Write as _;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tunesmith_core::failure::{Code, Failure};
@@ -215,7 +214,7 @@ fn key_line(
 /// Writes the default text, in a directory that is made private where it is missing.
 fn write(path: &Path, force: bool) -> Result<(), Failure> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
+        tunesmith_core::fs::create_private(folder).map_err(|error| {
             Failure::new(Code::Failed, format!("cannot create {}: {error}", folder.display()))
                 .advise("name another file: --config FILE, or TUNESMITH_CONFIG")
         })?;

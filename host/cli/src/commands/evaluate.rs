@@ -1,8 +1,9 @@
 //! `tunesmith evaluate`: vets an untrusted job before anyone runs it.
 
 use crate::view::evaluate as text;
+use tunesmith_core::time::{Date, today};
 
-use crate::inputs::{price_table, today};
+use crate::inputs::price_table;
 use crate::registry::{self, event_text};
 use crate::view::advice;
 use crate::{Operator, Output};
@@ -10,7 +11,6 @@ use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tunesmith_core::failure::{Failure, Kind};
-use tunesmith_provider::Date;
 use tunesmith_vet::{Request, Verdict, vet};
 
 /// Vet a job, its dataset and its plugins before anyone runs them.
@@ -69,7 +69,7 @@ pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), 
         datasets: operator.datasets(),
         policy: &operator.config().policy,
         prices: &prices,
-        today: args.today.map_or_else(today, Ok)?,
+        today: args.today.unwrap_or_else(today),
         limits: operator.limits(),
         cache: operator.cache(),
         built_ins: registry::built_ins(),

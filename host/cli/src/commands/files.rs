@@ -1,7 +1,7 @@
 //! `tunesmith files`: what was uploaded to OpenAI, and deleting it there.
 
 use crate::view::dataset;
-use crate::view::moment::{age, now_ms, span};
+use crate::view::moment::{age, span};
 use crate::view::style::{FAINT, HEADING};
 use crate::view::table::{Cell, Table};
 use crate::{Operator, Output, runtime};
@@ -9,6 +9,7 @@ use serde_json::json;
 use tunesmith_core::ProviderId;
 use tunesmith_core::failure::{Code, Failure};
 use tunesmith_core::text::{quoted, visible};
+use tunesmith_core::time::now_ms;
 use tunesmith_engine::execute::{EMULATOR_SERVICE, Executor};
 use tunesmith_provider::facts;
 use tunesmith_store::{Job, JobFilter, LONGEST_PAGE, Page, State, Store, UploadedFile};

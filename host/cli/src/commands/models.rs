@@ -1,6 +1,6 @@
 //! `tunesmith models`: what jobs made.
 
-use crate::view::moment::{age, now_ms};
+use crate::view::moment::age;
 use crate::view::style::{FAINT, HEADING, WARNING};
 use crate::view::table::{Cell, Table};
 use crate::{Operator, Output, runtime};
@@ -8,6 +8,7 @@ use serde_json::json;
 use tunesmith_core::ProviderId;
 use tunesmith_core::failure::Failure;
 use tunesmith_core::text::visible;
+use tunesmith_core::time::now_ms;
 use tunesmith_store::{Model, ModelFilter, Page};
 
 /// List the models that jobs made.

@@ -1,13 +1,6 @@
 //! Times for people: how long ago, how long, and when.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-use tunesmith_provider::Date;
-
-/// Now, in Unix milliseconds.
-pub fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-}
+use tunesmith_core::time::Timestamp;
 
 /// A span in its two largest units where the second says something: `12 s`, `3 min`,
 /// `1 h 20 min`, `2 d`.
@@ -44,15 +37,17 @@ pub fn ago(now_ms: i64, then_ms: i64) -> String {
 
 /// The moment in UTC: `2026-11-26 17:05:28`.
 pub fn stamp(ms: i64) -> String {
-    let seconds = u64::try_from(ms / 1_000).unwrap_or(0);
-    let Some(date) = Date::from_unix_seconds(seconds) else { return format!("{seconds} s after 1970") };
-    format!("{date} {}", clock(ms))
+    utc(ms, "%F %T")
 }
 
 /// The time of day in UTC: `17:05:28`.
 pub fn clock(ms: i64) -> String {
-    let seconds = u64::try_from(ms / 1_000).unwrap_or(0) % 86_400;
-    format!("{:02}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
+    utc(ms, "%T")
+}
+
+fn utc(ms: i64, format: &str) -> String {
+    // Beyond the calendar's last year, its end has to do.
+    Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX).strftime(format).to_string()
 }
 
 #[cfg(test)]

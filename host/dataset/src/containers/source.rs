@@ -3,12 +3,12 @@
 
 use super::compress::{Compression, MAX_UNPACKED_BYTES, MAX_UNPACKED_RATIO, UnpackError, unpacked_limit};
 use crate::error::DatasetError;
-use sha2::{Digest, Sha256};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use tunesmith_core::digest::Digest;
 
 /// Identifies one state of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,12 +154,10 @@ impl Source {
 
     /// The SHA-256 of the file as it is on disk, in hexadecimal.
     pub fn digest(&self) -> Result<String, DatasetError> {
-        let mut digesting = Digesting::new(FileReader { file: &self.file, at: 0 });
-        let mut buffer = vec![0; 256 << 10];
-        while digesting.read(&mut buffer).map_err(|source| self.failed(source))? > 0 {}
-        let (digest, bytes) = digesting.finish();
+        let mut reader = FileReader { file: &self.file, at: 0 };
+        let digest = Digest::of_reader(&mut reader).map_err(|source| self.failed(source))?;
         self.unchanged()?;
-        if bytes == self.identity.bytes { Ok(digest) } else { Err(self.changed()) }
+        if reader.at == self.identity.bytes { Ok(digest.to_string()) } else { Err(self.changed()) }
     }
 
     /// The file, for reading from its start.
@@ -258,44 +256,4 @@ impl Read for FileReader<'_> {
             }
         }
     }
-}
-
-/// Digests what is read through it.
-pub(crate) struct Digesting<R> {
-    inner: R,
-    digest: Sha256,
-    bytes: u64,
-}
-
-impl<R: Read> Digesting<R> {
-    pub fn new(inner: R) -> Self {
-        Self { inner, digest: Sha256::new(), bytes: 0 }
-    }
-
-    /// Bytes read so far.
-    pub fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    /// The SHA-256 of what was read, in hexadecimal, and how many bytes it was.
-    pub fn finish(self) -> (String, u64) {
-        (hex(&self.digest.finalize()), self.bytes)
-    }
-}
-
-impl<R: Read> Read for Digesting<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let bytes = self.inner.read(buffer)?;
-        self.digest.update(&buffer[..bytes]);
-        self.bytes += bytes as u64;
-        Ok(bytes)
-    }
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

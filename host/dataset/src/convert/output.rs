@@ -1,17 +1,12 @@
 //! Writes files completely or not at all: to a temporary file next to the target, synced,
 //! then renamed. An existing file is only replaced if the caller asks for it.
 
-use crate::containers::source::hex;
-use crate::convert::spool::private_directory;
 use flate2::write::GzEncoder;
-use sha2::{Digest, Sha256};
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use tunesmith_core::digest::Digesting;
 use tunesmith_core::failure::{Advice, Code, Failure};
-
-/// How the names of unfinished files begin.
-const PART: &str = ".tunesmith-";
+use tunesmith_core::fs::{Access, Draft, Durability, create_private, folder_of};
 
 /// Why a file could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -99,26 +94,7 @@ enum Writer {
     Gzip(Box<GzEncoder<Sink>>),
 }
 
-type Sink = BufWriter<Digested>;
-
-struct Digested {
-    file: tempfile::NamedTempFile,
-    digest: Sha256,
-    bytes: u64,
-}
-
-impl Write for Digested {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.file.write(bytes)?;
-        self.digest.update(&bytes[..count]);
-        self.bytes += count as u64;
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
-}
+type Sink = BufWriter<Digesting<Draft>>;
 
 impl Output {
     pub fn create(to: Destination<'_>) -> Result<Self, WriteError> {
@@ -126,11 +102,11 @@ impl Output {
             Destination::File { path, replace } => Self::create_at(path, replace),
             Destination::ByDigest(folder) => {
                 let failed = |source| WriteError::Failed { path: folder.to_owned(), source };
-                private_directory(folder).map_err(failed)?;
-                let file = tempfile::Builder::new().prefix(PART).tempfile_in(folder).map_err(failed)?;
+                create_private(folder).map_err(failed)?;
+                let draft = Draft::new(folder, Access::Private).map_err(failed)?;
                 Ok(Self {
                     place: OwnedDestination::ByDigest(folder.to_owned()),
-                    writer: Writer::Plain(sink(file)),
+                    writer: Writer::Plain(sink(draft)),
                 })
             }
         }
@@ -144,13 +120,7 @@ impl Output {
         if path.is_dir() {
             return Err(failed(io::ErrorKind::IsADirectory.into()));
         }
-        let directory = directory(path);
-        let file = tempfile::Builder::new()
-            .prefix(PART)
-            .permissions(permissions())
-            .tempfile_in(directory)
-            .map_err(failed)?;
-        let sink = sink(file);
+        let sink = sink(Draft::new(folder_of(path), Access::Shared).map_err(failed)?);
         let writer = if path.extension().is_some_and(|extension| extension == "gz") {
             // No time and no name in the header: the same rows give the same bytes.
             Writer::Gzip(Box::new(GzEncoder::new(sink, flate2::Compression::default())))
@@ -176,39 +146,24 @@ impl Output {
             Writer::Plain(sink) => sink,
             Writer::Gzip(encoder) => encoder.finish().map_err(failed)?,
         };
-        let Digested { file, digest, bytes } =
-            sink.into_inner().map_err(|error| failed(error.into_error()))?;
-        file.as_file().sync_all().map_err(failed)?;
-        let digest = hex(&digest.finalize());
+        let (draft, digest, bytes) = sink.into_inner().map_err(|error| failed(error.into_error()))?.finish();
+        let digest = digest.to_string();
         let (path, replace) = match &place {
             OwnedDestination::File { path, replace } => (path.clone(), *replace),
             OwnedDestination::ByDigest(folder) => (folder.join(format!("{digest}.jsonl")), true),
         };
         if replace {
-            file.persist(&path).map_err(|error| failed(error.error))?;
+            draft.replace(&path, Durability::Synced).map_err(failed)?;
         } else {
-            file.persist_noclobber(&path).map_err(|error| match error.error.kind() {
+            draft.create(&path, Durability::Synced).map_err(|error| match error.kind() {
                 io::ErrorKind::AlreadyExists => WriteError::Exists(path.clone()),
-                _ => failed(error.error),
+                _ => failed(error),
             })?;
         }
-        // The name, too, must survive a crash.
-        File::open(directory(&path)).and_then(|directory| directory.sync_all()).map_err(failed)?;
         Ok(Written { bytes, digest, path })
     }
 }
 
-fn sink(file: tempfile::NamedTempFile) -> Sink {
-    BufWriter::with_capacity(256 << 10, Digested { file, digest: Sha256::new(), bytes: 0 })
-}
-
-/// The directory of a path.
-fn directory(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// The mode of an ordinary new file, before the user's umask.
-fn permissions() -> std::fs::Permissions {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::Permissions::from_mode(0o666)
+fn sink(draft: Draft) -> Sink {
+    BufWriter::with_capacity(256 << 10, Digesting::new(draft))
 }

@@ -62,11 +62,11 @@ pub(crate) fn scan(
     let digest = match (digest, feed) {
         (Some(digest), _) => digest,
         (None, Feed::Digested(reader)) => {
-            let (digest, bytes) = reader.finish();
+            let (_, digest, bytes) = reader.finish();
             if bytes != of {
                 return Err(source.changed());
             }
-            digest
+            digest.to_string()
         }
         (None, Feed::Plain(..)) => source.digest()?,
     };

@@ -1,10 +1,11 @@
 //! Base models that stand in for real ones: their shape, without their weights.
 
-use super::blobs::{Blobs, digest_of};
+use super::blobs::Blobs;
 use super::gguf::{self, Entry};
 use super::models::{Config, Layer, media};
 use super::name::Name;
 use std::io;
+use tunesmith_core::digest::Digest;
 
 /// The models that an emulator has unless told otherwise.
 pub const DEFAULT_MODELS: &[&str] = &[
@@ -118,7 +119,7 @@ impl Base {
             .iter()
             .map(|(media_type, bytes)| Layer {
                 media_type: (*media_type).to_owned(),
-                digest: digest_of(bytes),
+                digest: Digest::of(bytes).prefixed(),
                 size: bytes.len() as u64,
             })
             .collect()

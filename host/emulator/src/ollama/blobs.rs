@@ -9,28 +9,14 @@ use axum::body::Body;
 use axum::extract::{Path as UrlPath, State};
 use axum::response::{IntoResponse, Response};
 use hyper::{Request, StatusCode};
-use sha2::{Digest, Sha256};
-use std::fmt::Write;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tunesmith_core::digest::{Digest, Hasher};
 
 /// The largest blob. Ollama has no limit; this is above any model worth uploading to
 /// an emulator and below most disks.
 const MAX_BLOB: u64 = 64 << 30;
-
-/// The SHA-256 of bytes, as Ollama writes it: `sha256:` and 64 digits.
-pub(super) fn digest_of(bytes: &[u8]) -> String {
-    written(&Sha256::digest(bytes))
-}
-
-fn written(hash: &[u8]) -> String {
-    hash.iter().fold("sha256:".to_owned(), |mut text, byte| {
-        // Writing to a String does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
 
 /// Whether a text matches `^sha256[:-][0-9a-fA-F]{64}$`.
 pub(super) fn is_digest(text: &str) -> bool {
@@ -71,7 +57,7 @@ impl Blobs {
 
     /// Stores bytes; their digest, and whether they were there already.
     pub(super) fn put(&self, bytes: &[u8]) -> io::Result<(String, bool)> {
-        let digest = digest_of(bytes);
+        let digest = Digest::of(bytes).prefixed();
         let there = self.has(&digest);
         if !there {
             disk::write_whole(&self.path(&digest), bytes)?;
@@ -129,9 +115,9 @@ pub(super) async fn post(
     }
 }
 
-impl Inspect for Sha256 {
+impl Inspect for Hasher {
     fn update(&mut self, bytes: &[u8]) {
-        Digest::update(self, bytes);
+        self.update(bytes);
     }
 }
 
@@ -143,14 +129,14 @@ async fn take_in(ollama: &Arc<Ollama>, digest: &str, request: Request<Body>) -> 
     if ollama.blobs.has(digest) && !spoilt {
         return Ok(StatusCode::OK);
     }
-    let mut intake = Intake::start(ollama.shared.directory.incoming(), MAX_BLOB, Sha256::new());
+    let mut intake = Intake::start(ollama.shared.directory.incoming(), MAX_BLOB, Hasher::default());
     let mut body = request.into_body();
     while let Some(piece) = body::next(&mut body).await {
         let piece = piece.map_err(|_| Failure::bad_request("unexpected EOF"))?;
         intake.push(piece).await.map_err(refused)?;
     }
-    let (file, _, hash) = intake.finish().await.map_err(refused)?;
-    let got = written(&hash.finalize());
+    let (file, _, hasher) = intake.finish().await.map_err(refused)?;
+    let got = hasher.finish().prefixed();
     if spoilt {
         return Err(Failure::bad_request(format!("digest mismatch, expected {digest:?}, got {got:?}")));
     }

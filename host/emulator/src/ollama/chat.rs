@@ -16,7 +16,8 @@ use hyper::{Request, StatusCode};
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
+use tunesmith_core::time::Timestamp;
 
 /// Which of the two routes, whose replies differ in shape alone.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -174,7 +175,7 @@ impl Ollama {
         if keep_alive.is_zero() {
             loaded.remove(&model.name.key());
         } else {
-            let until = SystemTime::now() + keep_alive;
+            let until = Timestamp::now() + keep_alive;
             loaded.insert(model.name.key(), Loaded { until, context });
         }
     }
@@ -188,7 +189,7 @@ struct Reply {
 
 impl Reply {
     fn piece(&self, text: &str) -> Value {
-        let mut line = json!({ "model": self.model, "created_at": rfc3339(SystemTime::now()) });
+        let mut line = json!({ "model": self.model, "created_at": rfc3339(Timestamp::now()) });
         match self.route {
             Route::Chat => line["message"] = json!({ "role": "assistant", "content": text }),
             Route::Generate => line["response"] = json!(text),
@@ -221,7 +222,7 @@ impl Reply {
         });
         json!({
             "model": self.model,
-            "created_at": rfc3339(SystemTime::now()),
+            "created_at": rfc3339(Timestamp::now()),
             "_debug_info": { "rendered_template": text },
         })
     }

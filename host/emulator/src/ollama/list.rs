@@ -11,7 +11,8 @@ use axum::response::{IntoResponse, Response};
 use hyper::{Request, StatusCode};
 use serde_json::{Value, json};
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
+use tunesmith_core::time::Timestamp;
 
 /// How long a model stays in memory after its last use.
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(300);
@@ -19,7 +20,7 @@ pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(300);
 /// A model in memory.
 #[derive(Debug)]
 pub(super) struct Loaded {
-    pub(super) until: SystemTime,
+    pub(super) until: Timestamp,
     pub(super) context: u64,
 }
 
@@ -62,7 +63,7 @@ pub(super) async fn tags(State(ollama): State<Arc<Ollama>>) -> Response {
 
 pub(super) async fn ps(State(ollama): State<Arc<Ollama>>) -> Response {
     let mut loaded = ollama.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-    let now = SystemTime::now();
+    let now = Timestamp::now();
     loaded.retain(|_, one| one.until > now);
     let models: Vec<Value> = ollama
         .models

@@ -1,6 +1,6 @@
 //! Models: manifests on disk that point to blobs, as Ollama keeps them.
 
-use super::blobs::{Blobs, digest_of, is_digest};
+use super::blobs::{Blobs, is_digest};
 use super::name::Name;
 use crate::disk;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use tunesmith_core::digest::Digest;
+use tunesmith_core::time::Timestamp;
 
 /// The kinds of layers.
 pub(super) mod media {
@@ -91,7 +92,7 @@ pub(super) struct Model {
     pub(super) config: Config,
     /// Of the manifest; 64 digits alone.
     pub(super) digest: String,
-    pub(super) modified: SystemTime,
+    pub(super) modified: Timestamp,
 }
 
 impl Model {
@@ -200,8 +201,8 @@ impl Models {
         let old = state.by_key.get(&name.key()).cloned();
         let name = old.as_ref().map_or_else(|| name.clone(), |old| old.name.clone());
         disk::write_whole(&self.path(&name), &bytes)?;
-        let digest = digest_of(&bytes).trim_start_matches("sha256:").to_owned();
-        let model = Model { name, manifest, config, digest, modified: SystemTime::now() };
+        let digest = Digest::of(&bytes).to_string();
+        let model = Model { name, manifest, config, digest, modified: Timestamp::now() };
         state.by_key.insert(model.name.key(), Arc::new(model));
         if let Some(old) = old {
             self.remove_unused(&state, &old, 1)?;
@@ -251,8 +252,8 @@ fn read_model(path: &Path, name: Name, blobs: &Blobs) -> io::Result<Model> {
     }
     let config = serde_json::from_slice(&blobs.read(&manifest.config.digest)?)
         .map_err(|error| invalid(error.to_string()))?;
-    let digest = digest_of(&bytes).trim_start_matches("sha256:").to_owned();
-    let modified = std::fs::metadata(path)?.modified()?;
+    let digest = Digest::of(&bytes).to_string();
+    let modified = std::fs::metadata(path)?.modified()?.try_into().map_err(io::Error::other)?;
     Ok(Model { name, manifest, config, digest, modified })
 }
 

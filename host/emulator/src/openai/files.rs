@@ -147,7 +147,7 @@ pub(super) struct Form {
 pub(super) struct FormFile {
     pub(super) name: String,
     pub(super) bytes: u64,
-    pub(super) content: tempfile::NamedTempFile,
+    pub(super) content: tunesmith_core::fs::Draft,
 }
 
 impl OpenAi {

@@ -6,13 +6,11 @@ use super::files::blocking;
 use super::jobs::Job;
 use super::{ORGANISATION, OWNER, OpenAi};
 use crate::behaviour::Odd;
-use crate::clock::rfc3339;
 use axum::extract::{Path as UrlPath, State};
 use axum::response::Response;
 use hyper::StatusCode;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 /// When the base models were made, as far as their listing says.
 const CREATED: i64 = 1_721_172_741;
@@ -35,9 +33,9 @@ impl OpenAi {
         };
         let (name, gone) =
             models.get_key_value(given).or_else(|| models.iter().find(|(name, _)| dated(name)))?;
-        let today = rfc3339(SystemTime::now());
+        let today = tunesmith_core::time::today().to_string();
         // Dates in this form sort as texts.
-        let is_gone = gone.as_ref().is_some_and(|date| date.as_str() <= &today[..10]);
+        let is_gone = gone.as_ref().is_some_and(|date| *date <= today);
         (!is_gone).then(|| name.clone())
     }
 

@@ -3,10 +3,10 @@
 use super::{Bench, read, statuses};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
-use sha2::{Digest, Sha256};
+use tunesmith_core::digest::Digest;
 
 fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold("sha256:".to_owned(), |text, byte| format!("{text}{byte:02x}"))
+    Digest::of(bytes).prefixed()
 }
 
 #[tokio::test]

@@ -4,11 +4,10 @@ use super::{Bench, statuses};
 use crate::{Generation, Options};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
+use tunesmith_core::digest::Digest;
 
 async fn blob(bench: &Bench, bytes: &[u8]) -> String {
-    let digest =
-        Sha256::digest(bytes).iter().fold("sha256:".to_owned(), |text, byte| format!("{text}{byte:02x}"));
+    let digest = Digest::of(bytes).prefixed();
     let path = format!("/api/blobs/{digest}");
     bench.ollama(Method::POST, &path).body(bytes.to_vec()).send().await.unwrap().error_for_status().unwrap();
     digest

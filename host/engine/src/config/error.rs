@@ -4,11 +4,9 @@ use super::keys::{KEYS, SECTIONS};
 use std::fmt;
 use std::path::PathBuf;
 use tunesmith_core::failure::{self, Advice, Code, Failure};
+use tunesmith_core::nearest::nearest;
 use tunesmith_core::text::quoted;
 use tunesmith_provider::http::EndpointError;
-
-/// How alike two names must be for one to be suggested for the other, from 0 to 1.
-const ALIKE: f64 = 0.8;
 
 /// Where a fault is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,7 +80,7 @@ impl Problem {
         let suggestion = same.map(str::to_owned).or_else(|| {
             let beside =
                 KEYS.iter().map(|key| key.parts()).filter(|(of, _)| *of == section || section.is_empty());
-            let similar = closest(last, beside.map(|(_, known)| known))?;
+            let similar = nearest(beside.map(|(_, known)| known), last)?;
             KEYS.iter()
                 .find(|key| key.parts().1 == similar && (key.parts().0 == section || section.is_empty()))
                 .map(|key| key.name.to_owned())
@@ -92,22 +90,13 @@ impl Problem {
 
     pub(super) fn unknown_section(name: &str) -> Self {
         let suggestion =
-            closest(name, SECTIONS.iter().map(|(known, _)| *known)).map(|known| format!("[{known}]"));
+            nearest(SECTIONS.iter().map(|(known, _)| *known), name).map(|known| format!("[{known}]"));
         Self::UnknownSection { name: name.to_owned(), suggestion }
     }
 }
 
 fn suggested(suggestion: Option<&str>) -> String {
     suggestion.map_or_else(String::new, |known| format!("; did you mean {known}?"))
-}
-
-/// The known name that is most like this one, if one is.
-pub(super) fn closest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<String> {
-    known
-        .map(|known| (strsim::jaro_winkler(name, known), known))
-        .filter(|(alike, _)| *alike >= ALIKE)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, known)| known.to_owned())
 }
 
 /// One fault in the configuration.

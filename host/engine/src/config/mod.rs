@@ -25,6 +25,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tunesmith_core::nearest::nearest;
 use tunesmith_core::secret::Found;
 use tunesmith_provider::http::{Endpoint, Rate, Timeouts};
 use tunesmith_provider::openai::Money;
@@ -378,7 +379,7 @@ fn read_environment(
         .filter(|name| *name != "TUNESMITH_CONFIG" && !known.iter().any(|known| known == name))
         .filter_map(|name| {
             // Without the prefix, which would make any two names alike.
-            let similar = error::closest(&own(name)?, own_names.iter().map(String::as_str))?;
+            let similar = nearest(own_names.iter().map(String::as_str), &own(name)?)?;
             Some(format!("the variable {name} means nothing here; did you mean {PREFIX}{similar}?"))
         })
         .collect()
@@ -452,7 +453,8 @@ impl Reader<'_> {
             base_models: self
                 .rule(policy::Name::BaseModels, |value| value.each(|text| Some(policy::Pattern::new(text)))),
             tiers: self.rule(policy::Name::Tiers, |value| value.each(|text| text.parse().ok())),
-            plugin_digests: self.rule(policy::Name::PluginDigests, |value| value.each(value::digest)),
+            plugin_digests: self
+                .rule(policy::Name::PluginDigests, |value| value.each(|text| text.parse().ok())),
             override_built_ins: self.flag("policy.override_built_ins"),
             largest_dataset: self.rule(policy::Name::LargestDataset, count),
             most_rows: self.rule(policy::Name::MostRows, count),

@@ -6,9 +6,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use toml::de::DeValue;
 use tunesmith_core::ProviderId;
+use tunesmith_core::digest::Digest;
 use tunesmith_core::secret::looks_like_key;
 use tunesmith_core::text::quoted;
-use tunesmith_plugin_host::{Digest, Tier};
+use tunesmith_plugin_host::Tier;
 
 /// A value of a key.
 #[derive(Debug, Clone, PartialEq)]
@@ -191,7 +192,7 @@ impl Item {
         match self {
             Self::Provider => text.parse::<ProviderId>().is_ok(),
             Self::Tier => text.parse::<Tier>().is_ok(),
-            Self::Digest => digest(text).is_some(),
+            Self::Digest => text.parse::<Digest>().is_ok(),
             Self::Pattern => {
                 !text.is_empty()
                     && text.len() <= LONGEST_PATTERN
@@ -208,11 +209,6 @@ impl Item {
             Self::Pattern => "a pattern: a model's name, with * and ? for what may vary",
         }
     }
-}
-
-/// A plugin's digest as it is written, with or without `sha256:`.
-pub(super) fn digest(text: &str) -> Option<Digest> {
-    text.strip_prefix("sha256:").unwrap_or(text).parse().ok()
 }
 
 fn refuse_secret(key: &Key, text: &str) -> Result<(), Problem> {

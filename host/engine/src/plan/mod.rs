@@ -22,18 +22,19 @@ use super::settings;
 use super::spec::{DatasetRef, Spec};
 use crate::policy::Policy;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tunesmith_core::ProviderId;
 use tunesmith_core::contract::{JobSetting, Level, Note, Value};
+use tunesmith_core::digest::Digest;
+use tunesmith_core::time::Date;
 use tunesmith_dataset::{Counting, Rules, Verdict};
 use tunesmith_plugin_host::{Measured, Plugin, Receipt, Tier};
 use tunesmith_provider::openai::PriceTable;
 use tunesmith_provider::plan::Part;
-use tunesmith_provider::{Date, Warning, WarningCode, provider};
+use tunesmith_provider::{Warning, WarningCode, provider};
 
 /// The form of a plan; a reader refuses one that it does not know.
 pub const FORMAT: u32 = 1;
@@ -348,7 +349,7 @@ pub fn plan(spec: &Spec, dataset_path: &Path, context: Context<'_>) -> Result<Pl
         transform: transform_run,
     };
     let bytes = serde_json::to_string_pretty(&plan).map_err(PlanError::Encoding)?;
-    let digest = format!("sha256:{:x}", Hex(Sha256::digest(bytes.as_bytes()).into()));
+    let digest = Digest::of(&bytes).prefixed();
     Ok(Planned { plan, bytes, digest, sidecar, uploads: made.uploads })
 }
 
@@ -409,12 +410,4 @@ fn dataset_warnings(verdict: &Verdict) -> Vec<Warning> {
 /// Notes as plain text lines, informational ones first.
 pub fn note_lines(notes: &[Note]) -> impl Iterator<Item = (&Level, &str)> {
     notes.iter().map(|note| (&note.level, note.text.as_str()))
-}
-
-struct Hex([u8; 32]);
-
-impl std::fmt::LowerHex for Hex {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
 }

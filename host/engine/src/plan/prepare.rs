@@ -6,13 +6,14 @@ use super::{Context, MethodFacts, PlanError};
 use crate::settings;
 use crate::spec::Spec;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 use tunesmith_core::contract::{Conversations, JobSetting, MethodJob, Note, Refusal};
+use tunesmith_core::digest::Hasher;
 use tunesmith_core::failure::Code;
+use tunesmith_core::fs::{Access, Durability};
 use tunesmith_dataset::{
     self, Batch, Container, ConvertOptions, Dataset, DatasetError, Destination, FindingKind, Format,
     ReadOptions, Rules, Severity, TransformOptions, Transformed, UntypedRows,
@@ -387,12 +388,12 @@ pub(super) fn no_errors(dataset: &Dataset, tolerated: &[FindingKind]) -> Result<
 
 /// Stands for everything that decides what is made.
 fn key(parts: &[&str]) -> String {
-    let mut digest = Sha256::new();
+    let mut hasher = Hasher::default();
     for part in [env!("CARGO_PKG_VERSION"), &LAYOUT.to_string()].iter().chain(parts) {
-        digest.update((part.len() as u64).to_le_bytes());
-        digest.update(part.as_bytes());
+        hasher.update((part.len() as u64).to_le_bytes());
+        hasher.update(part);
     }
-    format!("{:x}", super::Hex(digest.finalize().into()))
+    hasher.finish().to_string()
 }
 
 fn file(folder: &Path, sha256: &str) -> PathBuf {
@@ -417,13 +418,9 @@ fn load<T: for<'a> Deserialize<'a>>(folder: &Path, key: &str) -> Option<Kept<T>>
 
 /// Keeps what was made. That it could not be kept costs only time.
 fn store<T: Serialize>(folder: &Path, key: &str, kept: &Kept<T>) {
-    let write = || -> std::io::Result<()> {
-        let file = tempfile::NamedTempFile::new_in(folder)?;
-        serde_json::to_writer(&file, kept)?;
-        file.persist(folder.join(format!("{key}.json")))?;
-        Ok(())
-    };
-    if write().is_ok() {
+    let Ok(content) = serde_json::to_vec(kept) else { return };
+    let record = folder.join(format!("{key}.json"));
+    if tunesmith_core::fs::replace(&record, &content, Access::Private, Durability::Cached).is_ok() {
         forget_oldest(folder);
     }
 }

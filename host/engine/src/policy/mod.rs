@@ -12,9 +12,10 @@ pub use pattern::Pattern;
 use serde::Serialize;
 use std::fmt;
 use tunesmith_core::ProviderId;
+use tunesmith_core::digest::Digest;
 use tunesmith_core::failure::{Advice, Code};
 use tunesmith_core::text::{grouped, quoted};
-use tunesmith_plugin_host::{Digest, Plugin, Source, Tier};
+use tunesmith_plugin_host::{Plugin, Source, Tier};
 use tunesmith_provider::openai::{Cost, Money};
 
 /// Declares the rules: their names, keys and meanings, once.

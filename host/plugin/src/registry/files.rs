@@ -1,11 +1,12 @@
 //! The files of the plugin directory: which there are, and what is known of each.
 
 use super::MOST_FILES;
-use crate::{Digest, Plugin, Reason};
+use crate::{Plugin, Reason};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
+use tunesmith_core::digest::Digest;
 
 /// What is known of a file.
 #[derive(Default)]

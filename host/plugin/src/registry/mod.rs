@@ -10,6 +10,7 @@ mod files;
 mod snapshot;
 
 pub use snapshot::Snapshot;
+use tunesmith_core::digest::Digest;
 
 pub(super) use files::{Found, Listing, Look, is_plugin};
 
@@ -19,7 +20,7 @@ use super::health::Health;
 use super::preflight::{self, Candidate};
 use super::process::Cancel;
 use super::rejection::Reason;
-use super::{Digest, Engine, Plugin, Rejection, Source, file};
+use super::{Engine, Plugin, Rejection, Source, file};
 use files::Files;
 use snapshot::{Parts, assemble};
 use std::collections::BTreeMap;

@@ -1,9 +1,10 @@
 //! Why a job did not get done, and what to do about it.
 
 use crate::artifacts::WriteError;
-use crate::{Date, ollama, openai};
+use crate::{ollama, openai};
 use tunesmith_core::ProviderId;
 use tunesmith_core::failure::{Advice, Code, Failure};
+use tunesmith_core::time::Date;
 use tunesmith_store::{JobId, State};
 
 /// What the executor reports.

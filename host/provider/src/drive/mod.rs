@@ -14,8 +14,7 @@ pub use execution::{Execution, FileToUpload};
 pub use patience::Patience;
 pub(crate) use patience::{LEAST_LOOKS, MOST_CREATES};
 pub use progress::{OnProgress, Progress, Transfer};
-pub(crate) use work::now_ms;
-pub use work::{Work, sha256};
+pub use work::Work;
 
 use std::path::PathBuf;
 use std::sync::Arc;

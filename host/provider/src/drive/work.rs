@@ -5,10 +5,10 @@ use super::progress::Progress;
 use super::{Error, Execution, OUTCOME_NOTE, Patience, Shared, Until};
 use crate::artifacts::{self, Artifact};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::time::{Instant, sleep};
+use tunesmith_core::digest::Digest;
+use tunesmith_core::time::now_ms;
 use tunesmith_store::{
     Answer, Ask, Batch, Change, Claim, Intent, Job, Level, NewArtifact, NewEvent, Operation, Outcome,
     Request, Situation, State, Store,
@@ -170,7 +170,7 @@ impl Work {
         let records = files.iter().map(|file| NewArtifact {
             name: file.name.clone(),
             path: folder.join(&file.name).display().to_string(),
-            sha256: sha256(file.content.as_bytes()),
+            sha256: Digest::of(&file.content).to_string(),
             bytes: file.content.len() as u64,
         });
         let artifacts = records.collect();
@@ -265,15 +265,4 @@ impl Work {
             Err(error) => Err(error.into()),
         }
     }
-}
-
-/// The time, for events of tunesmith's own.
-pub(crate) fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// SHA-256 in hexadecimal.
-pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -5,9 +5,8 @@ use super::{Fault, fault};
 use bytes::Bytes;
 use futures_util::stream::{Stream, try_unfold};
 use reqwest::Response;
-use sha2::{Digest as _, Sha256};
 use std::future::Future;
-use std::io::{self, Read as _};
+use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,6 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::sleep;
+use tunesmith_core::digest::Digest;
 
 /// Bytes read from disk at a time. 1 MiB: few enough reads to keep up with a fast
 /// network, and two of them in memory are nothing.
@@ -106,20 +106,10 @@ impl SourceFile {
         let task = spawn_blocking(move || {
             let file = std::fs::File::open(&path)?;
             let stamp = Stamp::of(&file)?;
-            let mut digest = Sha256::new();
-            let mut piece = vec![0; PIECE];
-            let mut reader = &file;
-            loop {
-                let read = reader.read(&mut piece)?;
-                if read == 0 {
-                    break;
-                }
-                digest.update(piece.get(..read).unwrap_or_default());
-            }
+            let sha256 = Digest::of_reader(&file)?.to_string();
             if Stamp::of(&file)? != stamp {
                 return Err(changed());
             }
-            let sha256 = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
             Ok(Self { path, file: Arc::new(file), bytes: stamp.bytes, sha256, stamp })
         });
         task.await.map_err(io::Error::other)?

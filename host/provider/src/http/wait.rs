@@ -1,7 +1,9 @@
 //! How long to wait before asking again: as the server says, or longer each time.
 
+use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::header::HeaderMap;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
+use tunesmith_core::time::Timestamp;
 
 /// The longest wait that a server may ask for. 120 s: beyond that the user is told
 /// instead, and decides (OpenAI's own clients have the same bound).
@@ -20,7 +22,7 @@ const JITTER: f64 = 0.25;
 /// How long the server asks to wait: `retry-after-ms`, or `retry-after` in seconds,
 /// also with a fraction, or as a date. What cannot be read, and what is not in the
 /// future, counts as not asked.
-pub fn asked(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+pub fn asked(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
     let seconds = |text: &str| text.parse::<f64>().ok();
     let duration = |seconds: f64| Duration::try_from_secs_f64(seconds).ok().filter(|wait| !wait.is_zero());
@@ -31,8 +33,8 @@ pub fn asked(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     if let Some(seconds) = seconds(after) {
         return duration(seconds);
     }
-    let date = httpdate::parse_http_date(after).ok()?;
-    date.duration_since(now).ok().filter(|wait| !wait.is_zero())
+    let date = DateTimeParser::new().relaxed_weekday(true).parse_timestamp(after).ok()?;
+    Duration::try_from(date.duration_since(now)).ok().filter(|wait| !wait.is_zero())
 }
 
 /// The wait before retry number `retry` (from 0) when the server asks for none.
@@ -51,8 +53,7 @@ mod tests {
         for (name, value) in pairs {
             headers.insert(*name, value.parse().unwrap());
         }
-        // 2026-11-23 00:00:00 UTC.
-        asked(&headers, SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_392_000))
+        asked(&headers, "2026-11-23T00:00:00Z".parse().unwrap())
     }
 
     #[test]

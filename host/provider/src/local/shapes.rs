@@ -1,13 +1,13 @@
 //! The dimensions of well-known models, as their published configurations have them,
 //! and how many parameters they make.
 
-use crate::Date;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use tunesmith_core::text::visible;
+use tunesmith_core::time::{Date, date};
 
 /// When the table was put together.
-pub const AS_OF: Date = Date::known(2026, 11, 23);
+pub const AS_OF: Date = date(2026, 11, 23);
 
 /// The dimensions of a decoder of the Llama family (RMS norms, gated feed-forward,
 /// grouped keys and values).

@@ -1,9 +1,10 @@
 //! The techniques that weights can be trained by, and the settings of each: closed
 //! lists with types and ranges.
 
-use crate::accepts::{Accepts, Listed, nearest};
+use crate::accepts::{Accepts, Listed};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use tunesmith_core::nearest::nearest;
 
 /// No layer of a model of today is wider, and a rank beyond a layer's width means
 /// nothing. (PEFT itself accepts any.)

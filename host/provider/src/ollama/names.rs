@@ -2,8 +2,8 @@
 //! results get.
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::fmt;
+use tunesmith_core::digest::Digest;
 use tunesmith_core::text::quoted;
 
 /// Ollama allows this many bytes for the namespace, the model and the tag each.
@@ -240,8 +240,6 @@ fn slug(name: &str, longest: usize, empty: &str) -> String {
         lost = true;
     }
     if lost {
-        let digest = Sha256::digest(name.as_bytes());
-        let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         let room = longest - DIGEST_DIGITS - 1;
         if slug.len() > room {
             slug.truncate(room);
@@ -249,7 +247,7 @@ fn slug(name: &str, longest: usize, empty: &str) -> String {
                 slug.pop();
             }
         }
-        slug = format!("{slug}-{}", digits.get(..DIGEST_DIGITS).unwrap_or_default());
+        slug = format!("{slug}-{:.DIGEST_DIGITS$}", Digest::of(name));
     }
     slug
 }

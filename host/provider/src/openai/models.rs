@@ -1,23 +1,23 @@
 //! What is known of OpenAI's base models and of the end of its fine-tuning platform,
 //! with the date at which it was known.
 
-use crate::Date;
 use serde::{Deserialize, Serialize};
 use tunesmith_core::contract::{Level, Note};
 use tunesmith_core::text::{quoted, visible};
+use tunesmith_core::time::{Date, date, days_between};
 use tunesmith_core::tokens::Tokenizer;
 
 /// When these facts were read.
-pub const AS_OF: Date = Date::known(2026, 11, 23);
+pub const AS_OF: Date = date(2026, 11, 23);
 
 /// Since then organisations that never fine-tuned cannot create jobs (reported).
-pub const CLOSED_TO_NEW: Date = Date::known(2026, 5, 7);
+pub const CLOSED_TO_NEW: Date = date(2026, 5, 7);
 
 /// Since then nor can those that have not used a tuned model for 60 days (reported).
-pub const CLOSED_TO_IDLE: Date = Date::known(2026, 7, 2);
+pub const CLOSED_TO_IDLE: Date = date(2026, 7, 2);
 
 /// From then on nobody can create jobs (reported).
-pub const CLOSED_TO_ALL: Date = Date::known(2027, 1, 6);
+pub const CLOSED_TO_ALL: Date = date(2027, 1, 6);
 
 /// A model's name has at most this many bytes; the longest in use have about 100.
 const LONGEST_NAME: usize = 256;
@@ -39,8 +39,8 @@ pub struct Model {
     pub tokenizer: Tokenizer,
 }
 
-const GONE: Date = Date::known(2026, 10, 23);
-const GOING: Date = Date::known(2027, 1, 14);
+const GONE: Date = date(2026, 10, 23);
+const GOING: Date = date(2027, 1, 14);
 
 const fn gpt_4(id: &'static str, aliases: &'static [&'static str], shutdown: Date) -> Model {
     Model { id, aliases, tunable: true, shutdown, most_example_tokens: 65_536, tokenizer: Tokenizer::O200k }
@@ -203,7 +203,7 @@ pub fn closing_notes(model: &str, today: Date) -> Vec<Note> {
 }
 
 fn in_days(today: Date, then: Date) -> String {
-    match today.days_until(then) {
+    match days_between(today, then) {
         1 => "tomorrow".to_owned(),
         days => format!("in {days} days"),
     }

@@ -3,11 +3,11 @@
 
 use super::models::base_of;
 use super::money::PerMillion;
-use crate::Date;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use tunesmith_core::digest::Digest;
 use tunesmith_core::text::quoted;
+use tunesmith_core::time::Date;
 
 /// The table that comes with tunesmith.
 pub const BUILT_IN: &str = include_str!("prices.json");
@@ -122,7 +122,7 @@ impl PriceTable {
                 }
             }
         }
-        let digest = Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = Digest::of(text).to_string();
         Ok(Self { as_of: form.as_of, source: form.source, digest, prices })
     }
 
@@ -162,7 +162,7 @@ mod tests {
         assert_eq!(price("babbage-002").as_deref(), Some("$0.40"));
         assert_eq!(price("gpt-6-luna"), None);
         assert_eq!(table.id().sha256.len(), 64);
-        assert_eq!(table.as_of(), Date::known(2026, 11, 23));
+        assert_eq!(table.as_of(), tunesmith_core::time::date(2026, 11, 23));
     }
 
     #[test]

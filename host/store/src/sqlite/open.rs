@@ -4,7 +4,7 @@ use super::connection::{Patience, connect, options, run};
 use super::error::translated;
 use crate::error::Error;
 use sqlx::{Connection as _, Row as _, SqliteConnection};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 /// Marks the file as ours in SQLite's header ("TnSm").
@@ -37,7 +37,7 @@ pub(super) async fn open(path: &Path, directory: &Path) -> Result<SqliteConnecti
 fn prepare_directory(directory: &Path) -> Result<(), Error> {
     let failed = |source| Error::Directory { path: directory.to_path_buf(), source };
     if !directory.exists() {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
+        tunesmith_core::fs::create_private(directory).map_err(failed)?;
     }
     let metadata = std::fs::metadata(directory).map_err(failed)?;
     if !metadata.is_dir() {

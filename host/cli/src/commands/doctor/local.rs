@@ -3,7 +3,7 @@
 use super::{Check, Status};
 use crate::operator::Operator;
 use crate::{Output, registry::PluginArgs};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use tunesmith_engine::config::Config;
 use tunesmith_engine::secret::SecretError;
@@ -164,7 +164,7 @@ pub(super) fn cache(operator: &Operator, fix: bool) -> Vec<Check> {
             )
             .fix("set TUNESMITH_CACHE_DIR to a private directory that can be written"),
         },
-        Err(_) if fix => match std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory) {
+        Err(_) if fix => match tunesmith_core::fs::create_private(directory) {
             Ok(()) => Check::fixed(AREA, format!("made {shown}")),
             Err(error) => Check::warn(AREA, format!("{shown} cannot be made: {error}"))
                 .fix("set TUNESMITH_CACHE_DIR to a private directory that can be written"),

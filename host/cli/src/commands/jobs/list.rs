@@ -1,6 +1,6 @@
 //! `tunesmith jobs list`.
 
-use crate::view::moment::{age, now_ms};
+use crate::view::moment::age;
 use crate::view::style::{FAINT, HINT, state};
 use crate::view::table::{Cell, Table};
 use crate::{Operator, Output, runtime};
@@ -8,6 +8,7 @@ use serde_json::json;
 use tunesmith_core::ProviderId;
 use tunesmith_core::failure::Failure;
 use tunesmith_core::text::visible;
+use tunesmith_core::time::now_ms;
 use tunesmith_store::{Job, JobFilter, Page, State};
 
 /// Options of `jobs list`.

@@ -3,7 +3,7 @@
 use crate::save::save;
 use crate::view::chart::{self, Curve, Look};
 use crate::view::dataset::size;
-use crate::view::moment::{ago, clock, now_ms, span, stamp};
+use crate::view::moment::{ago, clock, span, stamp};
 use crate::view::style::{ERROR, FAINT, HEADING, HINT, WARNING, state};
 use crate::{Operator, Output, runtime};
 use serde_json::{Map, Value, json};
@@ -12,6 +12,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use tunesmith_core::failure::{Code, Failure};
 use tunesmith_core::text::visible;
+use tunesmith_core::time::now_ms;
 use tunesmith_engine::execute::{self, Outcome};
 use tunesmith_store::{
     Artifact, Attempt, Checkpoint, Event, EventKind, Job, JobId, Kept, LONGEST_PAGE, Level, MetricPoint,

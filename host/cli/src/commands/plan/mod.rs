@@ -2,7 +2,7 @@
 
 mod watch;
 
-use crate::inputs::{dataset, dataset_path, price_table, setting, today};
+use crate::inputs::{dataset, dataset_path, price_table, setting};
 use crate::view::plan as text;
 use crate::watch::Paths;
 use crate::{Operator, Output, registry};
@@ -10,12 +10,12 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use tunesmith_core::ProviderId;
 use tunesmith_core::failure::{Code, Failure, Kind};
+use tunesmith_core::time::{Date, today};
 use tunesmith_engine::plan::{self, Context, Planned};
 use tunesmith_engine::spec::{Overrides, Spec};
 use tunesmith_engine::verify::{self, Verified};
 use tunesmith_engine::{artifacts, lock};
 use tunesmith_plugin_host::Registry;
-use tunesmith_provider::Date;
 use tunesmith_provider::openai::PriceTable;
 
 /// Show what a job would do: config, warnings, cost; touches nothing.
@@ -159,7 +159,7 @@ fn attempt(
     if args.locked {
         lock::require(&args.job, &parts)?;
     }
-    let today = args.today.map_or_else(today, Ok)?;
+    let today = args.today.unwrap_or_else(today);
     let context = Context::new(plugin, today, prices)
         .policy(&operator.config().policy)
         .transform(transform)

@@ -4,7 +4,7 @@
 use super::{Args, Attempt, Inputs, attempt};
 use crate::record::Recorder;
 use crate::view::advice;
-use crate::view::moment::{clock, now_ms};
+use crate::view::moment::clock;
 use crate::view::style::{ERROR, FAINT, HEADING, HINT, WARNING};
 use crate::view::{difference, plan as text};
 use crate::watch::{ASK_EVERY, Paths};
@@ -17,6 +17,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use tunesmith_core::failure::{Code, Failure, Kind};
 use tunesmith_core::text::visible;
+use tunesmith_core::time::now_ms;
 use tunesmith_plugin_host::{Change, Registry, WatchOptions, What};
 
 /// How long the work may take to end after Ctrl-C. Half a second: a compile is ended at

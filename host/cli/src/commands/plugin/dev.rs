@@ -10,17 +10,18 @@ use crate::view::style::{ERROR, FAINT, HEADING, HINT};
 use crate::{Operator, Output, registry};
 use serde_json::{Value, json};
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tunesmith_core::contract::Level as NoteLevel;
+use tunesmith_core::digest::Digest;
 use tunesmith_core::failure::{Code, Failure, Kind};
+use tunesmith_core::fs::{Access, Durability, replace};
 use tunesmith_core::text::visible;
 use tunesmith_kit::check::Level;
 use tunesmith_kit::{CommandLine, Function, Project, cases};
-use tunesmith_plugin_host::{Digest, Plugin, Registry, Source};
+use tunesmith_plugin_host::{Plugin, Registry, Source};
 
 /// How often the project is looked at, and for how long it has to stay the same
 /// before it is built: an editor saves several files within this time.
@@ -367,16 +368,7 @@ impl Session<'_> {
 fn publish(built: &Path, into: &Path) -> Result<(), Failure> {
     let name = built.file_name().unwrap_or(built.as_os_str());
     let to = into.join(name);
-    let copied = fs::read(built).and_then(|bytes| {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".tunesmith-");
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let mut file = builder.tempfile_in(into)?;
-        file.write_all(&bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(&to).map_err(|error| error.error)?;
-        Ok(())
-    });
+    let copied = fs::read(built).and_then(|bytes| replace(&to, &bytes, Access::Shared, Durability::Synced));
     copied.map_err(|error| Failure::new(Code::Failed, format!("cannot write {}: {error}", to.display())))
 }
 

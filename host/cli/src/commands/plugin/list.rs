@@ -2,7 +2,7 @@
 //! which process, and what was rejected and why.
 
 use crate::record::file_name;
-use crate::view::moment::{ago, now_ms};
+use crate::view::moment::ago;
 use crate::view::style::{FAINT, HEADING, WARNING};
 use crate::view::table::{Cell, Table};
 use crate::{Operator, Output, registry, runtime};
@@ -12,6 +12,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use tunesmith_core::failure::Failure;
 use tunesmith_core::text::visible;
+use tunesmith_core::time::now_ms;
 use tunesmith_plugin_host::{Plugin, Rejection, Snapshot, Source};
 use tunesmith_store::{LONGEST_PAGE, PluginEvent};
 

@@ -18,9 +18,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tunesmith_core::ProviderId;
 use tunesmith_core::failure::{Code, Failure, Kind};
+use tunesmith_core::time::Date;
 use tunesmith_engine::execute::{Checked, Ended, Executor, Recovered, Until};
 use tunesmith_plugin_host::Snapshot;
-use tunesmith_provider::Date;
 use tunesmith_provider::facts;
 use tunesmith_store::{Job, JobId, State};
 

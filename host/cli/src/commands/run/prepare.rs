@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use tunesmith_core::failure::{Code, Failure};
+use tunesmith_core::time::{Date, today};
 use tunesmith_dataset::OnProgress;
 use tunesmith_engine::execute::Submission;
 use tunesmith_engine::lock;
 use tunesmith_engine::plan::{self, Context};
 use tunesmith_engine::spec::{Overrides, Spec};
 use tunesmith_plugin_host::{Change, Registry, Snapshot, Watch, WatchOptions};
-use tunesmith_provider::Date;
 use tunesmith_provider::openai::PriceTable;
 
 /// Plans jobs as the command line says.
@@ -65,7 +65,7 @@ impl Preparer {
             prices: inputs::price_table(args.prices.as_deref())?,
             registry: Arc::new(args.registry.load(operator, output)?),
             operator: operator.clone(),
-            today: args.today.map_or_else(inputs::today, Ok)?,
+            today: args.today.unwrap_or_else(today),
             replace: args.replace,
             pull: args.pull,
             locked: args.locked,

@@ -1,14 +1,14 @@
 //! Keys that tell whether two rows are duplicates.
 
 use super::{Content, Conversation};
-use sha2::{Digest, Sha256};
+use tunesmith_core::digest::Hasher;
 
 /// A digest of a row's content: rows with the same key are duplicates.
 pub(crate) fn key(conversation: &Conversation) -> [u8; 16] {
-    let mut digest = Sha256::new();
+    let mut hasher = Hasher::default();
     let mut part = |text: &str| {
-        digest.update((text.len() as u64).to_le_bytes());
-        digest.update(text.as_bytes());
+        hasher.update((text.len() as u64).to_le_bytes());
+        hasher.update(text);
     };
     for (kind, turns) in [("turns", &conversation.turns), ("rejected", &conversation.rejected)] {
         part(kind);
@@ -42,8 +42,7 @@ pub(crate) fn key(conversation: &Conversation) -> [u8; 16] {
         part(key);
         part(value);
     }
-    let whole = digest.finalize();
     let mut key = [0; 16];
-    key.copy_from_slice(&whole[..16]);
+    key.copy_from_slice(&hasher.finish().as_bytes()[..16]);
     key
 }

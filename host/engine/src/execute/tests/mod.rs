@@ -9,9 +9,9 @@ use crate::stored;
 use serde_json::{Value, json};
 use std::sync::Mutex;
 use std::time::Duration;
+use tunesmith_core::digest::Digest;
 use tunesmith_core::failure::Failure;
 use tunesmith_emulator::{Action, Emulator, Fault, Options as EmulatorOptions, Pace};
-use tunesmith_provider::drive::sha256;
 use tunesmith_provider::http::Endpoint;
 use tunesmith_provider::ollama::client as ollama_client;
 use tunesmith_provider::openai::client as openai_client;
@@ -95,7 +95,7 @@ impl Place {
         let row = json!({"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]});
         let rows = format!("{row}\n").repeat(12);
         std::fs::write(&path, &rows).unwrap();
-        let sha256 = sha256(rows.as_bytes());
+        let sha256 = Digest::of(&rows).to_string();
         let config = stored::openai(&sha256, rows.len());
         let training = json!({"path": path, "sha256": sha256, "bytes": rows.len()});
         self.ticket(name, "openai", &config, json!({ "training": training })).await

@@ -8,6 +8,7 @@ use crate::ollama::names::ModelName;
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tunesmith_core::nearest::likeness;
 
 /// A model as the server lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -202,8 +203,8 @@ fn likeliest(wanted: &ModelName, models: &[Tag]) -> Vec<String> {
     let own = stem(wanted.as_str());
     let mut names: Vec<&Tag> = models.iter().filter(|tag| tag.remote_host.is_none()).collect();
     names.sort_by(|a, b| {
-        let likeness = |tag: &Tag| strsim::jaro_winkler(&own, &stem(&tag.name));
-        likeness(b).total_cmp(&likeness(a)).then_with(|| a.name.cmp(&b.name))
+        let alike = |tag: &Tag| likeness(&own, &stem(&tag.name));
+        alike(b).total_cmp(&alike(a)).then_with(|| a.name.cmp(&b.name))
     });
     names.into_iter().map(|tag| tag.name.clone()).collect()
 }

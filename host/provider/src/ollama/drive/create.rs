@@ -2,11 +2,12 @@
 
 use super::check::context;
 use super::{Before, Driver, Next, is_about_access, is_passing};
-use crate::drive::{Checked, Error, LEAST_LOOKS, MOST_CREATES, PROMPT_BAKED, sha256};
+use crate::drive::{Checked, Error, LEAST_LOOKS, MOST_CREATES, PROMPT_BAKED};
 use crate::failpoint::{Point, around};
 use crate::ollama::client::{Base, Created, Made, Step, Tag};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
+use tunesmith_core::digest::Digest;
 use tunesmith_store::{Change, Intent, Level, NewModel, Operation, Outcome, State};
 
 /// A server that lost its client stops, but an older one may go on: a model that is not
@@ -41,7 +42,7 @@ impl Driver<'_> {
             return Err(self.work.fail(Change::to(State::Failed), error).await);
         }
         let hash = serde_json::to_string(&self.plan.request).unwrap_or_default();
-        let hash = sha256(hash.as_bytes());
+        let hash = Digest::of(hash).to_string();
         let mut intent = self.work.intend(change, Operation::Create, &hash).await?;
         for sent in 1.. {
             let detail = match self.send(&intent, &base).await? {

@@ -12,8 +12,9 @@ use crate::http::wait;
 use bytes::Bytes;
 use reqwest::Method;
 use serde_json::json;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::time::sleep;
+use tunesmith_core::time::Timestamp;
 
 /// A file that goes by itself within this time is not used again: a job may wait for
 /// its turn. A day.
@@ -108,8 +109,7 @@ impl Client {
     /// As for [`Client::files`].
     pub async fn find_uploaded(&self, file: &TrainingFile) -> Result<Option<File>, ApiError> {
         let name = file.name();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let until = i64::try_from((now + LONG_ENOUGH).as_secs()).unwrap_or(i64::MAX);
+        let until = (Timestamp::now() + LONG_ENOUGH).as_second();
         let files = self.files(Some(PURPOSE)).await?;
         Ok(files
             .into_iter()

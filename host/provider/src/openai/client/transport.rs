@@ -12,8 +12,8 @@ use reqwest::{Method, RequestBuilder, Response, Url};
 use serde_json::Value;
 use std::future::Future;
 use std::sync::atomic::Ordering;
-use std::time::SystemTime;
 use tokio::time::sleep;
+use tunesmith_core::time::Timestamp;
 
 /// An answer in JSON is at most this large. 16 MiB: a page of a list has a hundred
 /// entries of a few KB each.
@@ -230,7 +230,7 @@ impl Client {
             Some("false") => Some(false),
             _ => None,
         };
-        error.retry_after = wait::asked(headers, SystemTime::now());
+        error.retry_after = wait::asked(headers, Timestamp::now());
         if let Some(target) = text("location") {
             let host = Url::parse(target).ok().and_then(|url| url.host_str().map(str::to_owned));
             let target = shown_name(host.as_deref().unwrap_or(target), &self.0.redactor);

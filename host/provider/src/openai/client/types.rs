@@ -4,9 +4,9 @@
 use crate::http::lenient::Fields;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::fmt;
+use tunesmith_core::digest::Digest;
 
 /// A thing that lists hold.
 pub(super) trait Entry: Sized {
@@ -325,9 +325,8 @@ impl Entry for Event {
 /// An id for an event without one: the same content gives the same id, so that it is
 /// stored once.
 fn content_id(created_at: Option<i64>, level: &str, message: &str, metrics: &Option<Metrics>) -> String {
-    let digest = Sha256::digest(format!("{created_at:?}\n{level}\n{message}\n{metrics:?}"));
-    let hex: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    format!("content-{hex}")
+    let content = format!("{created_at:?}\n{level}\n{message}\n{metrics:?}");
+    format!("content-{:.16}", Digest::of(content))
 }
 
 /// A model as it was after an epoch.

@@ -1,11 +1,12 @@
 //! Creating the remote job: once, and looked for whenever it is unclear.
 
 use super::{Driver, Next, is_about_access, is_passing};
-use crate::drive::{Error, FileToUpload, LEAST_LOOKS, MOST_CREATES, Until, sha256};
+use crate::drive::{Error, FileToUpload, LEAST_LOOKS, MOST_CREATES, Until};
 use crate::failpoint::{Point, around};
 use crate::openai::client::{ApiError, Created, Job};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
+use tunesmith_core::digest::Digest;
 use tunesmith_store::{Change, Intent, Level, Operation, Outcome, State};
 
 /// What looking for a create found out.
@@ -29,7 +30,7 @@ impl Driver<'_> {
         files: &[(String, String)],
     ) -> Result<Next, Error> {
         let request = self.request(files)?;
-        let hash = sha256(request.to_string().as_bytes());
+        let hash = Digest::of(request.to_string()).to_string();
         let mut intent = self.work.intend(change, Operation::Create, &hash).await?;
         let mut sent = 0;
         loop {

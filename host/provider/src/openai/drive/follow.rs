@@ -6,8 +6,9 @@ use crate::openai::client::{ApiError, Checkpoint, Event, Job, JobStatus};
 use serde_json::json;
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::time::{Instant, sleep};
+use tunesmith_core::time::{Timestamp, now_ms};
 use tunesmith_store::{Batch, Change, Kept, LONGEST_PAGE, Level, MetricPoint, NewEvent, NewModel, State};
 
 /// What was seen of a job so far.
@@ -192,7 +193,7 @@ fn level(event: &Event) -> Level {
 }
 
 fn milliseconds(seconds: Option<i64>) -> i64 {
-    seconds.map_or_else(crate::drive::now_ms, |seconds| seconds.saturating_mul(1000))
+    seconds.map_or_else(now_ms, |seconds| seconds.saturating_mul(1000))
 }
 
 /// What a look brought, as the store takes it.
@@ -247,8 +248,7 @@ fn eta(job: &Job, step: u64, total: u64, seen: &mut Seen) -> Option<u64> {
         let seconds = since.elapsed().as_secs_f64() / (step - first) as f64 * rest as f64;
         return Some(Duration::try_from_secs_f64(seconds.round()).ok()?.as_secs());
     }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
-    u64::try_from(job.estimated_finish?).ok()?.checked_sub(now)
+    u64::try_from(job.estimated_finish?.checked_sub(Timestamp::now().as_second())?).ok()
 }
 
 #[cfg(test)]

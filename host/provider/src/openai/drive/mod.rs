@@ -8,13 +8,12 @@ mod upload;
 mod verify;
 
 use super::plan::OpenAiPlan;
-use crate::Date;
 use crate::drive::{Checked, Error, Shared, Until, Work};
 use crate::openai::client::{ApiError, Client, ErrorKind};
 use crate::openai::models;
 use crate::openai::request::RUN_ID_KEY;
-use std::time::{SystemTime, UNIX_EPOCH};
 use tunesmith_core::failure::Advice;
+use tunesmith_core::time::{Date, days_between, today};
 use tunesmith_store::{Ask, Change, Job, State};
 
 /// Why nothing can be paused or resumed yet.
@@ -40,7 +39,7 @@ pub async fn check(shared: &Shared, plan: &OpenAiPlan) -> Result<Checked, Error>
                     let host = client.endpoint().host();
                     return Err(Error::BaseGone { host, model: model.to_owned(), date });
                 }
-                let days = today().days_until(date);
+                let days = days_between(today(), date);
                 checked.notes.push(format!(
                     "{model} shuts down on {date}, in {days} days, and with it every model that was tuned from it"
                 ));
@@ -95,11 +94,6 @@ pub async fn check_adoptable(shared: &Shared, job: &Job, remote_id: &str) -> Res
 /// A day, of a date or the beginning of a time.
 fn day(text: &str) -> Option<Date> {
     text.get(..10)?.parse().ok()
-}
-
-fn today() -> Date {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Date::from_unix_seconds(since.as_secs()).unwrap_or(crate::openai::models::AS_OF)
 }
 
 /// A job in hand at the service.

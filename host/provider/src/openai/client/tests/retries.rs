@@ -3,8 +3,10 @@
 use super::*;
 use crate::http::Rate;
 use crate::http::misbehaving::{Act, Misbehaving, http};
-use std::time::{Duration, SystemTime};
+use jiff::fmt::rfc2822::DateTimePrinter;
+use std::time::Duration;
 use tokio::time::Instant;
+use tunesmith_core::time::Timestamp;
 
 const JOBS: &str = "/v1/fine_tuning/jobs";
 
@@ -100,7 +102,8 @@ async fn the_wait_that_the_server_asks_for_is_kept() {
         assert_eq!(whole(waited("retry-after", "7", verb).await), 14_000, "{verb}");
         assert_eq!(whole(waited("retry-after", "1.5", verb).await), 3_000, "{verb}");
         assert_eq!(whole(waited("retry-after-ms", "250", verb).await), 500, "{verb}");
-        let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(60));
+        let then = Timestamp::now() + Duration::from_secs(60);
+        let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&then).unwrap();
         let twice = waited("retry-after", &date, verb).await;
         assert!((Duration::from_secs(100)..=Duration::from_secs(120)).contains(&twice), "{verb}: {twice:?}");
     }
