@@ -153,9 +153,9 @@ covers() {
 # One digest of the files below these paths, as they are now.
 digest() {
   git ls-files -z --cached --others --exclude-standard -- "$@" | sort -z -u |
-    while IFS= read -r -d '' file; do
-      [ ! -f "$file" ] || printf '%s %s\n' "$(git hash-object -- "$file")" "$file"
-    done | git hash-object --stdin
+    while IFS= read -r -d '' file; do [ ! -f "$file" ] || echo "$file"; done > "$scratch/files.txt"
+  # shellcheck disable=SC2094 # Both only read.
+  git hash-object --stdin-paths < "$scratch/files.txt" | paste -d ' ' - "$scratch/files.txt" | git hash-object --stdin
 }
 
 # Writes what a part printed, from a file, with the day and the sources that it holds for.
