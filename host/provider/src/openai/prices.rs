@@ -7,6 +7,7 @@ use crate::Date;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use tunesmith_core::failure::Code;
 use tunesmith_core::text::quoted;
 
 /// The table that comes with tunesmith.
@@ -62,6 +63,13 @@ pub enum PriceTableError {
         /// Its length.
         bytes: usize,
     },
+}
+
+impl PriceTableError {
+    /// What scripts can rely on.
+    pub fn code(&self) -> Code {
+        Code::PriceTableInvalid
+    }
 }
 
 #[derive(Deserialize)]
