@@ -176,7 +176,7 @@ fn standard_input_is_kept_by_its_content() {
     );
     assert_eq!(mode & 0o777, 0o700);
     assert_eq!(check(&chat(0..60)), found);
-    assert_eq!(check("")["error"]["code"], 3);
+    assert_eq!(check("")["error"]["code"], "dataset-empty");
 }
 
 #[test]

@@ -230,7 +230,7 @@ fn watch_shows_what_a_save_changes() {
 
     // What is wrong is said, and the next change gives it another chance.
     workspace.job("describse", 9);
-    assert!(watching.event("error")["message"].as_str().unwrap().contains("describse"));
+    assert!(watching.event("error")["error"]["message"].as_str().unwrap().contains("describse"));
     workspace.plugin("bad-id");
     assert_eq!(watching.change("rejected")["rule"], "descriptor");
     workspace.job("describes", 9);

@@ -238,7 +238,7 @@ fn save_goes_live_unless_a_check_fails() {
     let source = folder.join("src/lib.rs");
     let text = fs::read_to_string(&source).unwrap();
     fs::write(&source, "this is not Rust").unwrap();
-    assert!(dev.step("failed")["error"].as_str().unwrap().contains("cargo build"));
+    assert!(dev.step("failed")["error"]["message"].as_str().unwrap().contains("cargo build"));
     assert_eq!(dev.step("live")["unchanged"], true);
     dev.step("wait");
     assert_eq!(fs::read(into.join("live.wasm")).unwrap(), published);

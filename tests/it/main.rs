@@ -27,6 +27,7 @@ mod job_files;
 mod jobs;
 mod key;
 mod kit;
+mod layers;
 mod plan;
 mod plugins;
 mod policy;

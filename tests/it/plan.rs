@@ -154,5 +154,6 @@ fn errors_are_objects_for_programs() {
     let output = run(&["plan", "no-such-job.json", "--json"]);
     assert_eq!(output.status.code(), Some(3));
     let error: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(error["error"]["code"], 3);
+    assert_eq!(error["error"]["code"], "job-file-unreadable");
+    assert_eq!(error["error"]["exit_code"], 3);
 }

@@ -48,7 +48,7 @@ pub fn dataset_path(
 pub fn price_table(path: Option<&Path>) -> Result<PriceTable, Failure> {
     let Some(path) = path else { return Ok(PriceTable::built_in()) };
     let invalid = |reason: &dyn std::fmt::Display| {
-        Failure::new(Code::Invalid, format!("the price table {}: {reason}", path.display()))
+        Failure::new(Code::PriceTableInvalid, format!("the price table {}: {reason}", path.display()))
     };
     let text = std::fs::read_to_string(path).map_err(|error| invalid(&error))?;
     PriceTable::parse(&text).map_err(|error| invalid(&error))

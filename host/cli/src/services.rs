@@ -219,7 +219,7 @@ fn start(state: &Path) -> Result<Option<Running>, Failure> {
 }
 
 fn cannot_start(reason: &dyn std::fmt::Display) -> Failure {
-    Failure::new(Code::Failed, format!("the emulator cannot be started: {reason}")).advise(
+    Failure::new(Code::EmulatorFailed, format!("the emulator cannot be started: {reason}")).advise(
         "--data-dir (or directories.data in config.toml) says where jobs are kept; it needs space, and must be writable",
     )
 }

@@ -47,6 +47,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
 use tokio::sync::{Semaphore, watch};
+use tunesmith_core::failure::Code;
 
 /// The header that every reply of the emulator carries.
 pub const HEADER: &str = tunesmith_core::EMULATED_HEADER;
@@ -155,6 +156,17 @@ pub enum Error {
     /// Threads cannot be started.
     #[error("the emulator cannot start its threads: {0}")]
     Threads(io::Error),
+}
+
+impl Error {
+    /// What scripts can rely on.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::InUse { .. } => Code::EmulatorInUse,
+            Self::State { .. } | Self::Port { .. } | Self::Threads(_) => Code::EmulatorFailed,
+            Self::Speed(_) | Self::Model(_) => Code::Usage,
+        }
+    }
 }
 
 /// What both services, the faults and the control endpoint share.

@@ -103,7 +103,7 @@ pub fn job(methods: &[&Descriptor]) -> Json {
             },
             "datasetId": {
                 "type": "string", "pattern": "^[A-Za-z0-9_-][A-Za-z0-9._-]*$", "maxLength": MAX_NAME_CHARS,
-                "description": "A dataset by id, in place of a path: given with --dataset ID=PATH.",
+                "description": "A dataset by id, in place of a path; whoever plans the job says which file it is.",
             },
             "baseModel": {
                 "type": "string", "minLength": 1, "maxLength": MAX_BASE_MODEL_CHARS, "pattern": "^[!-~]+$",

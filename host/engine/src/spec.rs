@@ -145,7 +145,7 @@ pub enum SpecError {
         /// What is wrong.
         reason: String,
         /// What to do.
-        advice: Option<Advice>,
+        advice: Option<Box<Advice>>,
     },
 }
 
@@ -174,7 +174,7 @@ impl SpecError {
     /// What to do next.
     pub fn advice(&self) -> Option<Advice> {
         match self {
-            Self::Field { advice, .. } => advice.clone(),
+            Self::Field { advice, .. } => advice.as_deref().cloned(),
             Self::Syntax { .. } => Some(Advice::PrintSchema),
             Self::TooLarge { .. } => Some("was a dataset given in place of a job file?".into()),
             Self::NotAFile { .. } => Some("give the path of a job file, such as job.json".into()),
@@ -374,7 +374,12 @@ impl<'a> Reader<'a> {
     }
 
     fn wrong(&self, value: &RawValue, field: &str, reason: String, advice: Option<Advice>) -> SpecError {
-        SpecError::Field { place: self.place(value), field: field.to_owned(), reason, advice }
+        SpecError::Field {
+            place: self.place(value),
+            field: field.to_owned(),
+            reason,
+            advice: advice.map(Box::new),
+        }
     }
 
     fn missing(&self, field: &str, advice: Option<Advice>) -> SpecError {
@@ -382,7 +387,7 @@ impl<'a> Reader<'a> {
             place: self.path.to_owned(),
             field: field.to_owned(),
             reason: "is missing".into(),
-            advice,
+            advice: advice.map(Box::new),
         }
     }
 

@@ -315,13 +315,13 @@ fn judge(verdict: &Verdict, strict: bool) -> Result<(), Failure> {
     let (errors, warnings) = (verdict.errors(), verdict.warnings());
     if errors > 0 {
         return Err(Failure::new(
-            Code::Invalid,
+            Code::DatasetInvalid,
             format!("the dataset has {}", text::counted(errors, "error")),
         ));
     }
     if strict && warnings > 0 {
         return Err(Failure::new(
-            Code::Invalid,
+            Code::DatasetInvalid,
             format!("the dataset has {}", text::counted(warnings, "warning")),
         ));
     }

@@ -192,17 +192,17 @@ fn unreadable(path: &Path, error: &io::Error) -> Failure {
 
 fn start_error(error: tunesmith_emulator::Error) -> Failure {
     use tunesmith_emulator::Error as E;
-    let text = error.to_string();
+    let (code, text) = (error.code(), error.to_string());
     match error {
-        E::InUse { running: Some(other), .. } => Failure::new(Code::Failed, text).advise(format!(
+        E::InUse { running: Some(other), .. } => Failure::new(code, text).advise(format!(
             "use the one that runs: Ollama at {}, OpenAI at {}; or give another --state",
             other.ollama_url, other.openai_url
         )),
-        E::InUse { running: None, .. } => Failure::new(Code::Failed, text).advise("give another --state"),
-        E::State { .. } => Failure::new(Code::Failed, text).advise("give a --state that can be written"),
+        E::InUse { running: None, .. } => Failure::new(code, text).advise("give another --state"),
+        E::State { .. } => Failure::new(code, text).advise("give a --state that can be written"),
         E::Port { .. } => Failure::new(Code::Usage, text).advise("give another port, or 0 for a free one"),
-        E::Speed(_) => Failure::new(Code::Usage, text).advise("give a --speed above 0, or --manual"),
-        E::Model(_) => Failure::new(Code::Usage, text).advise("names look like llama3.2 or llama3.2:1b"),
+        E::Speed(_) => Failure::new(code, text).advise("give a --speed above 0, or --manual"),
+        E::Model(_) => Failure::new(code, text).advise("names look like llama3.2 or llama3.2:1b"),
         E::Threads(_) => Failure::new(Code::Internal, text),
     }
 }

@@ -124,6 +124,8 @@ codes! {
     KeyFileUnreadable = "key-file-unreadable", Invalid, "The key file cannot be read.";
     KeyFileExposed = "key-file-exposed", Invalid, "Other users can read or replace the key file.";
 
+    PriceTableInvalid = "price-table-invalid", Invalid, "The price table cannot be used.";
+
     DatasetUnreadable = "dataset-unreadable", Invalid, "The dataset cannot be read.";
     DatasetEmpty = "dataset-empty", Invalid, "The dataset is empty.";
     DatasetTooLarge = "dataset-too-large", Invalid, "The dataset exceeds a limit.";

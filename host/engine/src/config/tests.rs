@@ -256,14 +256,14 @@ fn a_named_file_must_be_there_and_a_file_open_to_anyone_is_refused() {
     let named: Vec<(&str, &str)> = named.iter().map(|(name, text)| (*name, text.as_str())).collect();
     insta::assert_snapshot!(home.said(&named), @r"
     HOME/none.toml: there is no such file
-    hint: `tunesmith config init` writes one with every key explained
+    WriteConfig
     ");
     let home = Home::with("");
     fs::set_permissions(home.config(), fs::Permissions::from_mode(0o666)).unwrap();
-    insta::assert_snapshot!(home.said(&[]), @r"
+    insta::assert_snapshot!(home.said(&[]), @r#"
     HOME/.config/tunesmith/config.toml: has mode 0666: anyone can write to it, and with it choose where your key is sent
-    hint: run `chmod o-w HOME/.config/tunesmith/config.toml`
-    ");
+    RestrictAccess { path: "HOME/.config/tunesmith/config.toml", mode: "o-w" }
+    "#);
     let home = Home::with(&"#\n".repeat(1 << 20));
     assert!(home.said(&[]).contains("is larger than 1 MiB"));
     let dir = tempfile::tempdir().unwrap();

@@ -6,6 +6,7 @@ use super::money::PerMillion;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tunesmith_core::digest::Digest;
+use tunesmith_core::failure::Code;
 use tunesmith_core::text::quoted;
 use tunesmith_core::time::Date;
 
@@ -62,6 +63,13 @@ pub enum PriceTableError {
         /// Its length.
         bytes: usize,
     },
+}
+
+impl PriceTableError {
+    /// What scripts can rely on.
+    pub fn code(&self) -> Code {
+        Code::PriceTableInvalid
+    }
 }
 
 #[derive(Deserialize)]

@@ -44,10 +44,10 @@ async fn directory_that_others_may_write_is_refused() {
     std::fs::create_dir(&fixture.directory).unwrap();
     std::fs::set_permissions(&fixture.directory, std::fs::Permissions::from_mode(0o777)).unwrap();
     let (error, text) = refused(&fixture).await;
-    insta::assert_snapshot!(text, @"
+    insta::assert_snapshot!(text, @r#"
     STATE: others may write to the store's directory (its mode is 777)
-    hint: chmod 700 STATE
-    ");
+    RestrictAccess { path: "STATE", mode: "700" }
+    "#);
     assert_eq!(error.code(), tunesmith_core::failure::Code::StoreExposed);
     assert!(!file(&fixture).exists());
 }
@@ -67,10 +67,11 @@ async fn newer_store_is_refused_untouched() {
     let before = std::fs::read(file(&fixture)).unwrap();
     let modified = std::fs::metadata(file(&fixture)).unwrap().modified().unwrap();
     let (_, text) = refused(&fixture).await;
-    insta::assert_snapshot!(text, @"
+    insta::assert_snapshot!(text, @r#"
     STATE/tunesmith.db: the store has version 7, and this tunesmith knows only up to 2; it was left untouched
-    hint: update tunesmith, or choose another data directory (--data-dir)
-    ");
+    Text { text: "update tunesmith" }
+    OtherDataDirectory
+    "#);
     assert!(std::fs::read(file(&fixture)).unwrap() == before);
     assert_eq!(std::fs::metadata(file(&fixture)).unwrap().modified().unwrap(), modified);
 }
@@ -105,10 +106,11 @@ async fn files_that_are_no_store_are_refused() {
     let notes = b"my notes, which I would miss\n".repeat(100);
     std::fs::write(&path, &notes).unwrap();
     let (_, text) = refused(&fixture).await;
-    insta::assert_snapshot!(text, @"
+    insta::assert_snapshot!(text, @r#"
     STATE/tunesmith.db: not a tunesmith store: it is not an SQLite database; it was left untouched
-    hint: move the file away if it is not needed, or choose another data directory (--data-dir)
-    ");
+    Text { text: "move the file away if it is not needed" }
+    OtherDataDirectory
+    "#);
     assert!(std::fs::read(&path).unwrap() == notes);
 
     std::fs::remove_file(&path).unwrap();
@@ -117,10 +119,11 @@ async fn files_that_are_no_store_are_refused() {
     drop(connection);
     let before = std::fs::read(&path).unwrap();
     let (_, text) = refused(&fixture).await;
-    insta::assert_snapshot!(text, @"
+    insta::assert_snapshot!(text, @r#"
     STATE/tunesmith.db: not a tunesmith store: it is another program's SQLite database; it was left untouched
-    hint: move the file away if it is not needed, or choose another data directory (--data-dir)
-    ");
+    Text { text: "move the file away if it is not needed" }
+    OtherDataDirectory
+    "#);
     assert!(std::fs::read(&path).unwrap() == before);
 }
 
@@ -157,10 +160,11 @@ async fn file_in_place_of_directory_is_named() {
     let fixture = Fixture::new();
     std::fs::write(&fixture.directory, "x").unwrap();
     let (_, text) = refused(&fixture).await;
-    insta::assert_snapshot!(text, @"
+    insta::assert_snapshot!(text, @r#"
     STATE: cannot use the directory for the store: not a directory
-    hint: create it, or choose another data directory (--data-dir)
-    ");
+    Text { text: "create it" }
+    OtherDataDirectory
+    "#);
 }
 
 #[tokio::test]

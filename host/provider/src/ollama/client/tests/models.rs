@@ -40,11 +40,11 @@ async fn a_base_model_is_described_and_a_missing_one_is_not_fetched() {
     assert!(base.can_chat() && base.system.is_none() && base.messages == 0);
     assert!(base.weights.as_deref().unwrap().starts_with("sha256:"));
     let error = bench.client.base(&name("llama3.1")).await.unwrap_err();
-    insta::assert_snapshot!(said(&error), @r"
+    insta::assert_snapshot!(said(&error), @r#"
     cannot look up the model in Ollama: 127.0.0.1:PORT does not have the base model `llama3.1`
-    hint: let Ollama fetch it: run with --pull, or `ollama pull llama3.1`
-    hint: or take one that it has: llama3.2:latest, mistral:latest
-    ");
+    PullBase { base: "llama3.1" }
+    UseBase { models: ["llama3.2:latest", "mistral:latest"], more: 0 }
+    "#);
     assert_eq!(bench.emulator.counts().requests_of("POST /api/pull"), 0);
 }
 
@@ -93,7 +93,7 @@ async fn a_pull_tells_how_many_bytes_are_there() {
     let error = bench.client.pull(&name("nonesuch"), |_| {}).await.unwrap_err();
     insta::assert_snapshot!(said(&error), @r#"
     cannot pull the model: Ollama's registry has no model `nonesuch`: "pull model manifest: file does not exist"
-    hint: check the name and the tag at https://ollama.com/library
+    Text { text: "check the name and the tag at https://ollama.com/library" }
     "#);
     bench.arm("POST /api/pull", Action::Truncate { lines: Some(2), bytes: None, finish: false });
     let error = bench.client.pull(&name("phi3"), |_| {}).await.unwrap_err();

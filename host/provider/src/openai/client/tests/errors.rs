@@ -58,7 +58,8 @@ fn openai_without_a_key_is_not_contacted() {
     let error = Client::new(options).unwrap_err();
     insta::assert_snapshot!(said(&error), @r"
     cannot set up the connection: api.openai.com needs a key, and none is set
-    hint: set OPENAI_API_KEY, or put the key into a file (chmod 600) and name it in openai.key_file; without a key, `--emulate` tries the job on the built-in emulator
+    SetKey
+    UseEmulator
     ");
 }
 
