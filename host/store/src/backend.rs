@@ -2,21 +2,14 @@
 //! to see whether the owner of a job is still there.
 
 use crate::error::Error;
-use crate::ledger::artifact::{Artifact, NewArtifact};
 use crate::ledger::change::Move;
-use crate::ledger::checkpoint::Checkpoint;
-use crate::ledger::claim::{Claim, Liveness};
-use crate::ledger::event::{Event, EventKind, NewEvent};
-use crate::ledger::file::{FileContent, NewUpload, UploadedFile};
-use crate::ledger::id::JobId;
-use crate::ledger::intent::{Intent, IntentId, Outcome};
-use crate::ledger::job::{Attempt, Job, JobFilter, Plan};
-use crate::ledger::metric::MetricPoint;
-use crate::ledger::model::{Model, ModelFilter, NewModel};
-use crate::ledger::new::{Documents, NewJob};
-use crate::ledger::operation::Operation;
-use crate::ledger::plugin::{NewPluginEvent, PluginEvent};
-use crate::ledger::request::{Answer, Ask, Request, RequestId};
+use crate::ledger::claim::Liveness;
+use crate::ledger::new::Documents;
+use crate::ledger::{
+    Answer, Artifact, Ask, Attempt, Checkpoint, Claim, Event, EventKind, FileContent, Intent, IntentId, Job,
+    JobFilter, JobId, MetricPoint, Model, ModelFilter, NewArtifact, NewEvent, NewJob, NewModel,
+    NewPluginEvent, NewUpload, Operation, Outcome, Plan, PluginEvent, Request, RequestId, UploadedFile,
+};
 use async_trait::async_trait;
 
 /// How durable a commit is.

@@ -40,26 +40,13 @@ mod store;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::Error;
-pub use ledger::artifact::{Artifact, NewArtifact};
-pub use ledger::batch::{Batch, Recorded};
-pub use ledger::change::{Applied, Change};
-pub use ledger::checkpoint::{Checkpoint, Kept};
-pub use ledger::claim::{BEAT_EVERY, Claim, HUNG_AFTER_MS, STALE_AFTER_MS};
-pub use ledger::event::{Event, EventKind, Level, NewEvent};
-pub use ledger::file::{FileContent, NewUpload, UploadedFile};
-pub use ledger::id::JobId;
-pub use ledger::intent::{Intent, IntentId, Outcome};
-pub use ledger::job::{Attempt, Job, JobFilter, Owner, Plan};
-pub use ledger::metric::MetricPoint;
-pub use ledger::model::{Model, ModelFilter, NewModel};
-pub use ledger::named::UnknownName;
-pub use ledger::new::{NewDataset, NewJob, NewPlan};
-pub use ledger::operation::Operation;
-pub use ledger::page::{LONGEST_PAGE, Page};
-pub use ledger::plugin::{NewPluginEvent, PluginEvent};
-pub use ledger::request::{Answer, Ask, Request, RequestId};
-pub use ledger::situation::Situation;
-pub use ledger::state::State;
+pub use ledger::{
+    Answer, Applied, Artifact, Ask, Attempt, BEAT_EVERY, Batch, Change, Checkpoint, Claim, Event, EventKind,
+    FileContent, HUNG_AFTER_MS, Intent, IntentId, Job, JobFilter, JobId, Kept, LONGEST_PAGE, Level,
+    MetricPoint, Model, ModelFilter, NewArtifact, NewDataset, NewEvent, NewJob, NewModel, NewPlan,
+    NewPluginEvent, NewUpload, Operation, Outcome, Owner, Page, Plan, PluginEvent, Recorded, Request,
+    RequestId, STALE_AFTER_MS, Situation, State, UnknownName, UploadedFile,
+};
 pub use redact::{LONGEST_TEXT, Redactor};
 pub use sqlite::FILE_NAME;
 pub use store::{Beating, Options, Problem, Store, Watch};

@@ -4,18 +4,10 @@ use super::connection::Session;
 use super::rows::{self, integer};
 use crate::backend::Read;
 use crate::error::Error;
-use crate::ledger::artifact::Artifact;
-use crate::ledger::checkpoint::Checkpoint;
-use crate::ledger::claim::Claim;
-use crate::ledger::event::Event;
-use crate::ledger::file::{FileContent, UploadedFile};
-use crate::ledger::id::JobId;
-use crate::ledger::intent::Intent;
-use crate::ledger::job::{Attempt, Job, JobFilter, Plan};
-use crate::ledger::metric::MetricPoint;
-use crate::ledger::model::{Model, ModelFilter};
-use crate::ledger::plugin::PluginEvent;
-use crate::ledger::request::{Request, RequestId};
+use crate::ledger::{
+    Artifact, Attempt, Checkpoint, Claim, Event, FileContent, Intent, Job, JobFilter, JobId, MetricPoint,
+    Model, ModelFilter, Plan, PluginEvent, Request, RequestId, UploadedFile,
+};
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection, query};

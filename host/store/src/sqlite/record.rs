@@ -4,15 +4,11 @@ use super::connection::{Begun, Session};
 use super::rows::integer;
 use crate::backend::Record;
 use crate::error::Error;
-use crate::ledger::artifact::NewArtifact;
-use crate::ledger::checkpoint::{Checkpoint, Kept};
-use crate::ledger::event::{EventKind, NewEvent};
-use crate::ledger::file::NewUpload;
-use crate::ledger::id::JobId;
-use crate::ledger::job::Job;
-use crate::ledger::metric::{MetricPoint, encoded};
-use crate::ledger::model::NewModel;
-use crate::ledger::plugin::NewPluginEvent;
+use crate::ledger::metric::encoded;
+use crate::ledger::{
+    Checkpoint, EventKind, Job, JobId, Kept, MetricPoint, NewArtifact, NewEvent, NewModel, NewPluginEvent,
+    NewUpload,
+};
 use async_trait::async_trait;
 use serde_json::Value;
 use sqlx::{Row as _, query};

@@ -1,17 +1,11 @@
 //! Rows as the ledger's types.
 
 use crate::error::Error;
-use crate::ledger::artifact::Artifact;
-use crate::ledger::checkpoint::{Checkpoint, Kept};
-use crate::ledger::event::{Event, EventKind};
-use crate::ledger::file::UploadedFile;
-use crate::ledger::id::JobId;
-use crate::ledger::intent::{Intent, IntentId, Outcome};
-use crate::ledger::job::{Attempt, Job, Owner, Plan};
-use crate::ledger::metric::{self, MetricPoint};
-use crate::ledger::model::Model;
-use crate::ledger::plugin::PluginEvent;
-use crate::ledger::request::{Answer, Request, RequestId};
+use crate::ledger::metric;
+use crate::ledger::{
+    Answer, Artifact, Attempt, Checkpoint, Event, EventKind, Intent, IntentId, Job, JobId, Kept, MetricPoint,
+    Model, Outcome, Owner, Plan, PluginEvent, Request, RequestId, UploadedFile,
+};
 use serde_json::Value;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;

@@ -3,11 +3,9 @@
 use super::{Store, ended};
 use crate::backend::{Durability, Transaction};
 use crate::error::Error;
-use crate::ledger::change::{Applied, Change, check_founded};
-use crate::ledger::claim::Claim;
-use crate::ledger::event::{EventKind, NewEvent};
+use crate::ledger::change::check_founded;
 use crate::ledger::id::run_id;
-use crate::ledger::intent::Intent;
+use crate::ledger::{Applied, Change, Claim, EventKind, Intent, NewEvent};
 
 impl Store {
     /// Applies a change to the claim's job.

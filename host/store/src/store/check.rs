@@ -3,12 +3,8 @@
 use super::Store;
 use crate::backend::Durability;
 use crate::error::Error;
-use crate::ledger::event::{Event, EventKind};
 use crate::ledger::facts::Facts;
-use crate::ledger::id::JobId;
-use crate::ledger::intent::Intent;
-use crate::ledger::job::{Job, JobFilter};
-use crate::ledger::model::Model;
+use crate::ledger::{Event, EventKind, Intent, Job, JobFilter, JobId, Model};
 
 /// Something that should not be.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,12 +3,8 @@
 use super::Store;
 use crate::backend::{Durability, Transaction};
 use crate::error::Error;
-use crate::ledger::claim::Claim;
-use crate::ledger::event::{EventKind, Level, NewEvent};
-use crate::ledger::id::{JobId, run_id};
-use crate::ledger::job::Job;
-use crate::ledger::new::NewJob;
-use crate::ledger::state::State;
+use crate::ledger::id::run_id;
+use crate::ledger::{Claim, EventKind, Job, JobId, Level, NewEvent, NewJob, State};
 
 /// Ids are drawn at random; a drawn one that is taken is drawn again this often before
 /// something other than chance must be at work.

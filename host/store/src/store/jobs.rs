@@ -3,13 +3,8 @@
 use super::Store;
 use crate::backend::Durability;
 use crate::error::Error;
-use crate::ledger::claim::Claim;
-use crate::ledger::id::{JobId, normalized};
-use crate::ledger::intent::{Intent, IntentId};
-use crate::ledger::job::{Attempt, Job, JobFilter, Plan};
-use crate::ledger::page::Page;
-use crate::ledger::situation::Situation;
-use crate::ledger::state::State;
+use crate::ledger::id::normalized;
+use crate::ledger::{Attempt, Claim, Intent, IntentId, Job, JobFilter, JobId, Page, Plan, Situation, State};
 
 /// Candidates that an ambiguous id names: as many as a person reads.
 const CANDIDATES_SHOWN: usize = 8;

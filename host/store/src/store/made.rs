@@ -3,9 +3,7 @@
 use super::Store;
 use crate::backend::Durability;
 use crate::error::Error;
-use crate::ledger::file::{FileContent, UploadedFile};
-use crate::ledger::model::{Model, ModelFilter};
-use crate::ledger::page::Page;
+use crate::ledger::{FileContent, Model, ModelFilter, Page, UploadedFile};
 
 impl Store {
     /// Models, newest first.

@@ -3,10 +3,9 @@
 use super::Store;
 use crate::backend::{Durability, Read, Transaction};
 use crate::error::Error;
-use crate::ledger::claim::{BEAT_EVERY, Claim, DroppedClaims, Liveness};
-use crate::ledger::event::{EventKind, Level, NewEvent};
-use crate::ledger::id::{JobId, token};
-use crate::ledger::job::Job;
+use crate::ledger::claim::{DroppedClaims, Liveness};
+use crate::ledger::id::token;
+use crate::ledger::{BEAT_EVERY, Claim, EventKind, Job, JobId, Level, NewEvent};
 use std::collections::BTreeSet;
 use std::time::Duration;
 

@@ -4,8 +4,8 @@ use super::Store;
 use crate::backend::Durability;
 use crate::error::Error;
 use crate::ledger::claim::Liveness;
-use crate::ledger::page::Page;
-use crate::ledger::plugin::{ENTRIES_KEPT, NewPluginEvent, PluginEvent};
+use crate::ledger::plugin::ENTRIES_KEPT;
+use crate::ledger::{NewPluginEvent, Page, PluginEvent};
 use std::collections::BTreeMap;
 
 impl Store {

@@ -3,15 +3,9 @@
 use super::Store;
 use crate::backend::{Durability, Transaction};
 use crate::error::Error;
-use crate::ledger::artifact::Artifact;
-use crate::ledger::batch::{Batch, Recorded};
-use crate::ledger::checkpoint::Checkpoint;
-use crate::ledger::claim::Claim;
-use crate::ledger::event::{Event, EventKind, NewEvent};
-use crate::ledger::id::JobId;
-use crate::ledger::job::Job;
-use crate::ledger::metric::MetricPoint;
-use crate::ledger::page::Page;
+use crate::ledger::{
+    Artifact, Batch, Checkpoint, Claim, Event, EventKind, Job, JobId, MetricPoint, NewEvent, Page, Recorded,
+};
 
 impl Store {
     /// Appends what a look at the service brought, each thing once, all or nothing. Not

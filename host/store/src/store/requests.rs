@@ -3,9 +3,7 @@
 use super::Store;
 use crate::backend::Durability;
 use crate::error::Error;
-use crate::ledger::event::{EventKind, Level, NewEvent};
-use crate::ledger::id::JobId;
-use crate::ledger::request::{Answer, Ask, Request, RequestId};
+use crate::ledger::{Answer, Ask, EventKind, JobId, Level, NewEvent, Request, RequestId};
 
 impl Store {
     /// Asks the owner of a job for something. Asking again while it is open changes
