@@ -18,7 +18,7 @@ use tunesmith_core::contract::{
     DatasetView, Example, Message, MethodJob, Overview, Role, Row, Selection, Task,
 };
 use tunesmith_hostile::{describes, rust, variant};
-use tunesmith_plugin_host::{Change, Digest, Engine, Limits, Options, Registry, Watch, WatchOptions};
+use tunesmith_plugin_host::{Change, Digest, Engine, Limits, Registry, RegistryOptions, Watch, WatchOptions};
 
 /// Reloads of a part.
 const RELOADS: usize = 100;
@@ -58,7 +58,7 @@ impl Place {
         for (name, bytes) in files {
             std::fs::write(plugins.join(name), bytes).unwrap();
         }
-        let options = Options {
+        let options = RegistryOptions {
             engine: Arc::new(Engine::new(limits).unwrap()),
             built_ins: vec![],
             directory: Some(plugins),

@@ -1,7 +1,8 @@
 //! Reading a plugin file that nobody vouches for, and telling whether it changed.
 
-use super::rejection::Reason;
-use super::{Digest, Limits};
+use crate::digest::Digest;
+use crate::rejection::Reason;
+use crate::sandbox::Limits;
 use rustix::fs::OFlags;
 use std::fs::{File, FileType, OpenOptions};
 use std::io::Read as _;
@@ -10,9 +11,9 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 /// A file's bytes, read once, and their digest.
-pub(super) struct Content {
-    pub(super) bytes: Vec<u8>,
-    pub(super) digest: Digest,
+pub(crate) struct Content {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) digest: Digest,
 }
 
 /// What the system says of a file without reading it. Two equal ones mean the same
@@ -42,7 +43,7 @@ impl Stamp {
 
     /// Whether the file was written to so shortly before now that a later write might
     /// not show.
-    pub(super) fn is_younger_than(&self, age: Duration) -> bool {
+    pub(crate) fn is_younger_than(&self, age: Duration) -> bool {
         let seconds = u64::try_from(self.modified.0).unwrap_or(0);
         let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         SystemTime::now().duration_since(modified).is_ok_and(|passed| passed < age)
@@ -63,10 +64,10 @@ impl From<&std::fs::Metadata> for Stamp {
 
 /// Reads a regular file within the size limit. Pipes, devices and directories are
 /// refused without waiting on them, and a file that is too big without reading it.
-pub(super) fn read(path: &Path, limits: &Limits) -> Result<Content, Reason> {
+pub(crate) fn read(path: &Path, limits: &Limits) -> Result<Content, Reason> {
     let unreadable = |error: std::io::Error| {
         Reason::Unreadable(if error.kind() == std::io::ErrorKind::NotFound {
-            "it is gone, or a link to a file that is not there".into()
+            "no such file, or a broken link".into()
         } else {
             error.to_string()
         })

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tunesmith_core::error::{Error, Kind};
 use tunesmith_engine::policy::Policy;
-use tunesmith_plugin_host::{BuiltIn, Event, Limits};
+use tunesmith_plugin_host::{BuiltIn, Limits, LoadEvent};
 use tunesmith_provider::Date;
 use tunesmith_provider::openai::PriceTable;
 
@@ -68,7 +68,7 @@ pub struct Request<'a> {
     /// The program that compiles foreign files.
     pub worker: PathBuf,
     /// Is told what the user may be waiting for.
-    pub on_event: Arc<dyn Fn(&Event) + Send + Sync>,
+    pub on_event: Arc<dyn Fn(&LoadEvent) + Send + Sync>,
 }
 
 /// Judges a job.

@@ -4,8 +4,9 @@
 //! It is ours rather than wasmtime's `Cache` because there a miss makes the asking
 //! process compile; here only the compile worker compiles foreign bytes.
 
-use super::Digest;
-use super::engine::Flavour;
+use crate::carrier;
+use crate::digest::Digest;
+use crate::sandbox::Flavor;
 use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -33,8 +34,7 @@ struct Seal {
     crc32: u32,
 }
 
-/// The store.
-pub(super) struct CodeStore {
+pub(crate) struct CodeStore {
     dir: PathBuf,
     most: u64,
     /// Bytes of its entries as far as this process knows; none before the first look.
@@ -46,17 +46,17 @@ pub(super) struct CodeStore {
 
 /// Why the asked directory is not used.
 #[derive(Debug, Clone)]
-pub(super) struct Unusable {
-    pub(super) dir: PathBuf,
-    pub(super) reason: String,
+pub(crate) struct Unusable {
+    pub(crate) dir: PathBuf,
+    pub(crate) reason: String,
 }
 
 /// The name of an entry: the file's digest and the engine's compatibility.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Key(String);
+pub(crate) struct Key(String);
 
 impl Key {
-    pub(super) fn new(digest: Digest, flavour: Flavour, engine: &wasmtime::Engine) -> Self {
+    pub(crate) fn new(digest: Digest, flavor: Flavor, engine: &wasmtime::Engine) -> Self {
         struct Sha(Sha256);
         impl Hasher for Sha {
             fn write(&mut self, bytes: &[u8]) {
@@ -71,9 +71,9 @@ impl Key {
         engine.precompile_compatibility_hash().hash(&mut hasher);
         // The encoder is ours, so that its version belongs to the key as well.
         env!("CARGO_PKG_VERSION").hash(&mut hasher);
-        flavour.as_str().hash(&mut hasher);
+        flavor.as_str().hash(&mut hasher);
         ENCODING.hash(&mut hasher);
-        super::carrier::CARRIER.hash(&mut hasher);
+        carrier::CARRIER.hash(&mut hasher);
         Self(format!("{digest}-{:016x}", hasher.finish()))
     }
 }
@@ -81,10 +81,10 @@ impl Key {
 impl CodeStore {
     /// Opens the store in a directory, or in a temporary one for the time of this
     /// process where the directory cannot be used safely.
-    pub(super) fn open(dir: Option<&Path>, most: u64) -> io::Result<(Self, Option<Unusable>)> {
+    pub(crate) fn open(dir: Option<&Path>, most: u64) -> io::Result<(Self, Option<Unusable>)> {
         let unusable = match dir {
             None => None,
-            Some(dir) => match private(dir) {
+            Some(dir) => match private_directory(dir) {
                 Ok(()) => {
                     return Ok((
                         Self { dir: dir.into(), most, total: Mutex::default(), _temporary: None },
@@ -101,7 +101,7 @@ impl CodeStore {
     }
 
     /// Loads an entry, if it is there and intact.
-    pub(super) fn load(&self, key: &Key, engine: &wasmtime::Engine) -> Option<Component> {
+    pub(crate) fn load(&self, key: &Key, engine: &wasmtime::Engine) -> Option<Component> {
         let path = self.path(key);
         if !self.intact(key, &path) {
             return None;
@@ -112,17 +112,17 @@ impl CodeStore {
     }
 
     /// Whether an entry is there, unchecked; for telling the user what is to come.
-    pub(super) fn has(&self, key: &Key) -> bool {
+    pub(crate) fn has(&self, key: &Key) -> bool {
         self.seal(key).exists()
     }
 
     /// A file beside the entries, for compiled code on its way into the store.
-    pub(super) fn draft(&self) -> io::Result<NamedTempFile> {
+    pub(crate) fn draft(&self) -> io::Result<NamedTempFile> {
         let make = || tempfile::Builder::new().prefix(".draft-").tempfile_in(&self.dir);
         match make() {
             // Somebody cleared the cache while this process ran.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                private(&self.dir).map_err(io::Error::other)?;
+                private_directory(&self.dir).map_err(io::Error::other)?;
                 make()
             }
             made => made,
@@ -130,7 +130,7 @@ impl CodeStore {
     }
 
     /// Makes a draft an entry, and loads it.
-    pub(super) fn keep(
+    pub(crate) fn keep(
         &self,
         key: &Key,
         draft: NamedTempFile,
@@ -224,7 +224,7 @@ impl CodeStore {
 /// # Errors
 /// It cannot be made or written to, is a link, belongs to another user, or others may
 /// use it; in words.
-pub fn private(dir: &Path) -> Result<(), String> {
+pub fn private_directory(dir: &Path) -> Result<(), String> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| error.to_string())?;
     let metadata = fs::symlink_metadata(dir).map_err(|error| error.to_string())?;
     if !metadata.is_dir() {
@@ -235,7 +235,7 @@ pub fn private(dir: &Path) -> Result<(), String> {
     }
     if metadata.mode() & 0o077 != 0 {
         return Err(format!(
-            "others may use it (mode {:03o}); `chmod 700` makes it private",
+            "other users can access it (mode {:03o}); `chmod 700` makes it private",
             metadata.mode() & 0o777
         ));
     }

@@ -1,6 +1,7 @@
 //! What comes of a call: the result, what the plugin said, and what it cost.
 
-use super::{Digest, Tier};
+use crate::digest::Digest;
+use crate::tier::Tier;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tunesmith_core::contract::{Note, Refusal};
@@ -21,7 +22,6 @@ pub struct Answer<T> {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Receipt {
-    /// The plugin's id.
     pub plugin: String,
     /// Its own version.
     pub version: String,
@@ -29,7 +29,6 @@ pub struct Receipt {
     pub sha256: Digest,
     /// The version of the contract that it is built for.
     pub contract: String,
-    /// Its tier.
     pub tier: Tier,
     /// The function that was called, such as `ollama.configure`.
     pub call: String,

@@ -95,7 +95,6 @@ pub struct Limits {
     /// Size of a plugin file in bytes. 64 MiB: a Python component has 18 MB, one
     /// with extension modules twice that.
     pub file: u64,
-    /// The file's structure.
     pub structure: StructureLimits,
     /// The process that compiles a file.
     pub compile: CompileLimits,
