@@ -386,14 +386,14 @@ fn link_target_is_followed() {
 #[test]
 fn recreated_directory_is_followed() {
     let followed = Followed::serving("v=1");
-    let changes = followed.path("method.wasm");
+    let path = followed.path("method.wasm");
     fs::remove_dir_all(followed.place.plugins()).unwrap();
     followed.next("directory-gone");
     assert!(followed.registry.snapshot().get("describes").is_some(), "what was loaded stays");
     fs::create_dir(followed.place.plugins()).unwrap();
     followed.next("directory-back");
     followed.next("removed");
-    fs::write(said, good("v=2")).unwrap();
+    fs::write(path, good("v=2")).unwrap();
     followed.until_serves("describes", &good("v=2"));
     followed.rename_into("method.wasm", &good("v=3"));
     followed.until_serves("describes", &good("v=3"));

@@ -1,5 +1,10 @@
 //! What the plugin tests share: a registry over given plugins, a dataset and a job.
-#![allow(dead_code, reason = "no test file uses all of it")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "tests and benches; none uses all of it"
+)]
 
 pub mod dataset;
 pub mod entries;

@@ -13,8 +13,6 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Something that happened to a plugin, or to the directory of plugins.
-
-/// Something that happened to a plugin, or to the directory of plugins.
 #[derive(Debug, Clone)]
 pub struct Change {
     /// The plugin's id, or its file's name where the id is not known.

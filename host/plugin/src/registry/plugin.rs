@@ -20,8 +20,6 @@ use tunesmith_core::contract::{
     Row, Selection, Task,
 };
 
-/// The SHA-256 of a plugin file.
-
 /// Where a plugin comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
