@@ -1,7 +1,7 @@
 //! Every hostile guest is stopped by the limit or rule that its case names, with the
-//! message that the user is to read, and a good plugin goes on working.
+//! message that the user is to read, and a good plugin keeps working.
 //!
-//! `BLESS=1 cargo test --test hostile` writes the messages; read them before keeping
+//! `BLESS=1 cargo test -p tunesmith --test it hostile` writes the messages; read them before keeping
 //! them.
 
 use crate::support;

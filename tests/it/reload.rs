@@ -342,7 +342,7 @@ fn built_in_is_overridden_only_where_allowed() {
         followed.rename_into("mine.wasm", &mine());
         if allowed {
             let change = followed.next("loaded");
-            assert!(change.to_string().contains("in place of the built-in method"), "{change}");
+            assert!(change.to_string().contains("overriding the built-in method"), "{change}");
             assert!(change.is_warning());
             assert!(followed.registry.snapshot().overrides_built_in("well-behaved"));
             fs::remove_file(followed.path("mine.wasm")).unwrap();

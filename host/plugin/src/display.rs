@@ -1,4 +1,4 @@
-//! Figures and foreign texts, as a message to the user shows them.
+//! Figures and untrusted strings, formatted for messages to users.
 
 use std::path::Path;
 use std::time::Duration;

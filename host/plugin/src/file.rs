@@ -1,4 +1,4 @@
-//! Reading a plugin file that nobody vouches for, and telling whether it changed.
+//! Reading a plugin file that is not trusted, and noticing changes to it.
 
 use crate::digest::Digest;
 use crate::rejection::Reason;
@@ -16,7 +16,7 @@ pub(crate) struct Content {
     pub(crate) digest: Digest,
 }
 
-/// What the system says of a file without reading it. Two equal ones mean the same
+/// File metadata, without its content. Two equal ones mean the same
 /// content, unless it was written to in place within one tick of the file system's
 /// clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct Stamp {
     device: u64,
     inode: u64,
     length: u64,
-    /// Seconds and nanoseconds; the second pair also tells writers who set the first
+    /// Seconds and nanoseconds; the second pair also reveals writers who set the first
     /// one back, as `cp -p` does.
     modified: (i64, i64),
     changed: (i64, i64),

@@ -1,4 +1,4 @@
-//! What a plugin file is, told from its sections: nothing of it is compiled or run.
+//! Describes a plugin file from its sections, without compiling or running it.
 
 use crate::compile::{Form, check_structure};
 use crate::digest::Digest;
@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use wasmparser::{KnownCustom, Parser, Payload};
 
-/// Names of imports, exports and tools that are kept, each. 256: a Python component
+/// Names of imports, exports and tools that are listed, each. 256: a Python component
 /// imports 25 interfaces, and more than this would not be read.
 const MOST_NAMES: usize = 256;
 

@@ -24,7 +24,7 @@ pub struct Rejection {
     /// SHA-256 of the content that was rejected, where it was read.
     pub digest: Option<Digest>,
     pub reason: Reason,
-    /// The generation of the same file that goes on working, where there is one.
+    /// The generation of the same file that stays in use, if any.
     pub still_serving: Option<u64>,
 }
 
@@ -106,7 +106,7 @@ pub enum Reason {
     /// `describe` failed.
     #[error("failed to describe itself: {0}")]
     Describe(CallError),
-    /// What it says of itself is not acceptable.
+    /// Its descriptor is invalid.
     #[error("has an invalid descriptor: {0}")]
     Descriptor(String),
     /// An ability that it claims failed on a small job.
@@ -125,7 +125,7 @@ pub enum Reason {
     /// A built-in method has the id.
     #[error("has the id `{id}` of a built-in method; overriding it is not allowed")]
     IdBuiltIn { id: String },
-    /// More files than are looked at.
+    /// More files than the limit.
     #[error("was skipped: the directory has more than {0} plugin files")]
     TooManyFiles(usize),
 }

@@ -158,7 +158,7 @@ impl CodeStore {
         self.dir.join(format!("{}.seal", key.0))
     }
 
-    /// Whether an entry is as it was written: length and checksum. This tells
+    /// Whether an entry is as it was written: length and checksum. This detects
     /// damage, such as a disk that was full; nobody else can write here.
     fn intact(&self, key: &Key, path: &Path) -> bool {
         let Ok(seal) = fs::read(self.seal(key)) else { return false };

@@ -38,7 +38,7 @@ pub(crate) enum Trust {
     Foreign,
 }
 
-/// What compiles, and where the result is kept.
+/// The compiler and its code cache.
 pub(crate) struct Compiler {
     pub(crate) engine: Arc<Engine>,
     store: CodeStore,

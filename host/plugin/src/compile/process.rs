@@ -24,7 +24,7 @@ const FAST_POLLS: u32 = 1000;
 /// How often it polls then.
 const SLOW_POLL: Duration = Duration::from_millis(10);
 
-/// Says that nobody wants the result any more; clones say it together.
+/// Cancels a compilation; clones share one flag.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Cancel(Arc<AtomicBool>);
 

@@ -1,4 +1,4 @@
-//! What changed in a registry: told to whoever listens, and kept as history.
+//! Changes of a registry, for subscribers and for the history.
 
 use crate::ability::Ability;
 use crate::digest::Digest;
@@ -18,13 +18,13 @@ pub struct Change {
     /// The plugin's id, or its file's name where the id is not known.
     pub plugin: String,
     pub file: Option<PathBuf>,
-    /// The generation that this is about: for a rejection, the one that goes on.
+    /// The generation that this is about: for a rejection, the one that stays in use.
     pub generation: Option<u64>,
     /// The plugin's own version.
     pub version: Option<String>,
     /// SHA-256 of the content that this is about.
     pub digest: Option<Digest>,
-    /// ChangeKind the plugin may reach.
+    /// What the plugin may reach.
     pub tier: Option<Tier>,
     pub kind: ChangeKind,
 }
@@ -39,7 +39,7 @@ pub enum ChangeKind {
     /// A new generation took the place of another.
     Reloaded {
         from: u64,
-        /// ChangeKind it can do or reach that the one before could not.
+        /// What it can do or reach that the one before could not.
         widened: Vec<Widening>,
     },
     /// Its file has another name now.
@@ -54,23 +54,22 @@ pub enum ChangeKind {
     /// A file's newest content is not used.
     Rejected {
         reason: Box<Reason>,
-        /// The generation of that file that goes on working, where there is one.
+        /// The generation of that file that stays in use, if any.
         still_serving: Option<u64>,
     },
     /// A file that was rejected has its working content again.
     Recovered,
     /// It failed so often that it is not called any more.
     Quarantined(Quarantine),
-    /// The directory is gone. ChangeKind was loaded goes on working.
+    /// The directory is gone. Loaded plugins stay in use.
     DirectoryGone,
     /// The directory is there again.
     DirectoryBack,
-    /// The system does not tell of changes, so that the directory is looked at from
-    /// time to time.
+    /// The system reports no changes, so that the directory is checked periodically.
     Polling { reason: String },
 }
 
-/// ChangeKind a new generation can do or reach that the one before could not.
+/// What a new generation can do or reach that the one before could not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Widening {
     /// It left the pure tier.
@@ -236,7 +235,7 @@ impl Serialize for Change {
     }
 }
 
-/// Those who are told of changes.
+/// The subscribers to changes.
 #[derive(Debug, Default)]
 pub(crate) struct Feed(Mutex<Vec<Sender<Arc<Change>>>>);
 

@@ -1,4 +1,4 @@
-//! Checks on what a method says of itself.
+//! Checks on descriptors.
 
 use crate::display::is_printable;
 use crate::sandbox::{DescriptorLimits, ResultLimits};
@@ -136,7 +136,7 @@ fn check_setting(
     }
 }
 
-/// Whether a value is of a kind and within its range. A whole number is a number.
+/// Whether a value is of a kind and within its range. An integer is a number.
 fn fits(value: &Value, kind: &Kind, results: &ResultLimits) -> bool {
     match (kind, value) {
         (Kind::Flag, Value::Flag(_)) => true,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Files of a plugin directory that are looked at. 256: each takes some milliseconds
+/// Files of a plugin directory that are loaded. 256: each takes some milliseconds
 /// at start-up and, compiled, some megabytes.
 pub(crate) const MOST_FILES: usize = 256;
 
@@ -17,7 +17,7 @@ pub(crate) const MOST_FILES: usize = 256;
 pub(crate) struct FileState {
     /// The newest look at it; what an older one finds does not count any more.
     pub(crate) scan: u64,
-    /// The content last looked at, and why it was rejected if it was.
+    /// The content last scanned, and why it was rejected if it was.
     pub(crate) latest: Option<Digest>,
     pub(crate) rejected: Option<Reason>,
     /// The newest generation that passed.
@@ -32,14 +32,14 @@ pub(crate) struct FileState {
 #[derive(Default)]
 pub(crate) struct Files {
     pub(crate) known: BTreeMap<PathBuf, FileState>,
-    /// Those beyond the most that are looked at.
+    /// Those beyond the limit.
     pub(crate) surplus: Vec<PathBuf>,
     pub(crate) next_scan: u64,
     pub(crate) next_generation: u64,
 }
 
 impl Files {
-    /// Begins a look at a file.
+    /// Begins a scan of a file.
     pub(crate) fn begin(&mut self, path: &Path) -> Scan {
         self.next_scan += 1;
         let number = self.next_scan;
@@ -56,9 +56,9 @@ impl Files {
 
 /// The plugin files of a directory.
 pub(crate) struct Listing {
-    /// Those that are looked at, sorted by name.
+    /// Those within the limit, sorted by name.
     pub(crate) files: Vec<PathBuf>,
-    /// Those beyond the most that are looked at.
+    /// Those beyond the limit.
     pub(crate) surplus: Vec<PathBuf>,
 }
 
@@ -98,14 +98,14 @@ pub(crate) struct Scan {
     pub(crate) path: PathBuf,
     /// Larger for later looks.
     pub(crate) number: u64,
-    /// The contents that are known: the one last looked at, and the one that works.
+    /// The contents that are known: the one last scanned, and the one in use.
     pub(crate) latest: Option<Digest>,
     pub(crate) working: Option<Digest>,
 }
 
-/// What came of a look.
+/// The result of a scan.
 pub(crate) enum ScanResult {
-    /// The content last looked at.
+    /// The content of the last scan.
     Unchanged,
     /// The content of the newest generation that passed, after another.
     Restored(Digest),

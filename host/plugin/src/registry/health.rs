@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 pub const STRIKES: usize = 5;
 
 /// The time within which they have to fall. A minute: five full planning deadlines,
-/// and failures further apart hold nobody up.
+/// and failures further apart delay nobody.
 pub const WITHIN: Duration = Duration::from_secs(60);
 
 /// What is remembered of a generation's calls.

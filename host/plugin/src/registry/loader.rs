@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct Loader {
     options: RegistryOptions,
     compiler: Arc<Compiler>,
-    /// One file at a time, so that what is said while it is compiled is about one.
+    /// One file at a time, so that events during compilation are about one file.
     one: Mutex<()>,
 }
 
@@ -52,7 +52,7 @@ impl Loader {
     ///
     /// # Errors
     ///
-    /// When it does not pass. That another plugin has its id is not looked at.
+    /// When it does not pass. Duplicate ids are not checked.
     pub fn load(&self, path: &Path) -> Result<Plugin, Box<Rejection>> {
         let _one = self.one.lock().unwrap_or_else(PoisonError::into_inner);
         let reject = |digest, reason| {

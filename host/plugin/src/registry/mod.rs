@@ -1,6 +1,6 @@
 //! The registry: all working plugins, swapped as a whole.
 //!
-//! Start-up and reload are one path: [`Registry::begin`] a look at a file, read it,
+//! Start-up and reload are one path: [`Registry::begin`] a scan of a file, read it,
 //! hash it, and for new content a preflight, off the way of readers; then
 //! [`Registry::finish`] in one swap. [`Registry::rescan`] does so for all files, the
 //! [watch](Watch) for those that changed. A rejected file never displaces a
@@ -105,8 +105,8 @@ impl Registry {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// What changes from now on, in order. Any number may listen; each has to take what
-    /// it is told, which otherwise piles up.
+    /// What changes from now on, in order. Any number may listen; each has to receive its
+    /// changes, which otherwise pile up.
     pub fn changes(&self) -> Receiver<Arc<Change>> {
         self.feed.subscribe()
     }
@@ -116,7 +116,7 @@ impl Registry {
         self.options.directory.as_deref()
     }
 
-    /// Looks at the directory again and swaps in what came of it. Files whose
+    /// Scans the directory again and swaps in the result. Files whose
     /// content is unchanged cost a read and a hash; those that are gone go at once.
     ///
     /// # Errors
@@ -193,7 +193,7 @@ impl Registry {
         !self.files().known.is_empty()
     }
 
-    /// Begins a look at a file; what an earlier one finds does not count any more.
+    /// Begins a scan of a file; results of earlier scans no longer count.
     pub(crate) fn begin(&self, path: &Path) -> Scan {
         self.files().begin(path)
     }
@@ -232,7 +232,7 @@ impl Registry {
         }
     }
 
-    /// Ends a look: what it found takes effect in one swap, unless a later look began.
+    /// Ends a scan: its result takes effect in one swap, unless a later scan began.
     pub(crate) fn finish(&self, scan: &Scan, found: ScanResult) {
         let mut files = self.files();
         if self.note(&mut files, scan, found) {
@@ -257,7 +257,7 @@ impl Registry {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes what a look found; whether that may change anything.
+    /// Records the result of a scan; returns whether it may change anything.
     fn note(&self, files: &mut Files, scan: &Scan, found: ScanResult) -> bool {
         let generation = files.next_generation;
         let Some(known) = files.known.get_mut(&scan.path).filter(|known| known.scan == scan.number) else {
@@ -297,8 +297,8 @@ impl Registry {
         Arc::new(plugin)
     }
 
-    /// Puts together what serves now, swaps it in, and tells what changed. The lock on
-    /// the files keeps swaps and what is told of them in one order.
+    /// Assembles a snapshot, swaps it in, and reports changes. The lock on
+    /// the files keeps swaps and their reports in one order.
     fn publish(&self, files: &mut Files) -> Arc<Snapshot> {
         let before = self.snapshot();
         let skipped = files.surplus.iter().map(|path| Rejection {

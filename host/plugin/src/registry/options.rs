@@ -40,9 +40,9 @@ pub struct RegistryOptions {
     /// [`crate::worker::ARGUMENT`]: `tunesmith` itself.
     pub worker: PathBuf,
     /// Runs the golden cases that files ship, as the last step of the preflight; without
-    /// it nobody does.
+    /// it no cases run.
     pub golden: Option<Golden>,
-    /// Is told what the user may be waiting for; called from several threads.
+    /// Receives what the user may be waiting for; called from several threads.
     pub on_event: Arc<dyn Fn(&LoadEvent) + Send + Sync>,
 }
 

@@ -49,13 +49,13 @@ pub struct Plugin {
     pub(crate) generation: u64,
     pub(crate) code: Arc<Code>,
     pub(crate) compiler: Arc<Compiler>,
-    /// The file's bytes, kept where `transform` may need the other flavor.
+    /// The file's bytes, for a `transform`, which may need the other flavor.
     pub(crate) bytes: Option<Arc<[u8]>>,
     pub(crate) timed: OnceLock<Arc<Code>>,
     /// Stops its preflight.
     pub(crate) cancel: Cancel,
     pub(crate) health: Arc<Health>,
-    /// Who is told when it is quarantined.
+    /// Where its quarantine is reported.
     pub(crate) feed: Arc<Feed>,
 }
 
@@ -76,7 +76,7 @@ impl Plugin {
         &self.descriptor.id
     }
 
-    /// What it says of itself, checked.
+    /// Its descriptor, checked.
     pub fn descriptor(&self) -> &Descriptor {
         &self.descriptor
     }
@@ -173,7 +173,7 @@ impl Plugin {
 
     /// Transforms one batch of conversations: for each that is not left out, one or none,
     /// in order. Every batch meets a fresh plugin, so that batches do not depend on each
-    /// other. The batch is shared, not lent: a call that nobody waits for any more may
+    /// other. The batch is shared, not lent: an abandoned call may
     /// still have it.
     ///
     /// Blocks as [`Plugin::ollama`] does, within
@@ -211,7 +211,7 @@ impl Plugin {
         Ok(Answer { result: result.map(|rows| rows.examples()), notes, receipt })
     }
 
-    /// Asks once more what it says of itself.
+    /// Calls `describe` again.
     ///
     /// # Errors
     ///

@@ -25,7 +25,7 @@ pub(crate) struct Candidate<'a> {
     pub(crate) cancel: Cancel,
 }
 
-/// Checks a candidate: structure, imports, exports, what it says of itself, and for
+/// Checks a candidate: structure, imports, exports, descriptor, and for
 /// a file one small job for each ability that it claims. What comes of it has no
 /// generation yet.
 pub(crate) fn run(
@@ -128,7 +128,7 @@ fn trial_job(plugin: &Plugin, ability: Ability) -> MethodJob {
     }
 }
 
-/// The name of a plugin that has not said its id yet: its file's.
+/// The name of a plugin whose id is not known yet: its file's.
 fn provisional_name(source: &Source) -> String {
     match source {
         Source::BuiltIn => "built-in".into(),

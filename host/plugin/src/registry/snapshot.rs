@@ -38,7 +38,7 @@ impl Snapshot {
         self.methods().find(|plugin| plugin.source().path() == Some(path))
     }
 
-    /// Whether a file serves in place of the built-in method with this id.
+    /// Whether a file overrides the built-in method with this id.
     pub fn overrides_built_in(&self, id: &str) -> bool {
         self.built_ins.contains_key(id)
             && self.get(id).is_some_and(|plugin| *plugin.source() != Source::BuiltIn)
@@ -50,11 +50,11 @@ pub(crate) struct Inputs<'a> {
     pub(crate) before: &'a Snapshot,
     pub(crate) built_ins: &'a BTreeMap<String, Arc<Plugin>>,
     pub(crate) override_built_ins: bool,
-    /// Files that are in the directory and were not looked at, and why.
+    /// Files that are in the directory and were skipped, and why.
     pub(crate) skipped: Vec<Rejection>,
 }
 
-/// Who chooses an id first. A file keeps what it serves against all others, also when
+/// Which file gets an id first. A file keeps what it serves against all others, also when
 /// its newest content wants another id and does not get it; one that is gone, and stays
 /// for a moment only in case it comes back, gives way to any that is there.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]

@@ -1,4 +1,4 @@
-//! What comes of a call: the result, what the plugin said, and what it cost.
+//! The answer to a call: result, notes and receipt.
 
 use crate::digest::Digest;
 use crate::tier::Tier;
@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tunesmith_core::contract::{Note, Refusal};
 
-/// The answer of a plugin that kept to its limits.
+/// The answer of a plugin that stayed within its limits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer<T> {
     /// The result, or why the method does not want the job.
     pub result: Result<T, Refusal>,
-    /// What the plugin told the user meanwhile, in order.
+    /// Notes for the user, in order.
     pub notes: Vec<Note>,
     /// What was called and what it cost.
     pub receipt: Receipt,

@@ -20,7 +20,7 @@ pub(crate) trait Call: Send + 'static {
     const NAME: &'static str;
     /// Whether a pure plugin is called on the caller's thread.
     const ON_CALLERS_THREAD: bool = false;
-    /// What it comes to.
+    /// The result, converted to contract types.
     type Output: Send + 'static;
     /// What the generated bindings return.
     type Raw;

@@ -94,7 +94,7 @@ pub enum Stopped {
         /// Whether they are the plugin's own, or those of all together.
         of_plugin: bool,
     },
-    /// It panicked, and this is what it said.
+    /// It panicked, with this message.
     Panicked(String),
     /// It trapped; in words.
     Trapped(String),

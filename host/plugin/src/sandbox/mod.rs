@@ -1,4 +1,4 @@
-//! One call in one sandbox: a fresh store, as a rule on a thread of its own, within the
+//! One call in one sandbox: a fresh store, usually on its own thread, within the
 //! limits, thrown away afterwards.
 
 mod answer;
@@ -50,7 +50,7 @@ pub(crate) struct Code {
     pub(crate) exports: Exports,
 }
 
-/// Whom a receipt and an error name.
+/// The plugin that a receipt and an error name.
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {
     pub(crate) plugin: String,
@@ -72,10 +72,10 @@ pub(crate) struct Setup {
     pub(crate) seed: u32,
 }
 
-/// Makes a call on a thread of its own, waiting for a place first.
+/// Makes a call on its own thread, waiting for a slot first.
 ///
 /// The caller waits no longer than the deadline and a little; a thread that is
-/// still inside a host function then ends when that returns, and keeps its place
+/// still inside a host function then ends when that returns, and keeps its slot
 /// until it does.
 ///
 /// A call that says so ([`Call::ON_CALLERS_THREAD`]) is made on the caller's thread if the plugin is

@@ -9,7 +9,7 @@ use tunesmith_core::contract::{DatasetView, Note};
 use wasmtime::ResourceLimiter;
 use wasmtime_wasi::{WasiCtxView, WasiView};
 
-/// What the host keeps for a running guest.
+/// The host's state of a running guest.
 pub(crate) struct State {
     pub(crate) limits: Arc<Limits>,
     pub(crate) dataset: Arc<dyn DatasetView>,

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 /// together, are gathered into one look.
 const SETTLE_WHEN_DONE: Duration = Duration::from_millis(10);
 
-/// The same where the system tells nothing at all. 250 ms: still next to nothing, and a
+/// The same where the system reports nothing at all. 250 ms: still next to nothing, and a
 /// person who saves a file does not wait long.
 const POLL: Duration = Duration::from_millis(250);
 
@@ -30,7 +30,7 @@ const POLL: Duration = Duration::from_millis(250);
 /// clock of a file system in use, that of FAT.
 const CLOCK: Duration = Duration::from_secs(2);
 
-/// ChangeKind the thread that follows is told.
+/// Messages to the watching thread.
 pub(crate) enum Message {
     Hint(Hint),
     /// A look ended; whether it has to be repeated.
@@ -42,7 +42,7 @@ pub(crate) enum Message {
     Stop,
 }
 
-/// A file that is about to be looked at.
+/// A file that is about to be scanned.
 struct Pending {
     stamp: Option<Stamp>,
     /// When it was last written to, as far as is known.
@@ -51,14 +51,14 @@ struct Pending {
     done: bool,
 }
 
-/// A file that is being looked at.
+/// A file that is being scanned.
 struct Running {
     number: u64,
     stamp: Option<Stamp>,
     cancel: Cancel,
 }
 
-/// ChangeKind the thread that follows keeps.
+/// State of the watching thread.
 pub(crate) struct Follower {
     registry: Arc<Registry>,
     directory: PathBuf,
@@ -72,11 +72,11 @@ pub(crate) struct Follower {
     identity: Option<Stamp>,
     /// Whether it was there and is gone.
     lost: bool,
-    /// ChangeKind each file was like when it was last looked at.
+    /// Each file's stamp at its last scan.
     seen: BTreeMap<PathBuf, Option<Stamp>>,
     pending: BTreeMap<PathBuf, Pending>,
     running: BTreeMap<PathBuf, Running>,
-    /// Files whose next write might not show, and when they are looked at once more.
+    /// Files whose next write might not show, and when they are scanned again.
     doubtful: BTreeMap<PathBuf, Instant>,
     next_compare: Instant,
     /// When the grace of a file that is gone is over.
@@ -181,7 +181,7 @@ impl Follower {
         self.registry.prepare();
     }
 
-    /// Compares the directory with what was last looked at.
+    /// Compares the directory with the last scan.
     fn compare(&mut self, now: Instant) {
         self.next_compare = now
             + match self.options.poll {
@@ -221,7 +221,7 @@ impl Follower {
             if let Some(running) = self.running.get(&path)
                 && running.stamp != stamp
             {
-                // ChangeKind it would find is out of date.
+                // What it would find is out of date.
                 running.cancel.set();
             }
             match self.pending.get_mut(&path) {
@@ -237,7 +237,7 @@ impl Follower {
         }
     }
 
-    /// The directory is there: asks the system to tell of changes in it.
+    /// The directory is there: subscribes to changes in it.
     fn attach(&mut self) {
         if std::mem::take(&mut self.lost) {
             self.registry.announce(Change::of_directory(&self.directory, ChangeKind::DirectoryBack));
@@ -272,7 +272,7 @@ impl Follower {
         }
     }
 
-    /// The directory is gone. ChangeKind was loaded from it stays.
+    /// The directory is gone. What was loaded from it stays.
     fn lose(&mut self) {
         if self.registry.has_files() && !std::mem::replace(&mut self.lost, true) {
             self.registry.announce(Change::of_directory(&self.directory, ChangeKind::DirectoryGone));
@@ -295,7 +295,7 @@ impl Follower {
         });
     }
 
-    /// Starts a look at each file that nobody has written to for a while.
+    /// Starts a scan of each file that has not been written to for a while.
     fn start_settled(&mut self, now: Instant) {
         let settled: Vec<PathBuf> = self
             .pending
@@ -342,7 +342,7 @@ impl Follower {
     }
 }
 
-/// A look, on a thread of its own.
+/// A scan, on its own thread.
 struct ScanThread {
     registry: Arc<Registry>,
     scan: Scan,

@@ -1,10 +1,9 @@
-//! Following the plugin directory: what changes there takes effect while everything
-//! goes on.
+//! Watching the plugin directory: changes take effect while the program runs.
 //!
 //! The system's notifications are hints: they say when to look and, at best, at what.
-//! What changed is told by comparing the directory with what was last looked at. So a
+//! Changes are found by comparing the directory with the last scan. So a
 //! lost or overflowing event, a link whose target is written to, a file system that
-//! tells nothing, and a directory that is removed and made again cost some time and
+//! reports nothing, and a directory that is removed and made again cost some time and
 //! nothing else.
 
 mod follower;
@@ -19,29 +18,29 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// How long nobody may have written to a file before it is looked at. 50 ms: longer
+/// How long a file must not have been written to before it is scanned. 50 ms: longer
 /// than the pauses of a linker or a copy, shorter than a person notices.
 const SETTLE: Duration = Duration::from_millis(50);
 
-/// How long a file that is gone goes on serving. 1 s: tools that remove a file and write
+/// How long a plugin whose file is gone stays in use. 1 s: tools that remove a file and write
 /// it anew take less.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// How often everything is compared without a hint. 1 s: some hundred calls to the
-/// system, for what it does not tell.
+/// system, for what it does not report.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// How a directory is followed.
 #[derive(Debug, Clone)]
 pub struct WatchOptions {
-    /// How long nobody may have written to a file before it is looked at; shorter where
-    /// the system says that the writer is done.
+    /// How long a file must not have been written to before it is scanned; shorter where
+    /// the system reports that the writer is done.
     pub settle: Duration,
-    /// How long a plugin whose file is gone goes on serving, in case it comes back.
+    /// How long a plugin whose file is gone stays in use, in case it comes back.
     pub grace: Duration,
-    /// How often everything is compared, whatever the system tells.
+    /// How often everything is compared, whatever the system reports.
     pub heartbeat: Duration,
-    /// Look so often in place of the system's notifications: for file systems that tell
+    /// Poll at this interval instead of using notifications: for file systems that report
     /// nothing, such as network and container mounts.
     pub poll: Option<Duration>,
 }
@@ -84,11 +83,11 @@ impl Drop for Watch {
 
 impl Registry {
     /// Follows the directory until the handle is dropped: new, changed and removed files
-    /// take effect, and [`Registry::changes`] tells so. It begins with a look at all
+    /// take effect, and [`Registry::changes`] reports them. It begins with a scan of all
     /// files. A registry without a directory has nothing to follow.
     ///
-    /// It cannot fail: where the system does not tell of changes, the directory is looked
-    /// at from time to time, which is told as a change. A directory that is missing is
+    /// It cannot fail: where the system reports no changes, the directory is checked
+    /// periodically, which is reported as a change. A directory that is missing is
     /// waited for.
     pub fn watch(self: &Arc<Self>, options: WatchOptions) -> Watch {
         let (sender, receiver) = channel();
