@@ -17,7 +17,7 @@ fn corpus() -> Vec<PathBuf> {
 }
 
 #[test]
-fn plugins_of_every_version_of_the_contract_answer_as_they_did() {
+fn plugins_of_every_contract_version_still_answer() {
     let files = corpus();
     for language in ["rust", "quickjs"] {
         let of_first = format!("{language}-0.1.0.wasm");
@@ -34,7 +34,7 @@ fn plugins_of_every_version_of_the_contract_answer_as_they_did() {
 }
 
 #[test]
-fn they_do_as_methods_of_a_plan() {
+fn plugins_of_every_contract_version_still_plan() {
     let folder = root().join("tests/compat");
     let dataset = root().join("examples/datasets/support.jsonl");
     let place = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
 //! Every hostile guest is stopped by the limit or rule that its case names, with the
-//! message that the user is to read, and a good plugin goes on working.
+//! message that the user is to read, and a good plugin keeps working.
 //!
 //! `cargo xtask update cases` writes the messages; read them before keeping
 //! them.
@@ -11,7 +11,7 @@ use std::time::Duration;
 use support::{Place, get, guest, job, job_with_shots, row, rows};
 use tunesmith_core::failure::Failure;
 use tunesmith_hostile::{Case, LimitsSpec, cases};
-use tunesmith_plugin_host::{BuiltIn, Limits, Options, Plugin, Registry};
+use tunesmith_plugin_host::{BuiltIn, Limits, Plugin, Registry, RegistryOptions};
 
 #[test]
 fn every_hostile_guest_is_stopped() {
@@ -33,7 +33,7 @@ fn check(case: &Case, cache: &Path) -> Result<(), String> {
     let mut place = Place::new();
     place.limits = limits(&case.spec.limits);
     case.put(&place.plugins()).map_err(|error| error.to_string())?;
-    let options = Options {
+    let options = RegistryOptions {
         cache: Some(cache.join("code")),
         built_ins: vec![BuiltIn { id: "well-behaved", wasm: guest("well_behaved") }],
         ..place.options()

@@ -22,7 +22,7 @@ fn plan(plugins: &Path, method: &str, name: &str, more: &[&str]) -> Output {
 }
 
 #[test]
-fn a_stranger_s_plugin_built_by_plain_cargo_build_plans() {
+fn third_party_plugin_built_by_cargo_plans() {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("example-plugin");
     let built = Command::new(env!("CARGO"))
         .args(["build", "--locked"])
@@ -51,7 +51,7 @@ fn a_stranger_s_plugin_built_by_plain_cargo_build_plans() {
 }
 
 #[test]
-fn a_plugin_that_lies_is_caught_by_name_and_nothing_is_written() {
+fn misbehaving_plugin_is_named_and_nothing_is_written() {
     let plugins = tempfile::tempdir().unwrap();
     std::fs::write(plugins.path().join("liar.wasm"), tunesmith_hostile::rust("misbehaves").unwrap()).unwrap();
     let mut all = String::new();
@@ -77,7 +77,7 @@ fn a_plugin_that_lies_is_caught_by_name_and_nothing_is_written() {
 }
 
 #[test]
-fn a_folder_that_is_not_there_is_named() {
+fn missing_folder_is_named() {
     let output = plan(Path::new("no/such/folder"), "lora", "Job", &[]);
     assert_eq!(output.status.code(), Some(2));
     insta::assert_snapshot!(said(output.stderr));

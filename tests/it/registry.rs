@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use support::{Place, get, guest, job, rows};
 use tunesmith_hostile::describes;
-use tunesmith_plugin_host::{Event, Options, Reason, Registry, RegistryError, Snapshot, Source};
+use tunesmith_plugin_host::{LoadEvent, Reason, Registry, RegistryError, RegistryOptions, Snapshot, Source};
 
 /// A small good plugin; what follows `way` does not change what it does, only its
 /// bytes.
@@ -34,7 +34,7 @@ fn file_of(snapshot: &Snapshot, id: &str) -> String {
 }
 
 #[test]
-fn a_rejected_file_never_displaces_a_working_generation() {
+fn rejected_file_never_displaces_a_working_generation() {
     let place = Place::new();
     place.put("method.wasm", &good(""));
     let registry = place.load();
@@ -88,7 +88,7 @@ fn an_unchanged_file_keeps_its_generation() {
 }
 
 #[test]
-fn of_two_files_with_one_id_the_first_by_name_serves_at_start_and_the_incumbent_later() {
+fn duplicate_id_goes_to_first_name_then_incumbent() {
     let place = Place::new();
     place.put("b.wasm", &good("b"));
     let registry = place.load();
@@ -112,7 +112,8 @@ fn a_file_overrides_a_built_in_only_where_allowed() {
     let built_ins =
         || vec![tunesmith_plugin_host::BuiltIn { id: "well-behaved", wasm: guest("well_behaved") }];
     let load = |allowed| {
-        let options = Options { built_ins: built_ins(), override_built_ins: allowed, ..place.options() };
+        let options =
+            RegistryOptions { built_ins: built_ins(), override_built_ins: allowed, ..place.options() };
         Registry::load(options).unwrap().snapshot()
     };
     let refused = load(false);
@@ -124,7 +125,7 @@ fn a_file_overrides_a_built_in_only_where_allowed() {
 }
 
 #[test]
-fn only_wasm_files_that_are_not_hidden_are_looked_at() {
+fn only_visible_wasm_files_are_loaded() {
     let place = Place::new();
     for name in [".hidden.wasm", "README.md", "method.wasm.part", "method.cwasm", "wasm"] {
         place.put(name, b"nothing of interest");
@@ -138,12 +139,15 @@ fn only_wasm_files_that_are_not_hidden_are_looked_at() {
 }
 
 #[test]
-fn code_is_compiled_once_and_the_user_is_told() {
+fn code_is_compiled_once_and_reported() {
     let place = Place::new();
     let path = place.put("method.wasm", &good(""));
     place.with_built_ins(&[("well-behaved", "well_behaved")]);
     let size = fs::metadata(&path).unwrap().len();
-    assert_eq!(place.events(), [Event::CompilingBuiltIns { count: 1 }, Event::Compiling { path, size }]);
+    assert_eq!(
+        place.events(),
+        [LoadEvent::CompilingBuiltIns { count: 1 }, LoadEvent::Compiling { path, size }]
+    );
     let second = place.with_built_ins(&[("well-behaved", "well_behaved")]);
     assert_eq!(place.events().len(), 2, "{:?}", place.events());
     get(&second, "describes").ollama(&job("x"), rows(1)).unwrap();
@@ -179,12 +183,12 @@ fn damaged_code_is_compiled_again() {
         fs::rename(&beside, entry).unwrap();
         let told = place.events().len();
         get(&place.load(), "describes").ollama(&job("x"), rows(1)).unwrap();
-        assert!(matches!(place.events()[told..], [Event::Compiling { .. }]));
+        assert!(matches!(place.events()[told..], [LoadEvent::Compiling { .. }]));
     }
 }
 
 #[test]
-fn the_store_of_code_is_bounded_and_keeps_the_newest() {
+fn code_cache_is_bounded_and_keeps_the_newest() {
     let mut place = Place::new();
     place.put("method.wasm", &good("1"));
     place.load();
@@ -202,7 +206,7 @@ fn the_store_of_code_is_bounded_and_keeps_the_newest() {
 }
 
 #[test]
-fn a_cache_that_others_may_write_to_is_not_used() {
+fn cache_writable_by_others_is_not_used() {
     let place = Place::new();
     place.put("method.wasm", &good(""));
     fs::create_dir(place.cache()).unwrap();
@@ -210,7 +214,7 @@ fn a_cache_that_others_may_write_to_is_not_used() {
     let registry = place.load();
     get(&registry, "describes").ollama(&job("x"), rows(1)).unwrap();
     assert_eq!(fs::read_dir(place.cache()).unwrap().count(), 0);
-    let Some(Event::CacheUnusable { dir, reason }) = place.events().first().cloned() else {
+    let Some(LoadEvent::CacheUnusable { dir, reason }) = place.events().first().cloned() else {
         panic!("{:?}", place.events())
     };
     assert_eq!(dir, place.cache());
@@ -218,16 +222,16 @@ fn a_cache_that_others_may_write_to_is_not_used() {
 }
 
 #[test]
-fn a_cache_that_cannot_be_made_is_not_needed() {
+fn unusable_cache_falls_back_to_temporary() {
     let place = Place::new();
     place.put("method.wasm", &good(""));
     fs::write(place.cache(), b"a file in its place").unwrap();
     get(&place.load(), "describes").ollama(&job("x"), rows(1)).unwrap();
-    assert!(matches!(place.events().first(), Some(Event::CacheUnusable { .. })));
+    assert!(matches!(place.events().first(), Some(LoadEvent::CacheUnusable { .. })));
 }
 
 #[test]
-fn a_missing_directory_is_an_error_at_start_and_keeps_the_snapshot_later() {
+fn missing_directory_fails_start_and_keeps_snapshot() {
     let place = Place::new();
     place.put("method.wasm", &good(""));
     let registry = place.load();
@@ -249,7 +253,7 @@ fn a_method_may_refuse_the_trial_job() {
 fn a_worker_that_does_not_start_is_reported() {
     let place = Place::new();
     place.put("method.wasm", &good(""));
-    let options = Options { worker: "/nonexistent/tunesmith".into(), ..place.options() };
+    let options = RegistryOptions { worker: "/nonexistent/tunesmith".into(), ..place.options() };
     let snapshot = Registry::load(options).unwrap().snapshot();
     let reason = &snapshot.rejections()[0].reason;
     assert!(matches!(reason, Reason::CompileFailed(_)), "{reason}");
@@ -257,11 +261,11 @@ fn a_worker_that_does_not_start_is_reported() {
 }
 
 #[test]
-fn foreign_bytes_are_compiled_by_the_worker_alone() {
+fn only_the_worker_compiles_foreign_bytes() {
     let place = Place::new();
     place.put("method.wasm", &good(""));
     // Nothing but the worker makes code of a file: without one there is none.
-    let options = Options { worker: "/bin/false".into(), ..place.options() };
+    let options = RegistryOptions { worker: "/bin/false".into(), ..place.options() };
     let snapshot = Registry::load(options).unwrap().snapshot();
     assert_eq!(rejected(&snapshot), [("method.wasm".into(), "compile", None)]);
     assert!(entries(&place.cache(), "cwasm").is_empty());

@@ -13,8 +13,8 @@ use support::{Place, get, guest, job, rows, worker};
 use tunesmith_core::contract::{DatasetView, Overview, Row, Selection, Task};
 use tunesmith_hostile::{describes, variant};
 use tunesmith_plugin_host::{
-    Ability, BuiltIn, Change, Options, Registry, STRIKES, Snapshot, Source, Stopped, Tier, Watch,
-    WatchOptions, What, Widening,
+    Ability, BuiltIn, Change, ChangeKind, Digest, Registry, RegistryOptions, STRIKES, Snapshot, Source,
+    Stopped, Tier, Watch, WatchOptions, Widening,
 };
 
 /// How long a test waits for what has to come. Far longer than it takes, for a machine
@@ -31,7 +31,7 @@ fn good(way: &str) -> Vec<u8> {
 struct Followed {
     place: Place,
     registry: Arc<Registry>,
-    changes: Receiver<Arc<Change>>,
+    receiver: Receiver<Arc<Change>>,
     watch: Option<Watch>,
 }
 
@@ -41,11 +41,11 @@ impl Followed {
         Self::with(place, options, WatchOptions::default())
     }
 
-    fn with(place: Place, options: Options, watch: WatchOptions) -> Self {
+    fn with(place: Place, options: RegistryOptions, watch: WatchOptions) -> Self {
         let registry = Arc::new(Registry::load(options).unwrap());
-        let changes = registry.changes();
+        let receiver = registry.changes();
         let watch = Some(registry.watch(watch));
-        Self { place, registry, changes, watch }
+        Self { place, registry, receiver, watch }
     }
 
     /// With one good plugin in `method.wasm`.
@@ -66,15 +66,15 @@ impl Followed {
         fs::rename(draft, self.path(name)).unwrap();
     }
 
-    /// The next change of a kind; others are passed over.
+    /// The next change of a kind; others are skipped.
     fn next(&self, action: &str) -> Arc<Change> {
         let end = Instant::now() + PATIENCE;
-        let mut passed_over = Vec::new();
+        let mut skipped = Vec::new();
         loop {
-            match self.changes.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            match self.receiver.recv_timeout(end.saturating_duration_since(Instant::now())) {
                 Ok(change) if change.action() == action => return change,
-                Ok(change) => passed_over.push(change.to_string()),
-                Err(error) => panic!("nothing was {action} ({error}): {passed_over:?}"),
+                Ok(change) => skipped.push(change.to_string()),
+                Err(error) => panic!("nothing was {action} ({error}): {skipped:?}"),
             }
         }
     }
@@ -100,9 +100,9 @@ impl Followed {
         })
     }
 
-    /// Everything that was said until now.
-    fn said(&self) -> Vec<Arc<Change>> {
-        self.changes.try_iter().collect()
+    /// All changes until now.
+    fn changes(&self) -> Vec<Arc<Change>> {
+        self.receiver.try_iter().collect()
     }
 }
 
@@ -119,7 +119,7 @@ fn an_atomic_rename_reloads() {
     let before = get(&followed.registry, "describes");
     followed.rename_into("method.wasm", &good("v=2"));
     let change = followed.next("reloaded");
-    let What::Reloaded { from, widened } = &change.what else { panic!("{change}") };
+    let ChangeKind::Reloaded { from, widened } = &change.kind else { panic!("{change}") };
     assert_eq!((*from, widened.as_slice()), (before.generation(), &[][..]));
     let after = get(&followed.registry, "describes");
     assert_eq!(change.generation, Some(after.generation()));
@@ -140,34 +140,45 @@ fn a_write_in_place_reloads() {
 }
 
 #[test]
-fn a_partial_or_slow_write_costs_nothing_but_time() {
+fn partial_or_slow_write_costs_only_time() {
     let followed = Followed::serving("v=1");
     let before = get(&followed.registry, "describes");
     let bytes = good("v=2");
     let mut file = File::create(followed.path("method.wasm")).unwrap();
-    for part in bytes.chunks(bytes.len() / 8 + 1) {
-        file.write_all(part).unwrap();
-        // Longer and shorter than the time for settling.
-        std::thread::sleep(Duration::from_millis(30 + u64::from(part[0]) % 60));
-        let serving = followed.registry.snapshot();
-        let serving = serving.get("describes").expect("it serves all the time");
-        assert!(Arc::ptr_eq(serving, &before) || serving.digest() != before.digest());
+    let ends = [1, 2, 3].map(|quarter| bytes.len() * quarter / 4);
+    let mut written = 0;
+    for end in ends {
+        file.write_all(&bytes[written..end]).unwrap();
+        written = end;
+        // Until the registry has looked at exactly what is there.
+        let partial = Some(Digest::of(&bytes[..written]));
+        let change = loop {
+            let change = followed.next("rejected");
+            if change.digest == partial {
+                break change;
+            }
+        };
+        let ChangeKind::Rejected { still_serving, .. } = change.kind else { panic!("{change}") };
+        assert_eq!(still_serving, Some(before.generation()));
+        let serving = get(&followed.registry, "describes");
+        assert!(Arc::ptr_eq(&serving, &before), "{serving:?}");
         serving.ollama(&job("x"), rows(1)).unwrap();
     }
+    file.write_all(&bytes[written..]).unwrap();
     drop(file);
     let snapshot = followed.until_serves("describes", &bytes);
     assert!(snapshot.rejections().is_empty(), "{:?}", snapshot.rejections());
 
-    // Cut off for good: what works goes on. What was said of the parts is past.
-    followed.said();
+    // Cut off for good: the working generation stays.
+    followed.changes();
     fs::write(followed.path("method.wasm"), &bytes[..bytes.len() / 2]).unwrap();
     let change = followed.next("rejected");
-    let What::Rejected { still_serving, .. } = change.what else { panic!("{change}") };
+    let ChangeKind::Rejected { still_serving, .. } = change.kind else { panic!("{change}") };
     assert_eq!(still_serving, Some(snapshot.get("describes").unwrap().generation()));
 }
 
 #[test]
-fn a_rejected_file_never_displaces_a_working_one() {
+fn rejected_file_never_displaces_a_working_one() {
     let followed = Followed::serving("v=1");
     let before = get(&followed.registry, "describes");
     for (bad, rule) in
@@ -175,7 +186,7 @@ fn a_rejected_file_never_displaces_a_working_one() {
     {
         followed.rename_into("method.wasm", &bad);
         let change = followed.next("rejected");
-        let What::Rejected { reason, still_serving } = &change.what else { panic!("{change}") };
+        let ChangeKind::Rejected { reason, still_serving } = &change.kind else { panic!("{change}") };
         assert_eq!((reason.rule(), *still_serving), (rule, Some(before.generation())));
         assert!(Arc::ptr_eq(&get(&followed.registry, "describes"), &before));
     }
@@ -188,7 +199,7 @@ fn a_rejected_file_never_displaces_a_working_one() {
 }
 
 #[test]
-fn a_file_whose_new_id_is_taken_goes_on_under_its_own() {
+fn file_whose_new_id_is_taken_keeps_its_own() {
     let place = Place::new();
     place.put("a.wasm", &good("id=mine"));
     place.put("b.wasm", &good("id=taken"));
@@ -196,7 +207,7 @@ fn a_file_whose_new_id_is_taken_goes_on_under_its_own() {
     let before = get(&followed.registry, "mine");
     followed.rename_into("a.wasm", &good("id=taken"));
     let change = followed.next("rejected");
-    let What::Rejected { reason, still_serving } = &change.what else { panic!("{change}") };
+    let ChangeKind::Rejected { reason, still_serving } = &change.kind else { panic!("{change}") };
     assert_eq!((reason.rule(), *still_serving), ("id-taken", Some(before.generation())));
     assert!(Arc::ptr_eq(&get(&followed.registry, "mine"), &before));
     assert_eq!(file_of(&followed.registry.snapshot(), "taken"), "b.wasm");
@@ -211,12 +222,12 @@ fn a_hard_link_as_cargo_makes_it_reloads() {
     fs::remove_file(followed.path("method.wasm")).unwrap();
     fs::hard_link(&built, followed.path("method.wasm")).unwrap();
     followed.until_serves("describes", &good("v=2"));
-    let said = followed.said();
-    assert!(said.iter().all(|change| change.action() != "removed"), "{said:?}");
+    let changes = followed.changes();
+    assert!(changes.iter().all(|change| change.action() != "removed"), "{changes:?}");
 }
 
 #[test]
-fn a_file_that_is_removed_and_created_in_between_serves_all_the_time() {
+fn removed_and_recreated_file_serves_throughout() {
     let place = Place::new();
     place.put("method.wasm", &good("v=1"));
     let options = place.options();
@@ -258,7 +269,7 @@ impl DatasetView for Gate {
 }
 
 #[test]
-fn deletion_takes_effect_after_its_grace_and_in_flight_calls_finish() {
+fn deletion_waits_for_grace_and_running_calls() {
     let mut place = Place::new();
     place.limits.plan_deadline = PATIENCE;
     place.put("method.wasm", guest("well_behaved"));
@@ -290,7 +301,7 @@ fn a_moved_file_goes_on_serving() {
     });
     assert!(snapshot.rejections().is_empty());
     let change = followed.next("moved");
-    let What::Moved { from } = &change.what else { panic!("{change}") };
+    let ChangeKind::Moved { from } = &change.kind else { panic!("{change}") };
     assert_eq!(*from, followed.path("method.wasm"));
     // Out of the directory and in again under a name of before.
     fs::rename(followed.path("other.wasm"), followed.place.root.path().join("away.wasm")).unwrap();
@@ -300,13 +311,13 @@ fn a_moved_file_goes_on_serving() {
 }
 
 #[test]
-fn of_two_files_with_one_id_the_incumbent_stays_and_the_other_is_reported() {
+fn duplicate_id_is_reported_and_incumbent_stays() {
     let place = Place::new();
     place.put("b.wasm", &good("v=1"));
     let followed = Followed::new(place);
     followed.rename_into("a.wasm", &good("v=2"));
     let change = followed.next("rejected");
-    let What::Rejected { reason, .. } = &change.what else { panic!("{change}") };
+    let ChangeKind::Rejected { reason, .. } = &change.kind else { panic!("{change}") };
     assert_eq!((reason.rule(), change.file.clone()), ("id-taken", Some(followed.path("a.wasm"))));
     assert_eq!(file_of(&followed.registry.snapshot(), "describes"), "b.wasm");
     // Also when it changes itself.
@@ -320,24 +331,25 @@ fn of_two_files_with_one_id_the_incumbent_stays_and_the_other_is_reported() {
 }
 
 #[test]
-fn a_file_takes_a_built_in_s_place_only_where_allowed_and_visibly() {
+fn built_in_is_overridden_only_where_allowed() {
     let built_ins = || vec![BuiltIn { id: "well-behaved", wasm: guest("well_behaved") }];
     let mine = || describes(guest("describes"), "id=well-behaved").unwrap();
     for allowed in [false, true] {
         let place = Place::new();
-        let options = Options { built_ins: built_ins(), override_built_ins: allowed, ..place.options() };
+        let options =
+            RegistryOptions { built_ins: built_ins(), override_built_ins: allowed, ..place.options() };
         let followed = Followed::with(place, options, WatchOptions::default());
         followed.rename_into("mine.wasm", &mine());
         if allowed {
             let change = followed.next("loaded");
-            assert!(change.to_string().contains("in place of the built-in method"), "{change}");
+            assert!(change.to_string().contains("overriding the built-in method"), "{change}");
             assert!(change.is_warning());
             assert!(followed.registry.snapshot().overrides_built_in("well-behaved"));
             fs::remove_file(followed.path("mine.wasm")).unwrap();
             followed.next("built-in-again");
         } else {
             let change = followed.next("rejected");
-            let What::Rejected { reason, .. } = &change.what else { panic!("{change}") };
+            let ChangeKind::Rejected { reason, .. } = &change.kind else { panic!("{change}") };
             assert_eq!(reason.rule(), "id-built-in");
         }
         let snapshot = followed.registry.snapshot();
@@ -347,7 +359,7 @@ fn a_file_takes_a_built_in_s_place_only_where_allowed_and_visibly() {
 }
 
 #[test]
-fn what_a_link_points_to_is_followed() {
+fn link_target_is_followed() {
     let place = Place::new();
     let elsewhere = place.root.path().join("elsewhere");
     fs::create_dir(&elsewhere).unwrap();
@@ -372,16 +384,16 @@ fn what_a_link_points_to_is_followed() {
 }
 
 #[test]
-fn a_directory_that_is_removed_and_made_again_is_followed() {
+fn recreated_directory_is_followed() {
     let followed = Followed::serving("v=1");
-    let said = followed.path("method.wasm");
+    let path = followed.path("method.wasm");
     fs::remove_dir_all(followed.place.plugins()).unwrap();
     followed.next("directory-gone");
     assert!(followed.registry.snapshot().get("describes").is_some(), "what was loaded stays");
     fs::create_dir(followed.place.plugins()).unwrap();
     followed.next("directory-back");
     followed.next("removed");
-    fs::write(said, good("v=2")).unwrap();
+    fs::write(path, good("v=2")).unwrap();
     followed.until_serves("describes", &good("v=2"));
     followed.rename_into("method.wasm", &good("v=3"));
     followed.until_serves("describes", &good("v=3"));
@@ -403,10 +415,10 @@ fn another_directory_under_the_same_name_is_followed() {
 }
 
 #[test]
-fn a_missing_directory_is_waited_for_where_it_may_be_missing() {
+fn missing_directory_is_waited_for_where_allowed() {
     let place = Place::new();
     fs::remove_dir(place.plugins()).unwrap();
-    let options = Options { directory_may_be_missing: true, ..place.options() };
+    let options = RegistryOptions { directory_may_be_missing: true, ..place.options() };
     let followed = Followed::with(place, options, WatchOptions::default());
     assert_eq!(followed.registry.snapshot().methods().len(), 0);
     fs::create_dir(followed.place.plugins()).unwrap();
@@ -438,7 +450,7 @@ fn after_lost_events_everything_is_compared() {
 }
 
 #[test]
-fn polling_takes_the_place_of_events() {
+fn polling_replaces_events() {
     let place = Place::new();
     place.put("method.wasm", &good("v=1"));
     let options = place.options();
@@ -458,8 +470,8 @@ fn a_widening_is_reported() {
     place.put("std.wasm", &good("id=uses-wasi"));
     place.put("able.wasm", &good("id=well-behaved"));
     let followed = Followed::new(place);
-    let widened = |followed: &Followed| match &followed.next("reloaded").what {
-        What::Reloaded { widened, .. } => widened.clone(),
+    let widened = |followed: &Followed| match &followed.next("reloaded").kind {
+        ChangeKind::Reloaded { widened, .. } => widened.clone(),
         _ => unreachable!(),
     };
     assert_eq!(get(&followed.registry, "uses-wasi").tier(), Tier::Pure);
@@ -474,7 +486,7 @@ fn a_widening_is_reported() {
 }
 
 #[test]
-fn a_generation_that_traps_repeatedly_is_quarantined_and_says_so() {
+fn generation_that_traps_repeatedly_is_quarantined() {
     let place = Place::new();
     place.put("method.wasm", &variant(guest("misbehaves"), "1"));
     let followed = Followed::new(place);
@@ -547,7 +559,7 @@ fn nobody_waits_for_a_compile() {
     place.load();
     let (script, hold) = held_worker(&place);
     fs::write(&hold, "").unwrap();
-    let options = Options { worker: script, ..place.options() };
+    let options = RegistryOptions { worker: script, ..place.options() };
     let followed = Followed::with(place, options, WatchOptions::default());
     followed.rename_into("method.wasm", &good("v=2"));
     let end = Instant::now() + PATIENCE;
@@ -568,13 +580,13 @@ fn nobody_waits_for_a_compile() {
 }
 
 #[test]
-fn a_compile_that_is_out_of_date_is_given_up() {
+fn outdated_compile_is_canceled() {
     let place = Place::new();
     place.put("method.wasm", &good("v=1"));
     place.load();
     let (script, hold) = held_worker(&place);
     fs::write(&hold, "").unwrap();
-    let options = Options { worker: script, ..place.options() };
+    let options = RegistryOptions { worker: script, ..place.options() };
     let mut followed = Followed::with(place, options, WatchOptions::default());
     for number in 2..5 {
         followed.rename_into("method.wasm", &good(&format!("v={number}")));
@@ -587,7 +599,7 @@ fn a_compile_that_is_out_of_date_is_given_up() {
     fs::remove_file(&hold).unwrap();
     let change = followed.next("reloaded");
     assert_eq!(change.version.as_deref(), Some("0.1.4"), "{change}");
-    assert!(followed.said().is_empty());
+    assert!(followed.changes().is_empty());
 
     // The end of the watch does not wait for it either.
     fs::write(&hold, "").unwrap();
@@ -602,10 +614,10 @@ fn a_compile_that_is_out_of_date_is_given_up() {
 }
 
 #[test]
-fn the_golden_cases_of_a_file_are_part_of_its_preflight() {
+fn preflight_runs_the_golden_cases() {
     let place = Place::new();
     place.put("method.wasm", &good("v=1"));
-    let options = Options {
+    let options = RegistryOptions {
         golden: Some(Arc::new(|plugin, file| {
             assert!(file.ends_with("method.wasm"));
             match plugin.descriptor().version.as_str() {
@@ -618,7 +630,7 @@ fn the_golden_cases_of_a_file_are_part_of_its_preflight() {
     let followed = Followed::with(place, options, WatchOptions::default());
     followed.rename_into("method.wasm", &good("v=2"));
     let change = followed.next("rejected");
-    let What::Rejected { reason, still_serving } = &change.what else { panic!("{change}") };
+    let ChangeKind::Rejected { reason, still_serving } = &change.kind else { panic!("{change}") };
     assert_eq!(reason.rule(), "golden");
     assert!(still_serving.is_some());
     followed.rename_into("method.wasm", &good("v=3"));
@@ -662,7 +674,7 @@ fn a_call_sees_exactly_one_generation() {
         done.store(true, Ordering::Relaxed);
     });
     assert!(made.load(Ordering::Relaxed) >= CALLS);
-    let reloaded = followed.said().iter().filter(|change| change.action() == "reloaded").count() as u64;
+    let reloaded = followed.changes().iter().filter(|change| change.action() == "reloaded").count() as u64;
     assert_eq!(reloaded, RELOADS);
-    assert!(matches!(followed.changes.recv_timeout(Duration::ZERO), Err(RecvTimeoutError::Timeout)));
+    assert!(matches!(followed.receiver.recv_timeout(Duration::ZERO), Err(RecvTimeoutError::Timeout)));
 }

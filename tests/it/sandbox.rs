@@ -11,7 +11,7 @@ use tunesmith_core::contract::{
 use tunesmith_plugin_host::{Ability, Limits, Source, Stopped, Tier};
 
 #[test]
-fn a_built_in_describes_itself_and_answers() {
+fn built_in_describes_itself_and_answers() {
     let place = Place::new();
     let registry = place.with_built_ins(&[("well-behaved", "well_behaved")]);
     let plugin = get(&registry, "well-behaved");
@@ -64,7 +64,7 @@ fn every_ability_answers() {
 }
 
 #[test]
-fn a_transform_gets_the_job_and_every_text_as_they_are() {
+fn transform_gets_job_and_messages_unchanged() {
     let place = Place::new();
     let registry = place.with_built_ins(&[("misbehaves", "misbehaves")]);
     let plugin = get(&registry, "misbehaves");
@@ -152,7 +152,7 @@ fn fuel_is_the_same_in_every_run() {
 }
 
 #[test]
-fn a_std_plugin_sees_nothing_and_always_the_same() {
+fn std_plugin_sees_the_same_empty_world() {
     let place = Place::new();
     place.put("uses-wasi.wasm", guest("uses_wasi"));
     let plugin = get(&place.load(), "uses-wasi");
@@ -180,7 +180,7 @@ fn a_std_plugin_transforms_as_a_pure_one_does() {
 }
 
 #[test]
-fn what_a_plugin_asks_for_is_bounded_and_what_it_says_is_cleaned() {
+fn requests_are_bounded_and_output_is_cleaned() {
     let place = Place { limits: Limits { rows_per_sample: 25, ..Limits::default() }, ..Place::new() };
     let registry = place.with_built_ins(&[("misbehaves", "misbehaves")]);
     let plugin = get(&registry, "misbehaves");
@@ -218,7 +218,7 @@ impl DatasetView for Wrong {
 }
 
 #[test]
-fn a_call_that_is_stuck_in_the_host_is_given_up() {
+fn call_stuck_in_the_host_is_abandoned() {
     let limits = Limits {
         plan_deadline: Duration::from_millis(100),
         grace: Duration::from_millis(50),
@@ -238,7 +238,7 @@ fn a_call_that_is_stuck_in_the_host_is_given_up() {
 }
 
 #[test]
-fn a_fault_of_the_host_is_not_put_on_the_plugin() {
+fn host_fault_does_not_blame_the_plugin() {
     let place = Place::new();
     let registry = place.with_built_ins(&[("well-behaved", "well_behaved")]);
     let plugin = get(&registry, "well-behaved");
@@ -248,7 +248,7 @@ fn a_fault_of_the_host_is_not_put_on_the_plugin() {
 }
 
 #[test]
-fn all_calls_together_are_bounded_where_that_is_asked() {
+fn total_time_of_all_calls_is_bounded() {
     let total = Duration::from_millis(400);
     let limits = Limits { total: Some(total), fuel: u64::MAX / 4, ..Limits::default() };
     let place = Place { limits, ..Place::new() };

@@ -10,14 +10,14 @@ use std::sync::{Arc, LazyLock};
 use tunesmith_core::contract::{DatasetView, JobSetting, MethodJob, Origin};
 use tunesmith_core::tokens::Tokenizer;
 use tunesmith_dataset::Dataset;
-use tunesmith_plugin_host::{BuiltIn, Engine, Limits, Options, Plugin, Registry};
+use tunesmith_plugin_host::{BuiltIn, Engine, Limits, Plugin, Registry, RegistryOptions};
 
 fn main() {
     divan::main();
 }
 
 static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
-    Registry::load(Options {
+    Registry::load(RegistryOptions {
         engine: Arc::new(Engine::new(Limits::default()).unwrap()),
         built_ins: tunesmith_builtin::METHODS
             .iter()

@@ -19,7 +19,7 @@ use tunesmith_core::contract::{
 };
 use tunesmith_core::digest::Digest;
 use tunesmith_hostile::{describes, rust, variant};
-use tunesmith_plugin_host::{Change, Engine, Limits, Options, Registry, Watch, WatchOptions};
+use tunesmith_plugin_host::{Change, Engine, Limits, Registry, RegistryOptions, Watch, WatchOptions};
 
 /// Reloads of a part.
 const RELOADS: usize = 100;
@@ -59,7 +59,7 @@ impl Place {
         for (name, bytes) in files {
             std::fs::write(plugins.join(name), bytes).unwrap();
         }
-        let options = Options {
+        let options = RegistryOptions {
             engine: Arc::new(Engine::new(limits).unwrap()),
             built_ins: vec![],
             directory: Some(plugins),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tunesmith_core::failure::{Code, Failure};
 use tunesmith_core::nearest::nearest;
 use tunesmith_engine::spec::Spec;
-use tunesmith_plugin_host::{BuiltIn, Engine, Event, Options, Plugin, Registry, Snapshot};
+use tunesmith_plugin_host::{BuiltIn, Engine, LoadEvent, Plugin, Registry, RegistryOptions, Snapshot};
 
 /// Options that say which methods there are.
 #[derive(Debug, Default, clap::Args)]
@@ -38,7 +38,7 @@ impl PluginArgs {
     /// configured one, also where that is not there yet.
     pub fn load_to_follow(&self, operator: &Operator, output: &mut Output) -> Result<Registry, Failure> {
         let given = self.directory(operator);
-        let registry = Registry::load(Options {
+        let registry = Registry::load(RegistryOptions {
             directory_may_be_missing: self.plugins.is_none(),
             directory: Some(given.unwrap_or_else(|| operator.default_plugins().to_owned())),
             ..self.options(operator, output)?
@@ -56,7 +56,7 @@ impl PluginArgs {
     }
 
     /// What a registry is made from, saying on stderr what the user waits for.
-    pub fn options(&self, operator: &Operator, output: &Output) -> Result<Options, Failure> {
+    pub fn options(&self, operator: &Operator, output: &Output) -> Result<RegistryOptions, Failure> {
         let internal = |what: &str, error: &dyn std::fmt::Display| {
             Failure::new(Code::Internal, format!("{what}: {error}"))
         };
@@ -64,7 +64,7 @@ impl PluginArgs {
             .map_err(|error| internal("the sandbox could not be set up", &error))?;
         let worker = program()?;
         let progress = output.progress_handle();
-        Ok(Options {
+        Ok(RegistryOptions {
             engine: Arc::new(engine),
             built_ins: built_ins(),
             directory: self.directory(operator),
@@ -104,16 +104,16 @@ fn warn_of_overrides(registry: &Registry, output: &mut Output) {
 }
 
 /// What the user may be waiting for, in words that are safe to show.
-pub(super) fn event_text(event: &Event) -> String {
+pub(super) fn event_text(event: &LoadEvent) -> String {
     match event {
-        Event::CompilingBuiltIns { count } => {
+        LoadEvent::CompilingBuiltIns { count } => {
             format!("compiling {count} built-in methods (the first run of this version)")
         }
-        Event::Compiling { path, size } => {
+        LoadEvent::Compiling { path, size } => {
             let path = path.display().to_string();
             format!("compiling {} ({} KiB)", tunesmith_core::text::visible(&path), size.div_ceil(1024))
         }
-        Event::CacheUnusable { dir, reason } => format!(
+        LoadEvent::CacheUnusable { dir, reason } => format!(
             "{} cannot hold compiled code ({reason}), so it is compiled on every run; \
              set TUNESMITH_CACHE_DIR to a private folder",
             dir.display()

@@ -1,7 +1,7 @@
-//! Reading a plugin file that nobody vouches for, and telling whether it changed.
+//! Reading a plugin file that is not trusted, and noticing changes to it.
 
-use super::Limits;
-use super::rejection::Reason;
+use crate::rejection::Reason;
+use crate::sandbox::Limits;
 use rustix::fs::OFlags;
 use std::fs::{File, FileType, OpenOptions};
 use std::io::Read as _;
@@ -11,12 +11,12 @@ use std::time::{Duration, SystemTime};
 use tunesmith_core::digest::Digest;
 
 /// A file's bytes, read once, and their digest.
-pub(super) struct Content {
-    pub(super) bytes: Vec<u8>,
-    pub(super) digest: Digest,
+pub(crate) struct Content {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) digest: Digest,
 }
 
-/// What the system says of a file without reading it. Two equal ones mean the same
+/// File metadata, without its content. Two equal ones mean the same
 /// content, unless it was written to in place within one tick of the file system's
 /// clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct Stamp {
     device: u64,
     inode: u64,
     length: u64,
-    /// Seconds and nanoseconds; the second pair also tells writers who set the first
+    /// Seconds and nanoseconds; the second pair also reveals writers who set the first
     /// one back, as `cp -p` does.
     modified: (i64, i64),
     changed: (i64, i64),
@@ -43,7 +43,7 @@ impl Stamp {
 
     /// Whether the file was written to so shortly before now that a later write might
     /// not show.
-    pub(super) fn is_younger_than(&self, age: Duration) -> bool {
+    pub(crate) fn is_younger_than(&self, age: Duration) -> bool {
         let seconds = u64::try_from(self.modified.0).unwrap_or(0);
         let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         SystemTime::now().duration_since(modified).is_ok_and(|passed| passed < age)
@@ -64,10 +64,10 @@ impl From<&std::fs::Metadata> for Stamp {
 
 /// Reads a regular file within the size limit. Pipes, devices and directories are
 /// refused without waiting on them, and a file that is too big without reading it.
-pub(super) fn read(path: &Path, limits: &Limits) -> Result<Content, Reason> {
+pub(crate) fn read(path: &Path, limits: &Limits) -> Result<Content, Reason> {
     let unreadable = |error: std::io::Error| {
         Reason::Unreadable(if error.kind() == std::io::ErrorKind::NotFound {
-            "it is gone, or a link to a file that is not there".into()
+            "no such file, or a broken link".into()
         } else {
             error.to_string()
         })

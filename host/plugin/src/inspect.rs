@@ -1,15 +1,17 @@
-//! What a plugin file is, told from its sections: nothing of it is compiled or run.
+//! Describes a plugin file from its sections, without compiling or running it.
 
-use super::structure::{self, Form};
-use super::words;
-use super::{Limits, Rejection, file};
+use crate::compile::{Form, check_structure};
+use crate::display;
+use crate::file;
+use crate::rejection::Rejection;
+use crate::sandbox::Limits;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::path::Path;
 use tunesmith_core::digest::Digest;
 use wasmparser::{KnownCustom, Parser, Payload};
 
-/// Names of imports, exports and tools that are kept, each. 256: a Python component
+/// Names of imports, exports and tools that are listed, each. 256: a Python component
 /// imports 25 interfaces, and more than this would not be read.
 const MOST_NAMES: usize = 256;
 
@@ -20,9 +22,7 @@ const NAME: usize = 200;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Inspection {
-    /// Bytes.
     pub size: u64,
-    /// SHA-256.
     pub sha256: Digest,
     /// `component`, or `core module` for one that carries its component type.
     pub form: &'static str,
@@ -39,7 +39,6 @@ pub struct Inspection {
 pub struct Producer {
     /// `language`, `sdk` or `processed-by`.
     pub role: String,
-    /// Its name.
     pub name: String,
     /// Its version, which may be empty.
     pub version: String,
@@ -56,9 +55,9 @@ pub fn inspect(path: &Path, limits: &Limits) -> Result<Inspection, Box<Rejection
     let content = file::read(path, limits).map_err(|reason| reject(None, reason))?;
     let digest = content.digest;
     let structure =
-        structure::check(&content.bytes, &limits.structure).map_err(|reason| reject(Some(digest), reason))?;
+        check_structure(&content.bytes, &limits.structure).map_err(|reason| reject(Some(digest), reason))?;
     let Outermost { exports, producers } = outermost(&content.bytes, structure.form);
-    let imports: BTreeSet<String> = structure.imports.iter().map(|name| words::name(name, NAME)).collect();
+    let imports: BTreeSet<String> = structure.imports.iter().map(|name| display::name(name, NAME)).collect();
     Ok(Inspection {
         size: content.bytes.len() as u64,
         sha256: digest,
@@ -89,7 +88,7 @@ fn outermost(bytes: &[u8], form: Form) -> Outermost {
             Payload::Version { .. } => depth += 1,
             Payload::End(_) => depth -= 1,
             Payload::ComponentExportSection(section) if depth == 1 => {
-                let names = section.into_iter().flatten().map(|export| words::name(export.name.name, NAME));
+                let names = section.into_iter().flatten().map(|export| display::name(export.name.name, NAME));
                 found.exports.extend(names.take(MOST_NAMES));
             }
             Payload::ExportSection(section) if depth == 1 && form == Form::CoreModule => {
@@ -100,9 +99,9 @@ fn outermost(bytes: &[u8], form: Form) -> Outermost {
                 if let KnownCustom::Producers(fields) = section.as_known() {
                     for field in fields.into_iter().flatten() {
                         let values = field.values.into_iter().flatten().map(|value| Producer {
-                            role: words::name(field.name, NAME),
-                            name: words::name(value.name, NAME),
-                            version: words::name(value.version, NAME),
+                            role: display::name(field.name, NAME),
+                            name: display::name(value.name, NAME),
+                            version: display::name(value.version, NAME),
                         });
                         found.producers.extend(values.take(MOST_NAMES));
                     }
@@ -121,5 +120,5 @@ fn outermost(bytes: &[u8], form: Form) -> Outermost {
 /// what only the encoder uses.
 fn interface(export: &str) -> Option<String> {
     let (interface, _) = export.split_once('#')?;
-    (!interface.starts_with("cabi_")).then(|| words::name(interface, NAME))
+    (!interface.starts_with("cabi_")).then(|| display::name(interface, NAME))
 }

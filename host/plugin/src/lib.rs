@@ -4,50 +4,37 @@
 //! [`Plugin`] of it answers [`Plugin::ollama`], [`Plugin::openai`],
 //! [`Plugin::training`] and [`Plugin::transform`], each call in a sandbox of its
 //! own within [`Limits`]. [`Registry::watch`] follows the plugin directory, and
-//! [`Registry::changes`] tells what came of it.
+//! [`Registry::changes`] reports what changed.
+//!
+//! Modules, each of which uses only those before it: `display`, `digest`, `tier`,
+//! `ability`, `abi` and `carrier` (what crosses the border) · `sandbox` (one call) ·
+//! `rejection` and `file` · `compile` (from bytes to linked code) · `inspect` ·
+//! `registry` (plugins, their files, and hot reload).
 
 mod abi;
-mod answer;
+mod ability;
 mod carrier;
-mod change;
-mod code;
 mod compile;
-mod descriptor;
-mod engine;
-mod error;
+mod display;
 mod file;
-mod health;
 mod inspect;
-mod limits;
-mod loader;
-mod method;
-mod preflight;
-mod process;
 mod registry;
 mod rejection;
-mod results;
 mod sandbox;
-mod slots;
-mod structure;
 mod tier;
-mod wasi;
-mod watch;
-mod words;
-pub mod worker;
 
-pub use answer::{Answer, Measured, Receipt};
-pub use change::{Change, What, Widening};
-pub use code::private as private_directory;
-pub use engine::Engine;
-pub use error::{CallError, Stopped};
+pub use ability::Ability;
+pub use compile::{admit, private_directory, worker};
 pub use file::Stamp;
-pub use health::{Quarantine, STRIKES, WITHIN};
 pub use inspect::{Inspection, Producer, inspect};
-pub use limits::{CompileLimits, DescriptorLimits, Limits, ResultLimits, StructureLimits};
-pub use loader::Loader;
-pub use method::{Ability, Plugin, Source};
-pub use registry::{BuiltIn, Event, Golden, Options, Registry, RegistryError, Snapshot};
+pub use registry::{
+    BuiltIn, Change, ChangeKind, Golden, LoadEvent, Loader, Plugin, Registry, RegistryError, RegistryOptions,
+    STRIKES, Snapshot, Source, WITHIN, Watch, WatchOptions, Widening,
+};
 pub use rejection::{Reason, Rejection};
-pub use structure::admit;
+pub use sandbox::{
+    Answer, CallError, CompileLimits, DescriptorLimits, Engine, Limits, Measured, Quarantine, Receipt,
+    ResultLimits, Stopped, StructureLimits,
+};
 pub use tier::{Tier, UnknownTier};
-pub use watch::{Watch, WatchOptions};
+pub use tunesmith_core::digest::Digest;

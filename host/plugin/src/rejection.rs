@@ -1,33 +1,30 @@
 //! Why a plugin file is not used.
 
-use super::CallError;
-use super::tier::Forbidden;
-use super::words::{self, printable, size, time};
-use std::path::{Path, PathBuf};
+use crate::display::{self, shown, size, time};
+use crate::sandbox::CallError;
+use std::path::PathBuf;
 use std::time::Duration;
 use thiserror::Error as ThisError;
 use tunesmith_core::digest::Digest;
 use tunesmith_core::failure::{Advice, Code, Failure};
 
 /// Bytes of foreign words, such as a compiler's, in a rejection. 2 KiB.
-pub(super) const WORDS: usize = 2 << 10;
+pub(crate) const MESSAGE_BYTES: usize = 2 << 10;
 
 /// The most bytes of an import's name in a message.
-const NAME: usize = 256;
+pub(crate) const NAME_BYTES: usize = 256;
 
 /// The most bytes of a version in a message.
-pub(super) const VERSION: usize = 64;
+pub(crate) const VERSION_BYTES: usize = 64;
 
 /// A file that is not used, or whose newest content is not.
 #[derive(Debug, Clone)]
 pub struct Rejection {
-    /// The file.
     pub path: PathBuf,
     /// SHA-256 of the content that was rejected, where it was read.
     pub digest: Option<Digest>,
-    /// Why.
     pub reason: Reason,
-    /// The generation of the same file that goes on working, where there is one.
+    /// The generation of the same file that stays in use, if any.
     pub still_serving: Option<u64>,
 }
 
@@ -38,20 +35,18 @@ pub enum Reason {
     #[error("cannot be read: {0}")]
     Unreadable(String),
     /// It was written to while it was read.
-    #[error("changed while it was read")]
+    #[error("changed while it was being read")]
     Changing,
     /// Not a regular file.
     #[error("is {0}, not a regular file")]
     NotAFile(&'static str),
-    /// Too big.
-    #[error("has {}; the limit is {}", words::size(*.size), words::size(*.limit))]
+    #[error("is too large: {}; the limit is {}", display::size(*.size), display::size(*.limit))]
     TooBig {
         /// Its size in bytes.
         size: u64,
         /// The limit in bytes.
         limit: u64,
     },
-    /// Not WebAssembly.
     #[error("is not WebAssembly: {0}")]
     NotWasm(&'static str),
     /// A core module that does not say which component it would be.
@@ -71,36 +66,34 @@ pub enum Reason {
     /// It imports something that plugins do not have.
     #[error("imports `{import}`: {why}")]
     Import {
-        /// The import.
         import: String,
         /// Why it cannot have it.
         why: String,
         /// What the author can do.
         fix: Advice,
     },
-    /// An async component.
-    #[error("is an async component, and this host runs synchronous ones")]
+    #[error("is an async component; only synchronous ones are supported")]
     Async,
     /// The core module could not be made a component.
-    #[error("could not be encoded as a component: {0}")]
+    #[error("cannot be encoded as a component: {0}")]
     Encode(String),
     /// The compiler refused it.
-    #[error("is not valid: {0}")]
+    #[error("is invalid: {0}")]
     Invalid(String),
     /// Encoding and compiling took too much of something.
-    #[error("exceeded {0} while it was encoded and compiled")]
+    #[error("exceeded {0} during compilation")]
     CompileBudget(CompileBudget),
     /// The compiler's stack overflowed.
-    #[error("nests its types or functions too deeply to be encoded and compiled")]
+    #[error("nests types or functions too deeply to be compiled")]
     CompileDepth,
     /// The compile worker failed otherwise.
-    #[error("could not be compiled: {0}")]
+    #[error("cannot be compiled: {0}")]
     CompileFailed(String),
     /// It does not export `tunesmith:method/method`.
-    #[error("is not a method: it does not export `tunesmith:method/method@0.1.0`")]
+    #[error("is not a method: missing export `tunesmith:method/method@0.1.0`")]
     NotAMethod,
     /// It is built for another version of the contract.
-    #[error("is built for contract {built_for}, and this host speaks {speaks}")]
+    #[error("is built for contract {built_for}; this tunesmith supports {speaks}")]
     OtherContract {
         /// The version that it is built for.
         built_for: String,
@@ -108,59 +101,45 @@ pub enum Reason {
         speaks: &'static str,
     },
     /// An export has another shape than the contract's.
-    #[error("does not fit the contract: {0}")]
+    #[error("does not match the contract: {0}")]
     Shape(String),
     /// `describe` failed.
-    #[error("cannot describe itself: {0}")]
+    #[error("failed to describe itself: {0}")]
     Describe(CallError),
-    /// What it says of itself is not acceptable.
-    #[error("describes itself wrongly: {0}")]
+    /// Its descriptor is invalid.
+    #[error("has an invalid descriptor: {0}")]
     Descriptor(String),
     /// An ability that it claims failed on a small job.
-    #[error("claims an ability that fails on a small job with its own defaults: {0}")]
+    #[error("failed a trial call with its default settings: {0}")]
     Trial(CallError),
     /// Its own golden cases failed.
-    #[error("does not do what its own cases say: {0}")]
+    #[error("failed its golden cases: {0}")]
     Golden(String),
     /// Another file has the id.
-    #[error("has the id `{id}`, which {} already has", .by.display())]
+    #[error("has the id `{id}`, which {} already uses", shown(.by))]
     IdTaken {
-        /// The id.
         id: String,
         /// The file that keeps it.
         by: PathBuf,
     },
     /// A built-in method has the id.
-    #[error("has the id `{id}` of a built-in method, and overriding those is not allowed")]
-    IdBuiltIn {
-        /// The id.
-        id: String,
-    },
-    /// More files than are looked at.
-    #[error("is one of more than {0} files in the directory; it was not looked at")]
+    #[error("has the id `{id}` of a built-in method; overriding it is not allowed")]
+    IdBuiltIn { id: String },
+    /// More files than the limit.
+    #[error("was skipped: the directory has more than {0} plugin files")]
     TooManyFiles(usize),
-}
-
-impl From<Forbidden> for Reason {
-    fn from(forbidden: Forbidden) -> Self {
-        Self::Import { import: words::name(&forbidden.import, NAME), why: forbidden.why, fix: forbidden.fix }
-    }
 }
 
 /// A budget of the compile worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ThisError)]
 pub enum CompileBudget {
-    /// CPU time.
-    #[error("its budget of {} of CPU time", time(*.0))]
+    #[error("the limit of {} of CPU time", time(*.0))]
     Cpu(Duration),
-    /// Memory.
-    #[error("its budget of {} of memory", size(*.0))]
+    #[error("the limit of {} of memory", size(*.0))]
     Memory(u64),
-    /// Wall clock.
-    #[error("its budget of {} of time", time(*.0))]
+    #[error("the limit of {} of time", time(*.0))]
     Wall(Duration),
-    /// Compiled code.
-    #[error("its budget of {} of compiled code", size(*.0))]
+    #[error("the limit of {} of compiled code", size(*.0))]
     Output(u64),
 }
 
@@ -276,7 +255,7 @@ impl std::fmt::Display for Rejection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "plugin file {} {}", shown(&self.path), self.reason)?;
         if let Some(generation) = self.still_serving {
-            write!(f, " (generation {generation} of it goes on working)")?;
+            write!(f, " (generation {generation} stays in use)")?;
         }
         Ok(())
     }
@@ -294,9 +273,4 @@ impl From<Box<Rejection>> for Failure {
     fn from(rejection: Box<Rejection>) -> Self {
         (*rejection).into()
     }
-}
-
-/// A path, safe to print.
-pub(super) fn shown(path: &Path) -> String {
-    printable(&path.to_string_lossy(), 4096).replace(['\n', '\t'], "\u{fffd}")
 }

@@ -26,7 +26,7 @@ use std::time::Duration;
 use tunesmith_core::failure::{Advice, Code, Failure};
 use tunesmith_core::time::Date;
 use tunesmith_engine::policy::Policy;
-use tunesmith_plugin_host::{BuiltIn, Event, Limits};
+use tunesmith_plugin_host::{BuiltIn, Limits, LoadEvent};
 use tunesmith_provider::openai::PriceTable;
 
 /// Fuel of one call. 1e8: twenty times what the heaviest measured plan takes, and a
@@ -65,7 +65,7 @@ pub struct Request<'a> {
     /// The program that compiles foreign files.
     pub worker: PathBuf,
     /// Called with events that explain a wait.
-    pub on_event: Arc<dyn Fn(&Event) + Send + Sync>,
+    pub on_event: Arc<dyn Fn(&LoadEvent) + Send + Sync>,
 }
 
 /// Vets a job. Whatever is wrong with the job, its dataset or its plugins is a finding.

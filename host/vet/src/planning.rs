@@ -171,7 +171,7 @@ impl Judge<'_> {
         error: CallError,
         report: &mut Report,
     ) -> Result<(), Failure> {
-        if let Stopped::Host(_) | Stopped::NoPlace { .. } = error.stopped {
+        if let Stopped::Host(_) | Stopped::NoSlot { .. } = error.stopped {
             return Err(error.into());
         }
         if let Some(receipt) = &error.receipt {

@@ -8,7 +8,9 @@ use tunesmith_core::digest::Digest;
 use tunesmith_core::failure::{Code, Failure};
 use tunesmith_core::text::quoted;
 use tunesmith_engine::spec::Spec;
-use tunesmith_plugin_host::{Engine, Loader, Options, Plugin, Reason, Registry, Rejection, Source, Stopped};
+use tunesmith_plugin_host::{
+    Engine, Loader, Plugin, Reason, Registry, RegistryOptions, Rejection, Source, Stopped,
+};
 use tunesmith_provider::facts;
 
 /// The plugins that were accepted, and facts about all of them.
@@ -49,7 +51,8 @@ impl Judge<'_> {
         let mut plugins = Plugins { by_id: BTreeMap::new(), facts: Vec::new() };
         if self.request.built_ins.iter().any(|built_in| used(built_in.id)) {
             let built_ins = self.request.built_ins.iter().filter(|built_in| used(built_in.id));
-            let options = Options { built_ins: built_ins.copied().collect(), ..self.options(&engine) };
+            let options =
+                RegistryOptions { built_ins: built_ins.copied().collect(), ..self.options(&engine) };
             let registry = Registry::load(options)?;
             let snapshot = registry.snapshot();
             for plugin in snapshot.methods() {
@@ -76,8 +79,8 @@ impl Judge<'_> {
         Ok(plugins)
     }
 
-    fn options(&self, engine: &Arc<Engine>) -> Options {
-        Options {
+    fn options(&self, engine: &Arc<Engine>) -> RegistryOptions {
+        RegistryOptions {
             engine: Arc::clone(engine),
             built_ins: Vec::new(),
             directory: None,

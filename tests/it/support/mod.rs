@@ -1,5 +1,10 @@
 //! What the plugin tests share: a registry over given plugins, a dataset and a job.
-#![allow(dead_code, reason = "no test file uses all of it")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "tests and benches; none uses all of it"
+)]
 
 pub mod dataset;
 pub mod entries;
@@ -10,7 +15,7 @@ use tempfile::TempDir;
 use tunesmith_core::contract::{
     DatasetView, Example, JobSetting, Message, MethodJob, Origin, Overview, Role, Row, Selection, Task, Value,
 };
-use tunesmith_plugin_host::{BuiltIn, Engine, Event, Limits, Options, Plugin, Registry};
+use tunesmith_plugin_host::{BuiltIn, Engine, Limits, LoadEvent, Plugin, Registry, RegistryOptions};
 
 /// The program that compiles foreign files.
 pub fn worker() -> PathBuf {
@@ -26,7 +31,7 @@ pub fn guest(name: &str) -> &'static [u8] {
 pub struct Place {
     pub root: TempDir,
     pub limits: Limits,
-    pub events: Arc<Mutex<Vec<Event>>>,
+    pub events: Arc<Mutex<Vec<LoadEvent>>>,
 }
 
 impl Place {
@@ -50,9 +55,9 @@ impl Place {
         path
     }
 
-    pub fn options(&self) -> Options {
+    pub fn options(&self) -> RegistryOptions {
         let events = Arc::clone(&self.events);
-        Options {
+        RegistryOptions {
             engine: Arc::new(Engine::new(self.limits.clone()).unwrap()),
             built_ins: vec![],
             directory: Some(self.plugins()),
@@ -72,10 +77,10 @@ impl Place {
     /// A registry with these guests built in.
     pub fn with_built_ins(&self, built_ins: &[(&'static str, &'static str)]) -> Registry {
         let built_ins = built_ins.iter().map(|(id, name)| BuiltIn { id, wasm: guest(name) }).collect();
-        Registry::load(Options { built_ins, ..self.options() }).unwrap()
+        Registry::load(RegistryOptions { built_ins, ..self.options() }).unwrap()
     }
 
-    pub fn events(&self) -> Vec<Event> {
+    pub fn events(&self) -> Vec<LoadEvent> {
         self.events.lock().unwrap().clone()
     }
 }

@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_repeats_a_place_is_refused_before_it_grows() {
+    fn repeated_place_is_refused_before_it_grows() {
         let job = MethodJob { name: String::new(), base_model: String::new(), settings: vec![], seed: 0 };
         let parcel = Parcel::pack(&job, &Arc::default()).unwrap();
         let once = answer(&parcel, 1, 1, b"said once");

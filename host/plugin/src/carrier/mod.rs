@@ -9,8 +9,8 @@
 mod layout;
 mod wrap;
 
-pub(super) use layout::{Parcel, unpack};
-pub(super) use wrap::{CARRIER, CARRY, without_clean_up, wrap};
+pub(crate) use layout::{Parcel, unpack};
+pub(crate) use wrap::{CARRIER, CARRY, without_clean_up, wrap};
 
 #[cfg(test)]
 mod tests;

@@ -29,7 +29,7 @@ fn outside(component: &[u8]) -> (Vec<String>, Vec<String>) {
 }
 
 #[test]
-fn the_whole_is_valid_and_has_the_plugins_imports_and_interfaces() {
+fn composed_component_keeps_imports_and_interfaces() {
     // A pure plugin, and one with imports of WASI and its resources.
     for guest in ["well_behaved", "uses_wasi"] {
         let plugin = component(guest);
@@ -43,7 +43,7 @@ fn the_whole_is_valid_and_has_the_plugins_imports_and_interfaces() {
 }
 
 #[test]
-fn functions_that_clean_up_are_left_out_and_nothing_else() {
+fn only_clean_up_functions_are_dropped() {
     let exports = |module: &[u8]| {
         let mut names = BTreeSet::new();
         for payload in Parser::new(0).parse_all(module) {
@@ -63,7 +63,7 @@ fn functions_that_clean_up_are_left_out_and_nothing_else() {
 }
 
 #[test]
-fn what_does_not_transform_is_left_as_it_is() {
+fn plugin_without_transform_is_unchanged() {
     assert!(wrap(&component("describes")).is_none());
     assert!(wrap(b"\0asm\x0d\0\x01\0").is_none());
     assert!(wrap(b"nothing of the kind").is_none());

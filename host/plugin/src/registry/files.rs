@@ -1,48 +1,51 @@
 //! The files of the plugin directory: which there are, and what is known of each.
 
-use super::MOST_FILES;
-use crate::{Plugin, Reason};
+use super::plugin::Plugin;
+use crate::rejection::Reason;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 use tunesmith_core::digest::Digest;
 
+/// Files of a plugin directory that are loaded. 256: each takes some milliseconds
+/// at start-up and, compiled, some megabytes.
+pub(crate) const MOST_FILES: usize = 256;
+
 /// What is known of a file.
 #[derive(Default)]
-pub(super) struct Known {
+pub(crate) struct FileState {
     /// The newest look at it; what an older one finds does not count any more.
-    pub(super) look: u64,
-    /// The content last looked at, and why it was rejected if it was.
-    pub(super) latest: Option<Digest>,
-    pub(super) rejected: Option<Reason>,
+    pub(crate) scan: u64,
+    /// The content last scanned, and why it was rejected if it was.
+    pub(crate) latest: Option<Digest>,
+    pub(crate) rejected: Option<Reason>,
     /// The newest generation that passed.
-    pub(super) newest: Option<Arc<Plugin>>,
+    pub(crate) newest: Option<Arc<Plugin>>,
     /// The generation that serves: the newest, or an older one where the newest does
     /// not get its id.
-    pub(super) serving: Option<Arc<Plugin>>,
+    pub(crate) serving: Option<Arc<Plugin>>,
     /// Since when it is not in the directory any more.
-    pub(super) gone_since: Option<Instant>,
+    pub(crate) gone_since: Option<Instant>,
 }
 
-/// The registry's files.
 #[derive(Default)]
-pub(super) struct Files {
-    pub(super) known: BTreeMap<PathBuf, Known>,
-    /// Those beyond the most that are looked at.
-    pub(super) surplus: Vec<PathBuf>,
-    pub(super) next_look: u64,
-    pub(super) next_generation: u64,
+pub(crate) struct Files {
+    pub(crate) known: BTreeMap<PathBuf, FileState>,
+    /// Those beyond the limit.
+    pub(crate) surplus: Vec<PathBuf>,
+    pub(crate) next_scan: u64,
+    pub(crate) next_generation: u64,
 }
 
 impl Files {
-    /// Begins a look at a file.
-    pub(super) fn begin(&mut self, path: &Path) -> Look {
-        self.next_look += 1;
-        let number = self.next_look;
+    /// Begins a scan of a file.
+    pub(crate) fn begin(&mut self, path: &Path) -> Scan {
+        self.next_scan += 1;
+        let number = self.next_scan;
         let known = self.known.entry(path.to_owned()).or_default();
-        known.look = number;
-        Look {
+        known.scan = number;
+        Scan {
             path: path.to_owned(),
             number,
             latest: known.latest,
@@ -53,15 +56,15 @@ impl Files {
 
 /// The plugin files of a directory.
 pub(crate) struct Listing {
-    /// Those that are looked at, sorted by name.
+    /// Those within the limit, sorted by name.
     pub(crate) files: Vec<PathBuf>,
-    /// Those beyond the most that are looked at.
-    pub(super) surplus: Vec<PathBuf>,
+    /// Those beyond the limit.
+    pub(crate) surplus: Vec<PathBuf>,
 }
 
 impl Listing {
     /// Lists `*.wasm`, without dotfiles.
-    pub(super) fn of(directory: &Path) -> std::io::Result<Self> {
+    pub(crate) fn of(directory: &Path) -> std::io::Result<Self> {
         let mut files = Vec::new();
         for entry in std::fs::read_dir(directory)? {
             let path = entry?.path();
@@ -75,7 +78,7 @@ impl Listing {
     }
 
     /// A directory without plugin files.
-    pub(super) fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         Self { files: Vec::new(), surplus: Vec::new() }
     }
 
@@ -91,23 +94,23 @@ pub(crate) fn is_plugin(path: &Path) -> bool {
 }
 
 /// A look at a file, from its beginning to its end.
-pub(crate) struct Look {
+pub(crate) struct Scan {
     pub(crate) path: PathBuf,
     /// Larger for later looks.
     pub(crate) number: u64,
-    /// The contents that are known: the one last looked at, and the one that works.
-    pub(super) latest: Option<Digest>,
-    pub(super) working: Option<Digest>,
+    /// The contents that are known: the one last scanned, and the one in use.
+    pub(crate) latest: Option<Digest>,
+    pub(crate) working: Option<Digest>,
 }
 
-/// What came of a look.
-pub(crate) enum Found {
-    /// The content last looked at.
-    Same,
+/// The result of a scan.
+pub(crate) enum ScanResult {
+    /// The content of the last scan.
+    Unchanged,
     /// The content of the newest generation that passed, after another.
-    Again(Digest),
+    Restored(Digest),
     /// New content that passed; it has no generation yet.
-    Works(Digest, Box<Plugin>),
+    Passed(Digest, Box<Plugin>),
     /// New content that did not.
     Rejected(Option<Digest>, Reason),
 }

@@ -1,163 +1,51 @@
 //! The registry: all working plugins, swapped as a whole.
 //!
-//! Start-up and reload are one path: [`Registry::begin`] a look at a file, read it,
+//! Start-up and reload are one path: [`Registry::begin`] a scan of a file, read it,
 //! hash it, and for new content a preflight, off the way of readers; then
 //! [`Registry::finish`] in one swap. [`Registry::rescan`] does so for all files, the
-//! [watch](super::Watch) for those that changed. A rejected file never displaces a
+//! [watch](Watch) for those that changed. A rejected file never displaces a
 //! working generation.
 
+mod change;
+mod compare;
+mod descriptor;
 mod files;
+mod health;
+mod loader;
+mod options;
+mod parallel;
+mod plugin;
+mod preflight;
 mod snapshot;
+mod watch;
 
+use crate::compile::{Cancel, Compiler};
+use crate::file;
+use crate::rejection::{Reason, Rejection};
+use crate::sandbox::Engine;
+use change::Feed;
+pub use change::{Change, ChangeKind, Widening};
+use files::{Files, Listing, MOST_FILES, Scan, ScanResult};
+use health::Health;
+pub use health::{STRIKES, WITHIN};
+pub use loader::Loader;
+pub use options::{BuiltIn, Golden, LoadEvent, RegistryError, RegistryOptions};
+use parallel::in_parallel;
+pub use plugin::{Plugin, Source};
+use preflight::Candidate;
 pub use snapshot::Snapshot;
-use tunesmith_core::digest::Digest;
-
-pub(super) use files::{Found, Listing, Look, is_plugin};
-
-use super::change::{self, Change, Feed};
-use super::compile::Compiler;
-use super::health::Health;
-use super::preflight::{self, Candidate};
-use super::process::Cancel;
-use super::rejection::Reason;
-use super::{Engine, Plugin, Rejection, Source, file};
-use files::Files;
-use snapshot::{Parts, assemble};
+use snapshot::{Inputs, assemble};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::path::Path;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
-use thiserror::Error;
-use tunesmith_core::failure::{Advice, Code, Failure};
+use tunesmith_core::digest::Digest;
+pub use watch::{Watch, WatchOptions};
 
-/// Files of a plugin directory that are looked at. 256: each takes some milliseconds
-/// at start-up and, compiled, some megabytes.
-const MOST_FILES: usize = 256;
-
-/// Plugins that are checked at a time. 4: the checks are short and the compile
-/// worker, which is not, runs once at a time anyway.
-pub(super) const AT_ONCE: usize = 4;
-
-/// Runs the golden cases that a plugin's file ships beside it. The error says in a line
-/// how many failed and what the first one found.
-pub type Golden = Arc<dyn Fn(&Plugin, &Path) -> Result<(), String> + Send + Sync>;
-
-/// A method that is part of the program.
-#[derive(Debug, Clone, Copy)]
-pub struct BuiltIn {
-    /// Its id, which it has to describe itself by.
-    pub id: &'static str,
-    /// Its component, or core module with component type.
-    pub wasm: &'static [u8],
-}
-
-/// What a registry is made from.
-pub struct Options {
-    /// The engine, with the limits.
-    pub engine: Arc<Engine>,
-    /// The methods that are part of the program.
-    pub built_ins: Vec<BuiltIn>,
-    /// A directory of plugin files.
-    pub directory: Option<PathBuf>,
-    /// Whether that directory may be missing, which then counts as empty.
-    pub directory_may_be_missing: bool,
-    /// Whether a file may have a built-in method's id, and takes its place.
-    pub override_built_ins: bool,
-    /// A directory for compiled code, private to the user, outside of any plugin
-    /// directory; it is made if it does not exist. Without it code is compiled anew
-    /// by each process.
-    pub cache: Option<PathBuf>,
-    /// The program that compiles foreign files when started with
-    /// [`super::worker::ARGUMENT`]: `tunesmith` itself.
-    pub worker: PathBuf,
-    /// Runs the golden cases that files ship, as the last step of the preflight; without
-    /// it nobody does.
-    pub golden: Option<Golden>,
-    /// Is told what the user may be waiting for; called from several threads.
-    pub on_event: Arc<dyn Fn(&Event) + Send + Sync>,
-}
-
-/// Something that the user may want to know while plugins are loaded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// Built-in methods are compiled: the first run of this version.
-    CompilingBuiltIns {
-        /// How many.
-        count: usize,
-    },
-    /// A file is compiled, which may take a while.
-    Compiling {
-        /// The file.
-        path: PathBuf,
-        /// Its size in bytes.
-        size: u64,
-    },
-    /// The directory for compiled code cannot be used; a temporary one takes its
-    /// place, so that every run compiles anew.
-    CacheUnusable {
-        /// The directory.
-        dir: PathBuf,
-        /// Why.
-        reason: String,
-    },
-}
-
-/// Why there is no registry, or no new snapshot of it.
-#[derive(Debug, Error)]
-pub enum RegistryError {
-    /// A built-in method does not work: a fault of this program.
-    #[error("built-in method `{id}` {reason}")]
-    BuiltIn {
-        /// The method.
-        id: &'static str,
-        /// Why.
-        reason: Box<Reason>,
-    },
-    /// The plugin directory cannot be listed.
-    #[error("plugin directory {} cannot be read: {source}", .path.display())]
-    Directory {
-        /// The directory.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// There is no room for compiled code, not even a temporary one.
-    #[error("no directory for compiled code: {0}")]
-    Cache(std::io::Error),
-}
-
-impl RegistryError {
-    /// What scripts can rely on.
-    pub fn code(&self) -> Code {
-        match self {
-            Self::BuiltIn { .. } => Code::Internal,
-            Self::Directory { .. } => Code::PluginDirectoryUnreadable,
-            Self::Cache(_) => Code::NoSpace,
-        }
-    }
-
-    /// What to do next.
-    pub fn advice(&self) -> Option<Advice> {
-        match self {
-            Self::BuiltIn { .. } => None,
-            Self::Directory { .. } => Some("name an existing directory of .wasm files".into()),
-            Self::Cache(_) => Some(Advice::FreeTemporarySpace),
-        }
-    }
-}
-
-impl From<RegistryError> for Failure {
-    fn from(error: RegistryError) -> Self {
-        Self::new(error.code(), error.to_string()).advise_all(error.advice())
-    }
-}
-
-/// The registry.
 pub struct Registry {
-    options: Options,
+    options: RegistryOptions,
     compiler: Arc<Compiler>,
     built_ins: BTreeMap<String, Arc<Plugin>>,
     /// Held for as long as it takes to note something, never during a preflight.
@@ -184,12 +72,12 @@ impl Registry {
     ///
     /// When a built-in does not work, or the directory cannot be listed. A file that
     /// does not work is no error but one of [`Snapshot::rejections`].
-    pub fn load(options: Options) -> Result<Self, RegistryError> {
+    pub fn load(options: RegistryOptions) -> Result<Self, RegistryError> {
         let (compiler, unusable) =
             Compiler::new(Arc::clone(&options.engine), options.cache.as_deref(), options.worker.clone())
                 .map_err(RegistryError::Cache)?;
         if let Some(unusable) = unusable {
-            (options.on_event)(&Event::CacheUnusable { dir: unusable.dir, reason: unusable.reason });
+            (options.on_event)(&LoadEvent::CacheUnusable { dir: unusable.dir, reason: unusable.reason });
         }
         let mut registry = Self {
             options,
@@ -216,8 +104,8 @@ impl Registry {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// What changes from now on, in order. Any number may listen; each has to take what
-    /// it is told, which otherwise piles up.
+    /// What changes from now on, in order. Any number may listen; each has to receive its
+    /// changes, which otherwise pile up.
     pub fn changes(&self) -> Receiver<Arc<Change>> {
         self.feed.subscribe()
     }
@@ -227,7 +115,7 @@ impl Registry {
         self.options.directory.as_deref()
     }
 
-    /// Looks at the directory again and swaps in what came of it. Files whose
+    /// Scans the directory again and swaps in the result. Files whose
     /// content is unchanged cost a read and a hash; those that are gone go at once.
     ///
     /// # Errors
@@ -236,24 +124,24 @@ impl Registry {
     pub fn rescan(&self) -> Result<Arc<Snapshot>, RegistryError> {
         let _alone = self.rescans.lock().unwrap_or_else(PoisonError::into_inner);
         let listing = self.listing()?;
-        let looks: Vec<Look> = {
+        let scans: Vec<Scan> = {
             let mut files = self.files();
             files.known.retain(|path, _| listing.has(path));
             files.known.values_mut().for_each(|known| known.gone_since = None);
             listing.files.iter().map(|path| files.begin(path)).collect()
         };
         let never = Cancel::default();
-        let found = in_parallel(&looks, |look| self.look(look, &never));
+        let found = in_parallel(&scans, |scan| self.scan(scan, &never));
         let mut files = self.files();
         files.surplus = listing.surplus;
-        for (look, found) in looks.iter().zip(found) {
-            self.note(&mut files, look, found);
+        for (scan, found) in scans.iter().zip(found) {
+            self.note(&mut files, scan, found);
         }
         Ok(self.publish(&mut files))
     }
 
     /// The directory's plugin files.
-    pub(super) fn listing(&self) -> Result<Listing, RegistryError> {
+    pub(crate) fn listing(&self) -> Result<Listing, RegistryError> {
         let Some(directory) = &self.options.directory else { return Ok(Listing::empty()) };
         match Listing::of(directory) {
             // What was loaded from it stays until it is there to be looked at again.
@@ -270,7 +158,7 @@ impl Registry {
 
     /// Notes which files are there. Those that are not stay for the grace, in case they
     /// come back; returns when the next one's is over.
-    pub(super) fn note_listing(&self, listing: &Listing, now: Instant, grace: Duration) -> Option<Instant> {
+    pub(crate) fn note_listing(&self, listing: &Listing, now: Instant, grace: Duration) -> Option<Instant> {
         let mut files = self.files();
         let mut changed = files.surplus != listing.surplus;
         files.surplus.clone_from(&listing.surplus);
@@ -300,33 +188,33 @@ impl Registry {
     }
 
     /// Whether anything is known of any file.
-    pub(super) fn has_files(&self) -> bool {
+    pub(crate) fn has_files(&self) -> bool {
         !self.files().known.is_empty()
     }
 
-    /// Begins a look at a file; what an earlier one finds does not count any more.
-    pub(super) fn begin(&self, path: &Path) -> Look {
+    /// Begins a scan of a file; results of earlier scans no longer count.
+    pub(crate) fn begin(&self, path: &Path) -> Scan {
         self.files().begin(path)
     }
 
     /// Reads a file and, if its content is new, checks it.
-    pub(super) fn look(&self, look: &Look, cancel: &Cancel) -> Found {
-        let path = &look.path;
+    pub(crate) fn scan(&self, scan: &Scan, cancel: &Cancel) -> ScanResult {
+        let path = &scan.path;
         let content = match file::read(path, self.options.engine.limits()) {
             Ok(content) => content,
-            Err(reason) => return Found::Rejected(None, reason),
+            Err(reason) => return ScanResult::Rejected(None, reason),
         };
         let digest = content.digest;
-        if look.latest == Some(digest) {
-            return Found::Same;
+        if scan.latest == Some(digest) {
+            return ScanResult::Unchanged;
         }
-        if look.working == Some(digest) {
-            return Found::Again(digest);
+        if scan.working == Some(digest) {
+            return ScanResult::Restored(digest);
         }
         let source = Source::File(path.clone());
         let candidate = Candidate { bytes: &content.bytes, digest, source, cancel: cancel.clone() };
         let compiling = || {
-            (self.options.on_event)(&Event::Compiling {
+            (self.options.on_event)(&LoadEvent::Compiling {
                 path: path.clone(),
                 size: content.bytes.len() as u64,
             });
@@ -338,30 +226,29 @@ impl Registry {
             }
         });
         match checked {
-            Ok(plugin) => Found::Works(digest, Box::new(plugin)),
-            Err(reason) => Found::Rejected(Some(digest), reason),
+            Ok(plugin) => ScanResult::Passed(digest, Box::new(plugin)),
+            Err(reason) => ScanResult::Rejected(Some(digest), reason),
         }
     }
 
-    /// Ends a look: what it found takes effect in one swap, unless a later look began.
-    pub(super) fn finish(&self, look: &Look, found: Found) {
+    /// Ends a scan: its result takes effect in one swap, unless a later scan began.
+    pub(crate) fn finish(&self, scan: &Scan, found: ScanResult) {
         let mut files = self.files();
-        if self.note(&mut files, look, found) {
+        if self.note(&mut files, scan, found) {
             self.publish(&mut files);
         }
     }
 
     /// Starts a compile worker that waits, so that the next file need not wait for it.
-    pub(super) fn prepare(&self) {
+    pub(crate) fn prepare(&self) {
         self.compiler.prepare();
     }
 
-    /// Ends it.
-    pub(super) fn dismiss(&self) {
+    pub(crate) fn dismiss(&self) {
         self.compiler.dismiss();
     }
 
-    pub(super) fn tell(&self, change: Change) {
+    pub(crate) fn announce(&self, change: Change) {
         self.feed.send(change);
     }
 
@@ -369,25 +256,25 @@ impl Registry {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes what a look found; whether that may change anything.
-    fn note(&self, files: &mut Files, look: &Look, found: Found) -> bool {
+    /// Records the result of a scan; returns whether it may change anything.
+    fn note(&self, files: &mut Files, scan: &Scan, found: ScanResult) -> bool {
         let generation = files.next_generation;
-        let Some(known) = files.known.get_mut(&look.path).filter(|known| known.look == look.number) else {
+        let Some(known) = files.known.get_mut(&scan.path).filter(|known| known.scan == scan.number) else {
             return false;
         };
         match found {
-            Found::Same => return false,
-            Found::Again(digest) => {
+            ScanResult::Unchanged => return false,
+            ScanResult::Restored(digest) => {
                 known.latest = Some(digest);
                 known.rejected = None;
             }
-            Found::Works(digest, plugin) => {
+            ScanResult::Passed(digest, plugin) => {
                 known.latest = Some(digest);
                 known.rejected = None;
                 known.newest = Some(self.adopt(*plugin, generation));
                 files.next_generation += 1;
             }
-            Found::Rejected(digest, reason) => {
+            ScanResult::Rejected(digest, reason) => {
                 known.latest = digest;
                 known.rejected = Some(reason);
             }
@@ -409,25 +296,25 @@ impl Registry {
         Arc::new(plugin)
     }
 
-    /// Puts together what serves now, swaps it in, and tells what changed. The lock on
-    /// the files keeps swaps and what is told of them in one order.
+    /// Assembles a snapshot, swaps it in, and reports changes. The lock on
+    /// the files keeps swaps and their reports in one order.
     fn publish(&self, files: &mut Files) -> Arc<Snapshot> {
         let before = self.snapshot();
-        let passed_over = files.surplus.iter().map(|path| Rejection {
+        let skipped = files.surplus.iter().map(|path| Rejection {
             path: path.clone(),
             digest: None,
             reason: Reason::TooManyFiles(MOST_FILES),
             still_serving: None,
         });
-        let parts = Parts {
+        let parts = Inputs {
             before: &before,
             built_ins: &self.built_ins,
             override_built_ins: self.options.override_built_ins,
-            passed_over: passed_over.collect(),
+            skipped: skipped.collect(),
         };
         let after = Arc::new(assemble(parts, &mut files.known));
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&after);
-        for change in change::between(&before, &after) {
+        for change in compare::changes_between(&before, &after) {
             self.feed.send(change);
         }
         after
@@ -438,7 +325,7 @@ impl Registry {
             self.options.built_ins.iter().map(|built_in| (*built_in, Digest::of(built_in.wasm))).collect();
         let count = built_ins.iter().filter(|(_, digest)| !self.compiler.has(*digest)).count();
         if count > 0 {
-            (self.options.on_event)(&Event::CompilingBuiltIns { count });
+            (self.options.on_event)(&LoadEvent::CompilingBuiltIns { count });
         }
         let loaded = in_parallel(&built_ins, |(built_in, digest)| {
             let candidate = Candidate {
@@ -456,37 +343,11 @@ impl Registry {
             let failed = |reason| RegistryError::BuiltIn { id, reason: Box::new(reason) };
             let plugin = loaded.map_err(failed)?;
             if plugin.id() != id {
-                return Err(failed(Reason::Descriptor(format!("its id is `{}`", plugin.id()))));
+                return Err(failed(Reason::Descriptor(format!("id is `{}`", plugin.id()))));
             }
             methods.insert(id.to_owned(), self.adopt(plugin, files.next_generation));
             files.next_generation += 1;
         }
         Ok(methods)
     }
-}
-
-/// Maps items on a few threads, keeping their order.
-fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let next = AtomicUsize::new(0);
-    let mut results: Vec<(usize, R)> = std::thread::scope(|scope| {
-        let worker = || {
-            let mut done = Vec::new();
-            loop {
-                let place = next.fetch_add(1, Ordering::Relaxed);
-                let Some(item) = items.get(place) else { return done };
-                done.push((place, work(item)));
-            }
-        };
-        let threads: Vec<_> = (1..AT_ONCE.min(items.len())).map(|_| scope.spawn(worker)).collect();
-        let mut results = worker();
-        for thread in threads {
-            match thread.join() {
-                Ok(done) => results.extend(done),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-        results
-    });
-    results.sort_by_key(|(place, _)| *place);
-    results.into_iter().map(|(_, result)| result).collect()
 }

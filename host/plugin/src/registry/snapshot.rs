@@ -1,7 +1,8 @@
 //! A snapshot of the registry, and who has which id in it.
 
-use super::files::Known;
-use crate::{Plugin, Reason, Rejection, Source};
+use super::files::FileState;
+use super::plugin::{Plugin, Source};
+use crate::rejection::{Reason, Rejection};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
@@ -37,7 +38,7 @@ impl Snapshot {
         self.methods().find(|plugin| plugin.source().path() == Some(path))
     }
 
-    /// Whether a file serves in place of the built-in method with this id.
+    /// Whether a file overrides the built-in method with this id.
     pub fn overrides_built_in(&self, id: &str) -> bool {
         self.built_ins.contains_key(id)
             && self.get(id).is_some_and(|plugin| *plugin.source() != Source::BuiltIn)
@@ -45,19 +46,19 @@ impl Snapshot {
 }
 
 /// What a snapshot is made from.
-pub(super) struct Parts<'a> {
-    pub(super) before: &'a Snapshot,
-    pub(super) built_ins: &'a BTreeMap<String, Arc<Plugin>>,
-    pub(super) override_built_ins: bool,
-    /// Files that are in the directory and were not looked at, and why.
-    pub(super) passed_over: Vec<Rejection>,
+pub(crate) struct Inputs<'a> {
+    pub(crate) before: &'a Snapshot,
+    pub(crate) built_ins: &'a BTreeMap<String, Arc<Plugin>>,
+    pub(crate) override_built_ins: bool,
+    /// Files that are in the directory and were skipped, and why.
+    pub(crate) skipped: Vec<Rejection>,
 }
 
-/// Who chooses an id first. A file keeps what it serves against all others, also when
+/// Which file gets an id first. A file keeps what it serves against all others, also when
 /// its newest content wants another id and does not get it; one that is gone, and stays
 /// for a moment only in case it comes back, gives way to any that is there.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Turn {
+enum Precedence {
     Incumbent,
     ServesAnother,
     Newcomer,
@@ -65,29 +66,29 @@ enum Turn {
 }
 
 /// Decides who has which id, and notes for each file what it serves.
-pub(super) fn assemble(parts: Parts<'_>, files: &mut BTreeMap<PathBuf, Known>) -> Snapshot {
-    let Parts { before, built_ins, override_built_ins, passed_over } = parts;
+pub(crate) fn assemble(parts: Inputs<'_>, files: &mut BTreeMap<PathBuf, FileState>) -> Snapshot {
+    let Inputs { before, built_ins, override_built_ins, skipped } = parts;
     let mut methods = built_ins.clone();
-    let mut rejections = passed_over;
-    let turn = |path: &Path, known: &Known| {
+    let mut rejections = skipped;
+    let precedence = |path: &Path, known: &FileState| {
         let serves = |plugin: &Arc<Plugin>| {
             before.get(plugin.id()).is_some_and(|serving| serving.source().path() == Some(path))
         };
         if known.gone_since.is_some() {
-            Turn::Gone
+            Precedence::Gone
         } else if known.newest.as_ref().is_some_and(serves) {
-            Turn::Incumbent
+            Precedence::Incumbent
         } else if known.serving.as_ref().is_some_and(serves) {
-            Turn::ServesAnother
+            Precedence::ServesAnother
         } else {
-            Turn::Newcomer
+            Precedence::Newcomer
         }
     };
     // Within each group the order is that of the names.
-    let mut in_turn: Vec<_> =
-        files.iter_mut().map(|(path, known)| (turn(path, known), path, known)).collect();
-    in_turn.sort_by(|(a, ..), (b, ..)| a.cmp(b));
-    for (turn, path, known) in in_turn {
+    let mut in_order: Vec<_> =
+        files.iter_mut().map(|(path, known)| (precedence(path, known), path, known)).collect();
+    in_order.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+    for (precedence, path, known) in in_order {
         let mut place = |plugin: &Arc<Plugin>| place(&mut methods, plugin, override_built_ins);
         let mut blocked = None;
         let newest = known.newest.clone().filter(|newest| match place(newest) {
@@ -101,7 +102,7 @@ pub(super) fn assemble(parts: Parts<'_>, files: &mut BTreeMap<PathBuf, Known>) -
         let older =
             |place: &mut dyn FnMut(&Arc<Plugin>) -> bool| known.serving.clone().filter(|older| place(older));
         known.serving = newest.or_else(|| older(&mut |plugin| place(plugin).is_ok()));
-        if turn == Turn::Gone {
+        if precedence == Precedence::Gone {
             continue;
         }
         let still_serving = known.serving.as_ref().map(|plugin| plugin.generation());

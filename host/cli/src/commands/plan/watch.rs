@@ -18,7 +18,7 @@ use std::time::Duration;
 use tunesmith_core::failure::{Code, Failure, Kind};
 use tunesmith_core::text::visible;
 use tunesmith_core::time::now_ms;
-use tunesmith_plugin_host::{Change, Registry, WatchOptions, What};
+use tunesmith_plugin_host::{Change, ChangeKind, Registry, WatchOptions};
 
 /// How long the work may take to end after Ctrl-C. Half a second: a compile is ended at
 /// once, and reading a large dataset is not worth waiting for.
@@ -192,8 +192,11 @@ impl Session<'_> {
         for change in changes {
             let line = visible(&change.to_string()).into_owned();
             let matters = matches!(
-                change.what,
-                What::Loaded { .. } | What::Reloaded { .. } | What::Removed { .. } | What::BuiltInAgain
+                change.kind,
+                ChangeKind::Loaded { .. }
+                    | ChangeKind::Reloaded { .. }
+                    | ChangeKind::Removed { .. }
+                    | ChangeKind::BuiltInAgain
             );
             let warned = || format!("{WARNING}!{WARNING:#} {line}");
             if self.args.json {

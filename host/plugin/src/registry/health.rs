@@ -1,8 +1,6 @@
 //! A generation's health: one that fails again and again is not called any more.
 
-use super::words::time;
-use super::{CallError, Stopped};
-use std::fmt;
+use crate::sandbox::{CallError, Quarantine, Stopped};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,35 +9,12 @@ use std::time::{Duration, Instant};
 pub const STRIKES: usize = 5;
 
 /// The time within which they have to fall. A minute: five full planning deadlines,
-/// and failures further apart hold nobody up.
+/// and failures further apart delay nobody.
 pub const WITHIN: Duration = Duration::from_secs(60);
-
-/// Why a generation is not called any more.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Quarantine {
-    /// How many calls failed in a row.
-    pub failures: usize,
-    /// Within which time.
-    pub within: Duration,
-    /// The last failure, in words.
-    pub last: String,
-}
-
-impl fmt::Display for Quarantine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "failed {} times in a row within {}; the last time, it {}",
-            self.failures,
-            time(self.within),
-            self.last
-        )
-    }
-}
 
 /// What is remembered of a generation's calls.
 #[derive(Debug, Default)]
-pub(super) struct Health {
+pub(crate) struct Health {
     /// When the latest failures were, oldest first; an answer clears them.
     failures: Mutex<Vec<Instant>>,
     quarantine: OnceLock<Quarantine>,
@@ -47,12 +22,12 @@ pub(super) struct Health {
 
 impl Health {
     /// The quarantine, if it has come to that.
-    pub(super) fn quarantine(&self) -> Option<&Quarantine> {
+    pub(crate) fn quarantine(&self) -> Option<&Quarantine> {
         self.quarantine.get()
     }
 
     /// Notes how a call ended; returns the quarantine if this call brought it about.
-    pub(super) fn note<T>(&self, outcome: &Result<T, CallError>) -> Option<&Quarantine> {
+    pub(crate) fn note<T>(&self, outcome: &Result<T, CallError>) -> Option<&Quarantine> {
         self.note_at(outcome, Instant::now())
     }
 
@@ -82,7 +57,7 @@ impl Health {
 fn is_a_strike(stopped: &Stopped) -> bool {
     !matches!(
         stopped,
-        Stopped::Host(_) | Stopped::NotSupported | Stopped::NoPlace { .. } | Stopped::Quarantined(_)
+        Stopped::Host(_) | Stopped::NotSupported | Stopped::NoSlot { .. } | Stopped::Quarantined(_)
     )
 }
 
@@ -102,7 +77,7 @@ mod tests {
     }
 
     fn trap() -> Result<(), CallError> {
-        failed(Stopped::Trapped("it divided a whole number by zero".into()))
+        failed(Stopped::Trapped("divided an integer by zero".into()))
     }
 
     #[test]
@@ -111,13 +86,13 @@ mod tests {
         for _ in 1..STRIKES {
             assert_eq!(health.note(&trap()), None);
         }
-        insta::assert_snapshot!(health.note(&trap()).unwrap(), @"failed 5 times in a row within 60 s; the last time, it failed in ollama.configure: it divided a whole number by zero");
+        insta::assert_snapshot!(health.note(&trap()).unwrap(), @"failed 5 times in a row within 60 s; the last time it failed in ollama.configure: divided an integer by zero");
         assert_eq!(health.note(&trap()), None, "it is said once");
         assert!(health.quarantine().is_some());
     }
 
     #[test]
-    fn an_answer_or_time_begins_the_count_anew() {
+    fn answers_and_time_reset_the_count() {
         let health = Health::default();
         let start = Instant::now();
         for call in 0..3 * STRIKES as u32 {
@@ -131,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_the_plugin_s_fault_does_not_count() {
+    fn host_faults_do_not_count() {
         let health = Health::default();
         for _ in 0..3 * STRIKES {
             for stopped in [Stopped::Host("no thread".into()), Stopped::NotSupported] {

@@ -1,12 +1,12 @@
 //! The preflight: what a plugin has to pass before anyone can call it.
 
-use super::compile::{Compiler, Linked, Trust};
-use super::engine::Flavour;
-use super::method::NoRows;
-use super::process::Cancel;
-use super::rejection::Reason;
-use super::sandbox::{self, Identity, Setup};
-use super::{Ability, CallError, Plugin, Source, Stopped, abi, descriptor};
+use super::descriptor;
+use super::plugin::{EmptyDataset, Plugin, Source};
+use crate::ability::Ability;
+use crate::compile::{Cancel, Compiler, Linked, Trust};
+use crate::display::shown;
+use crate::rejection::Reason;
+use crate::sandbox::{self, CallError, Describe, Flavor, Identity, Setup, Stopped};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use tunesmith_core::contract::{
@@ -15,20 +15,20 @@ use tunesmith_core::contract::{
 use tunesmith_core::digest::Digest;
 
 /// What is to be checked.
-pub(super) struct Candidate<'a> {
+pub(crate) struct Candidate<'a> {
     /// The bytes, and their digest.
-    pub(super) bytes: &'a [u8],
-    pub(super) digest: Digest,
+    pub(crate) bytes: &'a [u8],
+    pub(crate) digest: Digest,
     /// Where they come from.
-    pub(super) source: Source,
+    pub(crate) source: Source,
     /// Stops the preflight where that takes long.
-    pub(super) cancel: Cancel,
+    pub(crate) cancel: Cancel,
 }
 
-/// Checks a candidate: structure, imports, exports, what it says of itself, and for
+/// Checks a candidate: structure, imports, exports, descriptor, and for
 /// a file one small job for each ability that it claims. What comes of it has no
 /// generation yet.
-pub(super) fn run(
+pub(crate) fn run(
     compiler: &Arc<Compiler>,
     candidate: Candidate<'_>,
     before_compiling: &dyn Fn(),
@@ -39,7 +39,7 @@ pub(super) fn run(
         Source::File(_) => Trust::Foreign,
     };
     let Linked { code, tier } =
-        compiler.linked(bytes, digest, Flavour::Metered, trust, before_compiling, &cancel)?;
+        compiler.linked(bytes, digest, Flavor::Metered, trust, before_compiling, &cancel)?;
     let limits = Arc::clone(compiler.engine.limits());
     let nameless = Identity {
         plugin: provisional_name(&source),
@@ -52,11 +52,11 @@ pub(super) fn run(
         engine: Arc::clone(&compiler.engine),
         code: Arc::clone(&code),
         identity: Arc::new(nameless.clone()),
-        dataset: Arc::new(NoRows),
+        dataset: Arc::new(EmptyDataset),
         deadline: limits.describe_deadline,
         seed: 0,
     };
-    let described = sandbox::call(setup, abi::Describe).map_err(|error| match error.stopped {
+    let described = sandbox::call(setup, Describe).map_err(|error| match error.stopped {
         Stopped::Shape(words) => Reason::Shape(words),
         _ => Reason::Describe(error),
     })?;
@@ -128,11 +128,11 @@ fn trial_job(plugin: &Plugin, ability: Ability) -> MethodJob {
     }
 }
 
-/// The name of a plugin that has not said its id yet: its file's.
+/// The name of a plugin whose id is not known yet: its file's.
 fn provisional_name(source: &Source) -> String {
     match source {
         Source::BuiltIn => "built-in".into(),
-        Source::File(path) => super::rejection::shown(path.file_name().map_or(path.as_path(), Path::new)),
+        Source::File(path) => shown(path.file_name().map_or(path.as_path(), Path::new)),
     }
 }
 

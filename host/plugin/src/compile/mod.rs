@@ -1,18 +1,27 @@
 //! From a file's bytes to linked code: out of the store, or compiled into it. The
 //! built-ins' bytes are compiled in this process, all others in the compile worker.
 
-use super::abi::{Exports, NotAMethod};
-use super::code::{CodeStore, Key, Unusable};
-use super::engine::{Engine, Flavour};
-use super::process::{Cancel, Process};
-use super::rejection::{Reason, VERSION, WORDS};
-use super::sandbox::Code;
-use super::structure;
-use super::words::{self, printable};
-use super::{Tier, tier, worker};
+mod cache;
+mod imports;
+mod process;
+mod structure;
+pub mod worker;
+
+use crate::display::{self, printable};
+use crate::rejection::{MESSAGE_BYTES, Reason, VERSION_BYTES};
+use crate::sandbox::{Code, Engine, Exports, Flavor, NotAMethod};
+use crate::tier::Tier;
+pub use cache::private_directory;
+use cache::{CodeStore, Key, Unusable};
+pub(crate) use process::Cancel;
+use process::Process;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+pub use structure::admit;
+pub(crate) use structure::{Form, check as check_structure};
+use tracing::debug;
 use tunesmith_core::contract::CONTRACT_VERSION;
 use tunesmith_core::digest::Digest;
 use tunesmith_core::fs::Draft;
@@ -20,16 +29,16 @@ use wasmtime::component::Component;
 
 /// Whose bytes are compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Trust {
+pub(crate) enum Trust {
     /// They are part of this program.
     BuiltIn,
     /// They come from a file.
     Foreign,
 }
 
-/// What compiles, and where the result is kept.
-pub(super) struct Compiler {
-    pub(super) engine: Arc<Engine>,
+/// The compiler and its code cache.
+pub(crate) struct Compiler {
+    pub(crate) engine: Arc<Engine>,
     store: CodeStore,
     worker: PathBuf,
     /// Held while the worker runs: one at a time, since each takes whole cores and
@@ -40,14 +49,14 @@ pub(super) struct Compiler {
 }
 
 /// Linked code and its tier.
-pub(super) struct Linked {
-    pub(super) code: Arc<Code>,
-    pub(super) tier: Tier,
+pub(crate) struct Linked {
+    pub(crate) code: Arc<Code>,
+    pub(crate) tier: Tier,
 }
 
 impl Compiler {
     /// A compiler with its store, and why the asked directory is not used.
-    pub(super) fn new(
+    pub(crate) fn new(
         engine: Arc<Engine>,
         cache: Option<&Path>,
         worker: PathBuf,
@@ -57,98 +66,99 @@ impl Compiler {
     }
 
     /// Whether compiled code for these bytes is at hand.
-    pub(super) fn has(&self, digest: Digest) -> bool {
+    pub(crate) fn has(&self, digest: Digest) -> bool {
         self.engine
-            .flavoured(Flavour::Metered)
-            .is_ok_and(|flavoured| self.store.has(&Key::new(digest, Flavour::Metered, &flavoured.engine)))
+            .flavored(Flavor::Metered)
+            .is_ok_and(|flavored| self.store.has(&Key::new(digest, Flavor::Metered, &flavored.engine)))
     }
 
-    /// Linked code of a flavour. `before_compiling` is called if that is needed;
+    /// Linked code of a flavor. `before_compiling` is called if that is needed;
     /// cancelling stops the compile worker.
-    pub(super) fn linked(
+    pub(crate) fn linked(
         &self,
         bytes: &[u8],
         digest: Digest,
-        flavour: Flavour,
+        flavor: Flavor,
         trust: Trust,
         before_compiling: &dyn Fn(),
         cancel: &Cancel,
     ) -> Result<Linked, Reason> {
-        let failed = |error: wasmtime::Error| Reason::CompileFailed(printable(&format!("{error:#}"), WORDS));
-        let flavoured = self.engine.flavoured(flavour).map_err(failed)?;
-        let key = Key::new(digest, flavour, &flavoured.engine);
-        let component = match self.store.load(&key, &flavoured.engine) {
+        let failed =
+            |error: wasmtime::Error| Reason::CompileFailed(printable(&format!("{error:#}"), MESSAGE_BYTES));
+        let flavored = self.engine.flavored(flavor).map_err(failed)?;
+        let key = Key::new(digest, flavor, &flavored.engine);
+        let component = match self.store.load(&key, &flavored.engine) {
             Some(component) => component,
             None => {
+                let started = Instant::now();
                 let draft = match trust {
                     Trust::BuiltIn => {
                         before_compiling();
-                        self.compile_here(bytes, flavour, &flavoured.engine)?
+                        self.compile_here(bytes, flavor, &flavored.engine)?
                     }
                     Trust::Foreign => {
                         structure::admit(bytes, &self.engine.limits().structure)?;
                         before_compiling();
-                        self.compile_in_worker(bytes, flavour, cancel)?
+                        self.compile_in_worker(bytes, flavor, cancel)?
                     }
                 };
-                self.store.keep(&key, draft, &flavoured.engine).map_err(failed)?
+                let wall_ms = started.elapsed().as_secs_f64() * 1000.0;
+                debug!(%digest, flavor = flavor.as_str(), size = bytes.len(), wall_ms, "plugin compiled");
+                self.store.keep(&key, draft, &flavored.engine).map_err(failed)?
             }
         };
-        self.link(&component, flavour)
+        self.link(&component, flavor)
     }
 
-    fn link(&self, component: &Component, flavour: Flavour) -> Result<Linked, Reason> {
-        let shape = |error: wasmtime::Error| Reason::Shape(printable(&format!("{error:#}"), WORDS));
-        let flavoured = self.engine.flavoured(flavour).map_err(shape)?;
+    fn link(&self, component: &Component, flavor: Flavor) -> Result<Linked, Reason> {
+        let shape = |error: wasmtime::Error| Reason::Shape(printable(&format!("{error:#}"), MESSAGE_BYTES));
+        let flavored = self.engine.flavored(flavor).map_err(shape)?;
         let imports = component.component_type();
-        let imports: Vec<&str> = imports.imports(&flavoured.engine).map(|(name, _)| name).collect();
-        let tier = tier::of_imports(imports)?;
-        let pre = flavoured.linker(tier).instantiate_pre(component).map_err(shape)?;
+        let names: Vec<&str> = imports.imports(&flavored.engine).map(|(name, _)| name).collect();
+        let tier = imports::tier(names)?;
+        let pre = flavored.linker(tier).instantiate_pre(component).map_err(shape)?;
         let exports = Exports::of(&pre).map_err(|error| match error {
             NotAMethod::Missing => Reason::NotAMethod,
             NotAMethod::OtherContract(built_for) => Reason::OtherContract {
-                built_for: words::name(&built_for, VERSION),
+                built_for: display::name(&built_for, VERSION_BYTES),
                 speaks: CONTRACT_VERSION,
             },
-            NotAMethod::Shape(words) => Reason::Shape(printable(&words, WORDS)),
+            NotAMethod::Shape(words) => Reason::Shape(printable(&words, MESSAGE_BYTES)),
         })?;
-        Ok(Linked { code: Arc::new(Code { flavour, pre, exports }), tier })
+        Ok(Linked { code: Arc::new(Code { flavor, pre, exports }), tier })
     }
 
     fn draft(&self) -> Result<Draft, Reason> {
-        self.store.draft().map_err(|error| Reason::CompileFailed(format!("no room for its code: {error}")))
+        self.store.draft().map_err(|error| {
+            Reason::CompileFailed(format!("cannot create a file for compiled code: {error}"))
+        })
     }
 
-    fn compile_here(
-        &self,
-        bytes: &[u8],
-        flavour: Flavour,
-        engine: &wasmtime::Engine,
-    ) -> Result<Draft, Reason> {
-        let compiled = worker::compile(bytes, flavour, engine).map_err(|error| match error {
+    fn compile_here(&self, bytes: &[u8], flavor: Flavor, engine: &wasmtime::Engine) -> Result<Draft, Reason> {
+        let compiled = worker::compile(bytes, flavor, engine).map_err(|error| match error {
             worker::Failure::Encode(words) => Reason::Encode(words),
             worker::Failure::Compile(words) => Reason::Invalid(words),
         })?;
         let mut draft = self.draft()?;
         draft
             .write_all(&compiled)
-            .map_err(|error| Reason::CompileFailed(format!("its code could not be written: {error}")))?;
+            .map_err(|error| Reason::CompileFailed(format!("cannot write compiled code: {error}")))?;
         Ok(draft)
     }
 
     /// Has the worker encode and compile the bytes into a draft.
-    fn compile_in_worker(&self, bytes: &[u8], flavour: Flavour, cancel: &Cancel) -> Result<Draft, Reason> {
+    fn compile_in_worker(&self, bytes: &[u8], flavor: Flavor, cancel: &Cancel) -> Result<Draft, Reason> {
         let _alone = self.worker_runs.lock().unwrap_or_else(PoisonError::into_inner);
-        let spare = self.spare().take().filter(|spare| spare.flavour == flavour);
+        let spare = self.spare().take().filter(|spare| spare.flavor == flavor);
         let worker = match spare.and_then(Process::if_ready) {
             Some(worker) => worker,
-            None => self.start(flavour)?,
+            None => self.start(flavor)?,
         };
         worker.compile(bytes, &self.engine.limits().compile, cancel)
     }
 
-    fn start(&self, flavour: Flavour) -> Result<Process, Reason> {
-        Process::start(&self.worker, flavour, self.engine.limits(), self.draft()?)
+    fn start(&self, flavor: Flavor) -> Result<Process, Reason> {
+        Process::start(&self.worker, flavor, self.engine.limits(), self.draft()?)
     }
 
     fn spare(&self) -> MutexGuard<'_, Option<Process>> {
@@ -157,16 +167,16 @@ impl Compiler {
 
     /// Starts a worker that waits for the next file, where none does: starting takes as
     /// long as compiling a small plugin. It ends when the calling thread does.
-    pub(super) fn prepare(&self) {
+    pub(crate) fn prepare(&self) {
         let mut spare = self.spare();
         if spare.is_none() {
             // Whoever needs a worker then starts one, and says what is wrong.
-            *spare = self.start(Flavour::Metered).ok();
+            *spare = self.start(Flavor::Metered).ok();
         }
     }
 
     /// Ends the worker that waits.
-    pub(super) fn dismiss(&self) {
+    pub(crate) fn dismiss(&self) {
         let spare = self.spare().take();
         drop(spare);
     }

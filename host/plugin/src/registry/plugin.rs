@@ -1,14 +1,16 @@
 //! A plugin that passed its preflight, and the calls to it.
 
-use super::change::{Change, Feed, What};
-use super::compile::{Compiler, Trust};
-use super::engine::Flavour;
+use super::change::{Change, ChangeKind, Feed};
 use super::health::Health;
-use super::process::Cancel;
-use super::sandbox::{self, Code, Identity, Setup};
-use super::words::size;
-use super::{Answer, CallError, Engine, Quarantine, Stopped, Tier, abi};
-use serde::{Deserialize, Serialize};
+use crate::abi;
+use crate::ability::Ability;
+use crate::compile::{Cancel, Compiler, Trust};
+use crate::display::size;
+use crate::sandbox::{
+    self, Answer, Call, CallError, Code, Describe, Engine, Flavor, Identity, Ollama, OpenAi, Quarantine,
+    Setup, Stopped, Training, Transform,
+};
+use crate::tier::Tier;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -18,38 +20,11 @@ use tunesmith_core::contract::{
 };
 use tunesmith_core::digest::Digest;
 
-/// What a plugin can do besides describing itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Ability {
-    /// Configure Ollama.
-    Ollama,
-    /// Configure OpenAI.
-    OpenAi,
-    /// Give a training recipe.
-    Training,
-    /// Transform the dataset.
-    Transform,
-}
-
-impl Ability {
-    /// The name of the interface in the contract.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ollama => "ollama",
-            Self::OpenAi => "openai",
-            Self::Training => "training",
-            Self::Transform => "transform",
-        }
-    }
-}
-
 /// Where a plugin comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// It is part of this program.
     BuiltIn,
-    /// A file.
     File(PathBuf),
 }
 
@@ -66,22 +41,22 @@ impl Source {
 /// One generation of one plugin. It stays callable for as long as anyone holds it,
 /// whatever happens to its file or to the registry.
 pub struct Plugin {
-    pub(super) descriptor: Arc<Descriptor>,
-    pub(super) identity: Arc<Identity>,
-    pub(super) size: u64,
-    pub(super) abilities: Vec<Ability>,
-    pub(super) source: Source,
-    pub(super) generation: u64,
-    pub(super) code: Arc<Code>,
-    pub(super) compiler: Arc<Compiler>,
-    /// The file's bytes, kept where `transform` may need the other flavour.
-    pub(super) bytes: Option<Arc<[u8]>>,
-    pub(super) timed: OnceLock<Arc<Code>>,
+    pub(crate) descriptor: Arc<Descriptor>,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) size: u64,
+    pub(crate) abilities: Vec<Ability>,
+    pub(crate) source: Source,
+    pub(crate) generation: u64,
+    pub(crate) code: Arc<Code>,
+    pub(crate) compiler: Arc<Compiler>,
+    /// The file's bytes, for a `transform`, which may need the other flavor.
+    pub(crate) bytes: Option<Arc<[u8]>>,
+    pub(crate) timed: OnceLock<Arc<Code>>,
     /// Stops its preflight.
-    pub(super) cancel: Cancel,
-    pub(super) health: Arc<Health>,
-    /// Who is told when it is quarantined.
-    pub(super) feed: Arc<Feed>,
+    pub(crate) cancel: Cancel,
+    pub(crate) health: Arc<Health>,
+    /// Where its quarantine is reported.
+    pub(crate) feed: Arc<Feed>,
 }
 
 impl fmt::Debug for Plugin {
@@ -101,7 +76,7 @@ impl Plugin {
         &self.descriptor.id
     }
 
-    /// What it says of itself, checked.
+    /// Its descriptor, checked.
     pub fn descriptor(&self) -> &Descriptor {
         &self.descriptor
     }
@@ -153,8 +128,8 @@ impl Plugin {
 
     /// Asks for an Ollama config.
     ///
-    /// Blocks until the plugin answers, at most for [`super::Limits::queue_wait`],
-    /// [`super::Limits::plan_deadline`] and [`super::Limits::grace`]. The time that
+    /// Blocks until the plugin answers, at most for [`crate::Limits::queue_wait`],
+    /// [`crate::Limits::plan_deadline`] and [`crate::Limits::grace`]. The time that
     /// the dataset takes to answer counts.
     ///
     /// # Errors
@@ -167,7 +142,7 @@ impl Plugin {
         job: &MethodJob,
         dataset: Arc<dyn DatasetView>,
     ) -> Result<Answer<OllamaConfig>, CallError> {
-        self.plan(Ability::Ollama, abi::Ollama(abi::job(job)), job, dataset)
+        self.plan(Ability::Ollama, Ollama(abi::job(job)), job, dataset)
     }
 
     /// Asks for an OpenAI config; blocks and fails as [`Plugin::ollama`] does.
@@ -180,7 +155,7 @@ impl Plugin {
         job: &MethodJob,
         dataset: Arc<dyn DatasetView>,
     ) -> Result<Answer<OpenAiConfig>, CallError> {
-        self.plan(Ability::OpenAi, abi::OpenAi(abi::job(job)), job, dataset)
+        self.plan(Ability::OpenAi, OpenAi(abi::job(job)), job, dataset)
     }
 
     /// Asks for a training recipe; blocks and fails as [`Plugin::ollama`] does.
@@ -193,16 +168,16 @@ impl Plugin {
         job: &MethodJob,
         dataset: Arc<dyn DatasetView>,
     ) -> Result<Answer<Recipe>, CallError> {
-        self.plan(Ability::Training, abi::Training(abi::job(job)), job, dataset)
+        self.plan(Ability::Training, Training(abi::job(job)), job, dataset)
     }
 
     /// Transforms one batch of conversations: for each that is not left out, one or none,
     /// in order. Every batch meets a fresh plugin, so that batches do not depend on each
-    /// other. The batch is shared, not lent: a call that nobody waits for any more may
+    /// other. The batch is shared, not lent: an abandoned call may
     /// still have it.
     ///
     /// Blocks as [`Plugin::ollama`] does, within
-    /// [`super::Limits::transform_deadline`]. The first call of a plugin compiles it
+    /// [`crate::Limits::transform_deadline`]. The first call of a plugin compiles it
     /// once more, without fuel.
     ///
     /// # Errors
@@ -213,12 +188,12 @@ impl Plugin {
         job: &MethodJob,
         batch: &Arc<Conversations>,
     ) -> Result<Answer<Conversations>, CallError> {
-        self.has::<abi::Transform>(Ability::Transform)?;
-        let code = self.timed().map_err(|stopped| self.error::<abi::Transform>(stopped))?;
-        let call = abi::Transform::new(&code.exports, job, batch);
+        self.check_callable::<Transform>(Ability::Transform)?;
+        let code = self.timed().map_err(|stopped| self.error::<Transform>(stopped))?;
+        let call = Transform::new(&code.exports, job, batch);
         let deadline = self.engine().limits().transform_deadline;
-        let setup = Setup { code, deadline, ..self.setup(job.seed, Arc::new(NoRows)) };
-        self.noted(sandbox::call(setup, call))
+        let setup = Setup { code, deadline, ..self.setup(job.seed, Arc::new(EmptyDataset)) };
+        self.record(sandbox::call(setup, call))
     }
 
     /// The same for conversations that are values of their own.
@@ -236,14 +211,14 @@ impl Plugin {
         Ok(Answer { result: result.map(|rows| rows.examples()), notes, receipt })
     }
 
-    /// Asks once more what it says of itself.
+    /// Calls `describe` again.
     ///
     /// # Errors
     ///
     /// As [`Plugin::ollama`].
     pub fn describe(&self) -> Result<Answer<Descriptor>, CallError> {
         let deadline = self.engine().limits().describe_deadline;
-        sandbox::call(Setup { deadline, ..self.setup(0, Arc::new(NoRows)) }, abi::Describe)
+        sandbox::call(Setup { deadline, ..self.setup(0, Arc::new(EmptyDataset)) }, Describe)
     }
 
     /// Makes one `describe` call on this thread; for measuring what a sandbox costs.
@@ -253,7 +228,7 @@ impl Plugin {
     /// As [`Plugin::ollama`].
     #[doc(hidden)]
     pub fn describe_here(&self) -> Result<Answer<Descriptor>, CallError> {
-        sandbox::call_here(&self.setup(0, Arc::new(NoRows)), &abi::Describe)
+        sandbox::call_here(&self.setup(0, Arc::new(EmptyDataset)), &Describe)
     }
 
     /// Makes one `ollama.configure` call on this thread; for measuring.
@@ -267,7 +242,20 @@ impl Plugin {
         job: &MethodJob,
         dataset: Arc<dyn DatasetView>,
     ) -> Result<Answer<OllamaConfig>, CallError> {
-        sandbox::call_here(&self.setup(job.seed, dataset), &abi::Ollama(abi::job(job)))
+        sandbox::call_here(&self.setup(job.seed, dataset), &Ollama(abi::job(job)))
+    }
+
+    /// A change of this plugin.
+    pub(crate) fn change(&self, kind: ChangeKind) -> Change {
+        Change {
+            plugin: self.id().into(),
+            file: self.source.path().map(Path::to_owned),
+            generation: Some(self.generation),
+            version: Some(self.descriptor.version.clone()),
+            digest: Some(self.digest()),
+            tier: Some(self.tier()),
+            kind,
+        }
     }
 
     fn engine(&self) -> &Arc<Engine> {
@@ -285,19 +273,19 @@ impl Plugin {
         }
     }
 
-    fn plan<C: abi::Call>(
+    fn plan<C: Call>(
         &self,
         ability: Ability,
         call: C,
         job: &MethodJob,
         dataset: Arc<dyn DatasetView>,
     ) -> Result<Answer<C::Output>, CallError> {
-        self.has::<C>(ability)?;
-        self.noted(sandbox::call(self.setup(job.seed, dataset), call))
+        self.check_callable::<C>(ability)?;
+        self.record(sandbox::call(self.setup(job.seed, dataset), call))
     }
 
     /// Whether a call may be made at all.
-    fn has<C: abi::Call>(&self, ability: Ability) -> Result<(), CallError> {
+    fn check_callable<C: Call>(&self, ability: Ability) -> Result<(), CallError> {
         if !self.can(ability) {
             return Err(self.error::<C>(Stopped::NotSupported));
         }
@@ -308,14 +296,14 @@ impl Plugin {
     }
 
     /// Notes how a call ended, and says so if it was one failure too many.
-    fn noted<T>(&self, outcome: Result<T, CallError>) -> Result<T, CallError> {
+    fn record<T>(&self, outcome: Result<T, CallError>) -> Result<T, CallError> {
         if let Some(quarantine) = self.health.note(&outcome) {
-            self.feed.send(Change::of(self, What::Quarantined(quarantine.clone())));
+            self.feed.send(self.change(ChangeKind::Quarantined(quarantine.clone())));
         }
         outcome
     }
 
-    fn error<C: abi::Call>(&self, stopped: Stopped) -> CallError {
+    fn error<C: Call>(&self, stopped: Stopped) -> CallError {
         CallError { plugin: self.id().into(), call: C::NAME, stopped, output: String::new(), receipt: None }
     }
 
@@ -330,8 +318,8 @@ impl Plugin {
             Source::File(_) => Trust::Foreign,
         };
         let linked =
-            self.compiler.linked(bytes, self.digest(), Flavour::Timed, trust, &|| {}, &self.cancel).map_err(
-                |reason| Stopped::Host(format!("its code for transforming ({}) {reason}", size(self.size))),
+            self.compiler.linked(bytes, self.digest(), Flavor::Timed, trust, &|| {}, &self.cancel).map_err(
+                |reason| Stopped::Host(format!("its transform code ({}) {reason}", size(self.size))),
             )?;
         Ok(Arc::clone(self.timed.get_or_init(|| linked.code)))
     }
@@ -339,9 +327,9 @@ impl Plugin {
 
 /// The dataset of a call that is not about one: `transform` sees its batch alone.
 #[derive(Debug)]
-pub(super) struct NoRows;
+pub(crate) struct EmptyDataset;
 
-impl DatasetView for NoRows {
+impl DatasetView for EmptyDataset {
     fn overview(&self) -> Overview {
         Overview {
             rows: 0,

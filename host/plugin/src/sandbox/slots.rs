@@ -1,6 +1,7 @@
 //! Places for guest calls: a bound over all, and one for each plugin.
 
-use super::{Limits, Stopped};
+use super::error::Stopped;
+use super::limits::Limits;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,8 +13,7 @@ struct Taken {
     by_plugin: BTreeMap<String, usize>,
 }
 
-/// The places.
-pub(super) struct Slots {
+pub(crate) struct Slots {
     taken: Mutex<Taken>,
     freed: Condvar,
     all: usize,
@@ -22,7 +22,7 @@ pub(super) struct Slots {
 }
 
 impl Slots {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             taken: Mutex::default(),
             freed: Condvar::new(),
@@ -33,7 +33,7 @@ impl Slots {
     }
 
     /// Waits for a place, which is free again when the guard is dropped.
-    pub(super) fn take(self: &Arc<Self>, plugin: &str) -> Result<Slot, Stopped> {
+    pub(crate) fn take(self: &Arc<Self>, plugin: &str) -> Result<Slot, Stopped> {
         let until = Instant::now() + self.wait;
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
@@ -46,9 +46,9 @@ impl Slots {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(if own >= self.per_plugin {
-                    Stopped::NoPlace { waited: self.wait, most: self.per_plugin, of_plugin: true }
+                    Stopped::NoSlot { waited: self.wait, most: self.per_plugin, of_plugin: true }
                 } else {
-                    Stopped::NoPlace { waited: self.wait, most: self.all, of_plugin: false }
+                    Stopped::NoSlot { waited: self.wait, most: self.all, of_plugin: false }
                 });
             }
             taken = self.freed.wait_timeout(taken, left).unwrap_or_else(PoisonError::into_inner).0;
@@ -57,7 +57,7 @@ impl Slots {
 }
 
 /// A place, held by a call's thread for as long as the thread runs.
-pub(super) struct Slot {
+pub(crate) struct Slot {
     slots: Arc<Slots>,
     plugin: String,
 }
@@ -87,10 +87,10 @@ mod tests {
     }
 
     #[test]
-    fn one_plugin_leaves_places_to_the_others() {
+    fn one_plugin_leaves_slots_to_others() {
         let slots = slots(4, 2);
         let held: Vec<_> = (0..2).map(|_| slots.take("slow").ok().unwrap()).collect();
-        assert!(matches!(slots.take("slow"), Err(Stopped::NoPlace { most: 2, of_plugin: true, .. })));
+        assert!(matches!(slots.take("slow"), Err(Stopped::NoSlot { most: 2, of_plugin: true, .. })));
         let other = slots.take("other").ok().unwrap();
         drop(held);
         drop(slots.take("slow").ok().unwrap());
@@ -98,14 +98,14 @@ mod tests {
     }
 
     #[test]
-    fn the_bound_over_all_holds_whichever_plugin_asks() {
+    fn total_limit_holds_for_any_plugin() {
         let slots = slots(2, 2);
         let _held = [slots.take("a").ok().unwrap(), slots.take("b").ok().unwrap()];
-        assert!(matches!(slots.take("c"), Err(Stopped::NoPlace { most: 2, of_plugin: false, .. })));
+        assert!(matches!(slots.take("c"), Err(Stopped::NoSlot { most: 2, of_plugin: false, .. })));
     }
 
     #[test]
-    fn a_waiting_call_gets_the_place_that_becomes_free() {
+    fn waiting_call_gets_the_freed_slot() {
         let slots = Arc::new(Slots::new(&Limits { calls: 1, ..Limits::default() }));
         let held = slots.take("a").ok().unwrap();
         let waiting = std::thread::spawn({

@@ -1,9 +1,10 @@
 //! Checks on what a plugin returns: sizes, names, finite numbers. What the values
 //! mean is checked by the provider that they are for.
 
-use super::abi::{example_out, value_out};
-use super::words::printable;
-use super::{ResultLimits, Stopped};
+use super::error::Stopped;
+use super::limits::ResultLimits;
+use crate::abi::{example_out, value_out};
+use crate::display::printable;
 use tunesmith_abi::exports::tunesmith::method as exports;
 use tunesmith_abi::tunesmith::method::types;
 use tunesmith_core::contract::{
@@ -11,25 +12,24 @@ use tunesmith_core::contract::{
 };
 
 /// A result that passed.
-pub(super) struct Checked<T> {
-    pub(super) outcome: Result<T, Refusal>,
+pub(crate) struct Checked<T> {
+    pub(crate) result: Result<T, Refusal>,
     /// Bytes of text in it.
-    pub(super) bytes_out: u64,
+    pub(crate) bytes_out: u64,
 }
 
 /// The check of one result.
-pub(super) struct Outcome<'a> {
+pub(crate) struct ResultCheck<'a> {
     limits: &'a ResultLimits,
     bytes: u64,
 }
 
-impl<'a> Outcome<'a> {
-    pub(super) fn new(limits: &'a ResultLimits) -> Self {
+impl<'a> ResultCheck<'a> {
+    pub(crate) fn new(limits: &'a ResultLimits) -> Self {
         Self { limits, bytes: 0 }
     }
 
-    /// An Ollama config.
-    pub(super) fn ollama(
+    pub(crate) fn ollama(
         mut self,
         raw: Result<exports::ollama::OllamaConfig, types::Refusal>,
     ) -> Result<Checked<OllamaConfig>, Stopped> {
@@ -54,8 +54,7 @@ impl<'a> Outcome<'a> {
         Ok(self.done(OllamaConfig { system, shots, parameters, notes }))
     }
 
-    /// An OpenAI config.
-    pub(super) fn openai(
+    pub(crate) fn openai(
         mut self,
         raw: Result<exports::openai::OpenaiConfig, types::Refusal>,
     ) -> Result<Checked<OpenAiConfig>, Stopped> {
@@ -70,8 +69,7 @@ impl<'a> Outcome<'a> {
         Ok(self.done(OpenAiConfig { objective, suffix, hyperparameters, notes }))
     }
 
-    /// A training recipe.
-    pub(super) fn training(
+    pub(crate) fn training(
         mut self,
         raw: Result<exports::training::Recipe, types::Refusal>,
     ) -> Result<Checked<Recipe>, Stopped> {
@@ -86,7 +84,7 @@ impl<'a> Outcome<'a> {
     }
 
     /// A transformed batch: a row or nothing for each row.
-    pub(super) fn transform(
+    pub(crate) fn transform(
         mut self,
         raw: Result<Conversations, types::Refusal>,
         rows: usize,
@@ -97,7 +95,7 @@ impl<'a> Outcome<'a> {
         };
         if batch.len() != rows {
             return Err(Stopped::BadResult(format!(
-                "{} rows for a batch of {rows}; each row gives one row or none",
+                "{} rows for a batch of {rows}; expected one row or none for each",
                 batch.len()
             )));
         }
@@ -108,7 +106,7 @@ impl<'a> Outcome<'a> {
     }
 
     fn done<T>(self, result: T) -> Checked<T> {
-        Checked { outcome: Ok(result), bytes_out: self.bytes }
+        Checked { result: Ok(result), bytes_out: self.bytes }
     }
 
     fn refusal<T>(mut self, refusal: types::Refusal) -> Result<Checked<T>, Stopped> {
@@ -121,7 +119,7 @@ impl<'a> Outcome<'a> {
             types::Refusal::Unsupported(reason) => Refusal::Unsupported(self.reason(&reason)),
             types::Refusal::Other(reason) => Refusal::Other(self.reason(&reason)),
         };
-        Ok(Checked { outcome: Err(refusal), bytes_out: self.bytes })
+        Ok(Checked { result: Err(refusal), bytes_out: self.bytes })
     }
 
     fn reason(&mut self, reason: &str) -> String {
@@ -139,7 +137,7 @@ impl<'a> Outcome<'a> {
         let most = self.limits.name_bytes;
         if name.len() > most {
             return Err(Stopped::BadResult(format!(
-                "{what} of {} bytes, beginning {:?}; the limit is {most}",
+                "{what} of {} bytes, starting with {:?}; the limit is {most}",
                 name.len(),
                 printable(&name, 24)
             )));
@@ -177,17 +175,17 @@ impl<'a> Outcome<'a> {
                 match &value {
                     Value::Number(number) if !number.is_finite() => {
                         return Err(Stopped::BadResult(format!(
-                            "{name:?} = {number}; a number has to be finite"
+                            "{name:?} = {number}; expected a finite number"
                         )));
                     }
                     Value::Text(text) => {
-                        count("bytes in a text", text.len(), self.limits.text_bytes)?;
+                        count("bytes in a string", text.len(), self.limits.text_bytes)?;
                         self.bytes += text.len() as u64;
                     }
                     Value::Texts(texts) => {
-                        count("texts in a list", texts.len(), self.limits.list)?;
+                        count("strings in a list", texts.len(), self.limits.list)?;
                         for text in texts {
-                            count("bytes in a text", text.len(), self.limits.text_bytes)?;
+                            count("bytes in a string", text.len(), self.limits.text_bytes)?;
                             self.bytes += text.len() as u64;
                         }
                     }

@@ -1,15 +1,15 @@
 //! The structural check of a foreign file, before anything is decoded or compiled:
 //! one pass over its sections that follows no reference and builds nothing.
 
-use super::rejection::{Reason, WORDS};
-use super::words::{count, name, size};
-use super::{StructureLimits, tier};
+use super::imports;
+use crate::display::{count, name, size};
+use crate::rejection::{MESSAGE_BYTES, Reason};
+use crate::sandbox::StructureLimits;
 use wasmparser::{CanonicalFunction, CanonicalOption, Encoding, Parser, Payload};
 
 /// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
-    /// A component.
+pub(crate) enum Form {
     Component,
     /// A core module that carries its component type.
     CoreModule,
@@ -17,10 +17,10 @@ pub(super) enum Form {
 
 /// What the check learned.
 #[derive(Debug)]
-pub(super) struct Structure {
-    pub(super) form: Form,
+pub(crate) struct Structure {
+    pub(crate) form: Form,
     /// The names that it imports at its outermost level.
-    pub(super) imports: Vec<String>,
+    pub(crate) imports: Vec<String>,
 }
 
 /// Whether a file may be decoded and compiled at all: its structure is within the
@@ -32,16 +32,16 @@ pub fn admit(bytes: &[u8], limits: &StructureLimits) -> Result<(), Reason> {
     let structure = check(bytes, limits)?;
     // A core module's own imports are not yet the component's: the encoder drops
     // marks and checks versions, so here only what it could never satisfy counts.
-    let imports = structure.imports.iter().map(String::as_str).filter(|import| {
+    let names = structure.imports.iter().map(String::as_str).filter(|import| {
         structure.form == Form::Component
             || !(import.contains("tunesmith:method/") || import.starts_with('['))
     });
-    tier::of_imports(imports)?;
+    imports::tier(names)?;
     Ok(())
 }
 
 /// Checks a file's structure.
-pub(super) fn check(bytes: &[u8], limits: &StructureLimits) -> Result<Structure, Reason> {
+pub(crate) fn check(bytes: &[u8], limits: &StructureLimits) -> Result<Structure, Reason> {
     let form = form(bytes)?;
     let mut counts = Counts::default();
     let mut imports = Vec::new();
@@ -153,14 +153,14 @@ fn form(bytes: &[u8]) -> Result<Form, Reason> {
         return Ok(Form::CoreModule);
     }
     Err(Reason::NotWasm(match bytes {
-        [] => "it is empty",
-        [b'\0', b'a', b's', b'm', ..] => "it begins like WebAssembly, of an unknown version or cut off",
+        [] => "the file is empty",
+        [b'\0', b'a', b's', b'm', ..] => "unknown WebAssembly version, or cut off",
         [0x7f, b'E', b'L', b'F', ..] => "compiled code",
-        [b'(' | b';', ..] => "it looks like WebAssembly's text format; `wasm-tools parse` makes it binary",
-        [b'P', b'K', 3, 4, ..] => "it is a zip archive",
-        [0x1f, 0x8b, ..] => "it is compressed with gzip",
-        _ if bytes.iter().take(512).all(|b| b.is_ascii_graphic() || b.is_ascii_whitespace()) => "it is text",
-        _ => "it has another format",
+        [b'(' | b';', ..] => "WebAssembly text format; convert it with `wasm-tools parse`",
+        [b'P', b'K', 3, 4, ..] => "a zip archive",
+        [0x1f, 0x8b, ..] => "gzip-compressed data",
+        _ if bytes.iter().take(512).all(|b| b.is_ascii_graphic() || b.is_ascii_whitespace()) => "a text file",
+        _ => "unknown format",
     }))
 }
 
@@ -212,5 +212,5 @@ fn within<N: TryInto<u64> + PartialOrd + Copy>(
 fn malformed(error: wasmparser::BinaryReaderError) -> Reason {
     // The library prints bytes over several lines.
     let words: Vec<&str> = error.message().split_whitespace().collect();
-    Reason::Malformed(format!("{} (at byte {})", name(&words.join(" "), WORDS), error.offset()))
+    Reason::Malformed(format!("{} (at byte {})", name(&words.join(" "), MESSAGE_BYTES), error.offset()))
 }

@@ -1,7 +1,7 @@
-//! Checks on what a method says of itself.
+//! Checks on descriptors.
 
-use super::words::is_printable;
-use super::{DescriptorLimits, ResultLimits};
+use crate::display::is_printable;
+use crate::sandbox::{DescriptorLimits, ResultLimits};
 use tunesmith_core::contract::{Descriptor, Kind, SettingDoc, Value};
 
 /// Settings that the host declares for every method; no method may have its own by
@@ -24,7 +24,7 @@ const ID: usize = 40;
 const SETTING_NAME: usize = 64;
 
 /// Checks a descriptor; the error says in words what is wrong with it.
-pub(super) fn check(
+pub(crate) fn check(
     descriptor: &Descriptor,
     limits: &DescriptorLimits,
     results: &ResultLimits,
@@ -32,7 +32,7 @@ pub(super) fn check(
     let Descriptor { id, version, title, summary, docs, settings } = descriptor;
     if !is_id(id) {
         return Err(format!(
-            "its id {:?} is not a lower-case letter followed by at most {} letters, digits or hyphens",
+            "invalid id {:?}: expected a lowercase letter, then at most {} lowercase letters, digits or hyphens",
             shortened(id),
             ID - 1
         ));
@@ -42,30 +42,28 @@ pub(super) fn check(
     text("summary", summary, 1, limits.summary)?;
     text("docs", docs, 0, limits.docs)?;
     if title.contains('\n') || version.contains(char::is_whitespace) {
-        return Err("its title or version has a line break or, in the version, a space".into());
+        return Err("title contains a line break, or version contains whitespace".into());
     }
     if settings.len() > limits.settings {
-        return Err(format!("it declares {} settings; the limit is {}", settings.len(), limits.settings));
+        return Err(format!("{} settings; the limit is {}", settings.len(), limits.settings));
     }
     for (place, setting) in settings.iter().enumerate() {
         let name = &setting.name;
         if !is_setting_name(name) {
             return Err(format!(
-                "its setting {:?} is not a lower-case letter followed by at most {} letters, digits or \
-                 underscores",
+                "invalid setting name {:?}: expected a lowercase letter, then at most {} lowercase letters, \
+                 digits or underscores",
                 shortened(name),
                 SETTING_NAME - 1
             ));
         }
         if COMMON_SETTINGS.contains(&name.as_str()) {
-            return Err(format!(
-                "its setting `{name}` is a common one, which the host declares for every method"
-            ));
+            return Err(format!("setting `{name}` is reserved: the host declares it for every method"));
         }
         if settings[..place].iter().any(|other| other.name == *name) {
-            return Err(format!("it declares the setting `{name}` twice"));
+            return Err(format!("duplicate setting `{name}`"));
         }
-        check_setting(setting, limits, results).map_err(|what| format!("its setting `{name}` {what}"))?;
+        check_setting(setting, limits, results).map_err(|what| format!("setting `{name}` {what}"))?;
     }
     Ok(())
 }
@@ -97,7 +95,7 @@ fn check_setting(
         }
         Kind::Number { least, most, least_excluded } => {
             if !least.is_finite() || !most.is_finite() {
-                return Err(format!("has a range that is not finite, {least} to {most}"));
+                return Err(format!("has a non-finite range, {least} to {most}"));
             }
             if least > most || (*least_excluded && least >= most) {
                 return Err(format!("has an empty range, {least} to {most}"));
@@ -105,43 +103,40 @@ fn check_setting(
         }
         Kind::Text(most) => {
             if *most == 0 || *most as usize > results.text_bytes {
-                return Err(format!(
-                    "allows texts of {most} bytes; it has to be 1 to {}",
-                    results.text_bytes
-                ));
+                return Err(format!("allows strings of {most} bytes; expected 1 to {}", results.text_bytes));
             }
         }
         Kind::Choice(choices) => {
             if choices.is_empty() || choices.len() > limits.choices {
-                return Err(format!("has {} choices; it has to be 1 to {}", choices.len(), limits.choices));
+                return Err(format!("has {} choices; expected 1 to {}", choices.len(), limits.choices));
             }
             for (place, choice) in choices.iter().enumerate() {
                 if choice.is_empty()
                     || choice.len() > limits.choice
                     || choice.chars().any(|c| c == '\n' || !is_printable(c))
                 {
-                    return Err(format!("has a choice {:?} that cannot be shown", shortened(choice)));
+                    return Err(format!("has an invalid choice {:?}", shortened(choice)));
                 }
                 if choices[..place].contains(choice) {
-                    return Err(format!("has the choice {choice:?} twice"));
+                    return Err(format!("has the duplicate choice {choice:?}"));
                 }
             }
         }
         Kind::Texts(most) => {
             if *most == 0 || *most as usize > results.list {
-                return Err(format!("allows {most} texts; it has to be 1 to {}", results.list));
+                return Err(format!("allows {most} strings; expected 1 to {}", results.list));
             }
         }
     }
     match &setting.default {
         Some(default) if !fits(default, &setting.kind, results) => {
-            Err(format!("has the default {}, which is not within its own range", shown(default)))
+            Err(format!("has the invalid default {}", shown(default)))
         }
         _ => Ok(()),
     }
 }
 
-/// Whether a value is of a kind and within its range. A whole number is a number.
+/// Whether a value is of a kind and within its range. An integer is a number.
 fn fits(value: &Value, kind: &Kind, results: &ResultLimits) -> bool {
     match (kind, value) {
         (Kind::Flag, Value::Flag(_)) => true,
@@ -162,13 +157,13 @@ fn fits(value: &Value, kind: &Kind, results: &ResultLimits) -> bool {
 
 fn text(what: &str, text: &str, least: usize, most: usize) -> Result<(), String> {
     if text.trim().len() < least {
-        return Err(format!("its {what} is empty"));
+        return Err(format!("{what} is empty"));
     }
     if text.len() > most {
-        return Err(format!("its {what} has {} bytes; the limit is {most}", text.len()));
+        return Err(format!("{what} has {} bytes; the limit is {most}", text.len()));
     }
     if !text.chars().all(is_printable) {
-        return Err(format!("its {what} has control characters"));
+        return Err(format!("{what} contains control characters"));
     }
     Ok(())
 }
@@ -220,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ordinary_descriptor_is_fine() {
+    fn ordinary_descriptor_passes() {
         let number = Kind::Number { least: 0.0, most: 1.0, least_excluded: true };
         let settings = vec![
             setting("rank", Kind::Integer { least: 1, most: 64 }, Some(Value::Integer(8))),
@@ -235,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn problems_are_reported() {
         let with_id = |id: &str| Descriptor { id: id.into(), ..descriptor(vec![]) };
         let number = |least, most| Kind::Number { least, most, least_excluded: false };
         let integer = Kind::Integer { least: 1, most: 64 };

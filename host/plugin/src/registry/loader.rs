@@ -1,19 +1,22 @@
 //! Loading plugin files one at a time, outside of any directory: for those who look at
 //! a file before they use it.
 
-use super::compile::Compiler;
+use super::options::{LoadEvent, RegistryError, RegistryOptions};
+use super::plugin::{Plugin, Source};
 use super::preflight::{self, Candidate};
-use super::process::Cancel;
-use super::{Event, Options, Plugin, RegistryError, Rejection, Source, file};
+use crate::compile::{Cancel, Compiler};
+use crate::file;
+use crate::rejection::Rejection;
+use crate::sandbox::Limits;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Loads files by the same preflight as a registry, which it shares nothing with but
 /// the store of compiled code.
 pub struct Loader {
-    options: Options,
+    options: RegistryOptions,
     compiler: Arc<Compiler>,
-    /// One file at a time, so that what is said while it is compiled is about one.
+    /// One file at a time, so that events during compilation are about one file.
     one: Mutex<()>,
 }
 
@@ -30,18 +33,18 @@ impl Loader {
     /// # Errors
     ///
     /// When there is no room for compiled code.
-    pub fn new(options: Options) -> Result<Self, RegistryError> {
+    pub fn new(options: RegistryOptions) -> Result<Self, RegistryError> {
         let (compiler, unusable) =
             Compiler::new(Arc::clone(&options.engine), options.cache.as_deref(), options.worker.clone())
                 .map_err(RegistryError::Cache)?;
         if let Some(unusable) = unusable {
-            (options.on_event)(&Event::CacheUnusable { dir: unusable.dir, reason: unusable.reason });
+            (options.on_event)(&LoadEvent::CacheUnusable { dir: unusable.dir, reason: unusable.reason });
         }
         Ok(Self { options, compiler: Arc::new(compiler), one: Mutex::default() })
     }
 
     /// The limits that hold for its plugins.
-    pub fn limits(&self) -> &super::Limits {
+    pub fn limits(&self) -> &Limits {
         self.options.engine.limits()
     }
 
@@ -49,7 +52,7 @@ impl Loader {
     ///
     /// # Errors
     ///
-    /// When it does not pass. That another plugin has its id is not looked at.
+    /// When it does not pass. Duplicate ids are not checked.
     pub fn load(&self, path: &Path) -> Result<Plugin, Box<Rejection>> {
         let _one = self.one.lock().unwrap_or_else(PoisonError::into_inner);
         let reject = |digest, reason| {
@@ -59,7 +62,7 @@ impl Loader {
             file::read(path, self.options.engine.limits()).map_err(|reason| reject(None, reason))?;
         let digest = content.digest;
         let compiling = || {
-            (self.options.on_event)(&Event::Compiling {
+            (self.options.on_event)(&LoadEvent::Compiling {
                 path: path.to_owned(),
                 size: content.bytes.len() as u64,
             });

@@ -1,20 +1,19 @@
 //! Why a call to a plugin did not give an answer.
 
-use super::words::{count, size, time};
-use super::{Quarantine, Receipt};
+use super::answer::Receipt;
+use crate::display::{count, size, time};
 use std::fmt;
 use std::time::Duration;
 use tunesmith_core::failure::{Advice, Code, Failure};
 
 /// A call that was stopped: by a limit, by a trap, or because its result was not
-/// acceptable. A refusal is not an error but an [`super::Answer`].
+/// acceptable. A refusal is not an error but an [`crate::Answer`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct CallError {
     /// The plugin's id, or its file where the id is not known yet.
     pub plugin: String,
     /// The function, such as `ollama.configure`.
     pub call: &'static str,
-    /// What stopped it.
     pub stopped: Stopped,
     /// The last of what a std plugin printed; empty if it printed nothing.
     pub output: String,
@@ -32,19 +31,14 @@ pub enum Stopped {
         /// What it would have had in all.
         asked: u64,
     },
-    /// Fuel.
     Fuel {
-        /// The limit.
         limit: u64,
     },
-    /// Wall clock.
     Deadline {
-        /// The limit.
         limit: Duration,
     },
     /// Wall clock of all calls together.
     Total {
-        /// The limit.
         limit: Duration,
     },
     /// Bytes copied to the host in one crossing.
@@ -54,12 +48,10 @@ pub enum Stopped {
     },
     /// Calls to the host.
     HostCalls {
-        /// The limit.
         limit: u32,
     },
     /// Live handles.
     Handles {
-        /// The limit.
         limit: usize,
     },
     /// The stack of WebAssembly frames.
@@ -67,9 +59,7 @@ pub enum Stopped {
         /// The limit in bytes.
         limit: usize,
     },
-    /// Table elements.
     TableElements {
-        /// The limit.
         limit: usize,
         /// What it would have had in all.
         asked: usize,
@@ -78,7 +68,6 @@ pub enum Stopped {
     Instances,
     /// Notes through `diagnostics`.
     Diagnostics {
-        /// The limit.
         limit: u32,
     },
     /// Standard output and error.
@@ -90,7 +79,6 @@ pub enum Stopped {
     ResultSize {
         /// What there is too much of, in the plural.
         what: &'static str,
-        /// The limit.
         limit: u64,
         /// How much the result has.
         found: u64,
@@ -98,7 +86,7 @@ pub enum Stopped {
     /// A result that breaks a rule.
     BadResult(String),
     /// No place to run became free.
-    NoPlace {
+    NoSlot {
         /// How long the call waited.
         waited: Duration,
         /// How many places there are.
@@ -106,7 +94,7 @@ pub enum Stopped {
         /// Whether they are the plugin's own, or those of all together.
         of_plugin: bool,
     },
-    /// It panicked, and this is what it said.
+    /// It panicked, with this message.
     Panicked(String),
     /// It trapped; in words.
     Trapped(String),
@@ -120,6 +108,29 @@ pub enum Stopped {
     Quarantined(Quarantine),
     /// A fault of the host's own.
     Host(String),
+}
+
+/// Why a generation is not called any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quarantine {
+    /// How many calls failed in a row.
+    pub failures: usize,
+    /// Within which time.
+    pub within: Duration,
+    /// The last failure, in words.
+    pub last: String,
+}
+
+impl fmt::Display for Quarantine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "failed {} times in a row within {}; the last time it {}",
+            self.failures,
+            time(self.within),
+            self.last
+        )
+    }
 }
 
 impl Stopped {
@@ -140,7 +151,7 @@ impl Stopped {
             Self::Output { .. } => "output",
             Self::ResultSize { .. } => "result-size",
             Self::BadResult(_) => "bad-result",
-            Self::NoPlace { .. } => "no-place",
+            Self::NoSlot { .. } => "no-place",
             Self::Panicked(_) => "panic",
             Self::Trapped(_) => "trap",
             Self::Exited(_) => "exit",
@@ -163,7 +174,7 @@ struct Predicate<'a>(&'a CallError);
 
 impl CallError {
     /// What the plugin did, without its name: `failed in ollama.configure: …`.
-    pub(super) fn predicate(&self) -> String {
+    pub(crate) fn predicate(&self) -> String {
         Predicate(self).to_string()
     }
 }
@@ -190,16 +201,12 @@ impl fmt::Display for Predicate<'_> {
             Stopped::Deadline { limit } => {
                 write!(f, "exceeded its time limit of {} in {call}", time(*limit))
             }
-            Stopped::Total { limit } => write!(
-                f,
-                "exceeded the {} that all calls to plugins may take together, in {call}",
-                time(*limit)
-            ),
-            Stopped::HostCallBytes { limit } => write!(
-                f,
-                "exceeded its limit of {} passed to the host at once, as a result or a note, in {call}",
-                size(*limit)
-            ),
+            Stopped::Total { limit } => {
+                write!(f, "exceeded the total limit of {} for all plugin calls in {call}", time(*limit))
+            }
+            Stopped::HostCallBytes { limit } => {
+                write!(f, "exceeded its limit of {} for one result or note in {call}", size(*limit))
+            }
             Stopped::HostCalls { limit } => {
                 write!(f, "exceeded its limit of {} calls to the host in {call}", count(u64::from(*limit)))
             }
@@ -208,7 +215,7 @@ impl fmt::Display for Predicate<'_> {
             }
             Stopped::Stack { limit } => write!(
                 f,
-                "exceeded its stack limit of {} in {call}: its functions call each other too deeply",
+                "exceeded its stack limit of {} in {call}: recursion is too deep",
                 size(*limit as u64)
             ),
             Stopped::TableElements { limit, asked } => write!(
@@ -224,15 +231,15 @@ impl fmt::Display for Predicate<'_> {
                 write!(f, "exceeded its limit of {} diagnostic notes in {call}", count(u64::from(*limit)))
             }
             Stopped::Output { limit } => {
-                write!(f, "exceeded its limit of {} printed in {call}", size(*limit as u64))
+                write!(f, "exceeded its output limit of {} in {call}", size(*limit as u64))
             }
             Stopped::ResultSize { what, limit, found } => {
                 write!(f, "returned {} {what} in {call}; the limit is {}", count(*found), count(*limit))
             }
-            Stopped::BadResult(what) => write!(f, "broke the contract in {call}: it returned {what}"),
-            Stopped::NoPlace { waited, most, of_plugin } => write!(
+            Stopped::BadResult(what) => write!(f, "broke the contract in {call}: returned {what}"),
+            Stopped::NoSlot { waited, most, of_plugin } => write!(
                 f,
-                "could not run {call}: waited {} for a free place ({} at a time{})",
+                "could not run {call}: no free slot after {} (limit: {}{} at a time)",
                 time(*waited),
                 if *most == 1 { "1 call".into() } else { format!("{} calls", count(*most as u64)) },
                 if *of_plugin { " of one plugin" } else { "" },
@@ -244,9 +251,9 @@ impl fmt::Display for Predicate<'_> {
             },
             Stopped::Trapped(words) => write!(f, "failed in {call}: {words}"),
             Stopped::Exited(code) => {
-                write!(f, "exited with code {code} in {call}; a plugin returns a refusal instead")
+                write!(f, "exited with code {code} in {call}; a plugin must return a refusal instead")
             }
-            Stopped::Shape(words) => write!(f, "does not fit the contract in {call}: {words}"),
+            Stopped::Shape(words) => write!(f, "does not match the contract in {call}: {words}"),
             Stopped::NotSupported => write!(f, "does not support {call}"),
             Stopped::Quarantined(quarantine) => {
                 write!(f, "is quarantined and was not called for {call}: it {quarantine}")
@@ -276,7 +283,7 @@ impl CallError {
             | Stopped::Output { .. }
             | Stopped::ResultSize { .. } => Code::PluginLimit,
             Stopped::BadResult(_) => Code::PluginBrokeRules,
-            Stopped::NoPlace { .. } => Code::PluginBusy,
+            Stopped::NoSlot { .. } => Code::PluginBusy,
             Stopped::Panicked(_) | Stopped::Trapped(_) | Stopped::Exited(_) => Code::PluginCrashed,
             Stopped::Shape(_) => Code::PluginContract,
             Stopped::NotSupported => Code::MethodUnsupported,

@@ -4,7 +4,8 @@
 //! It is ours rather than wasmtime's `Cache` because there a miss makes the asking
 //! process compile; here only the compile worker compiles foreign bytes.
 
-use super::engine::Flavour;
+use crate::carrier;
+use crate::sandbox::Flavor;
 use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
@@ -33,8 +34,7 @@ struct Seal {
     crc32: u32,
 }
 
-/// The store.
-pub(super) struct CodeStore {
+pub(crate) struct CodeStore {
     dir: PathBuf,
     most: u64,
     /// Bytes of its entries as far as this process knows; none before the first look.
@@ -46,17 +46,17 @@ pub(super) struct CodeStore {
 
 /// Why the asked directory is not used.
 #[derive(Debug, Clone)]
-pub(super) struct Unusable {
-    pub(super) dir: PathBuf,
-    pub(super) reason: String,
+pub(crate) struct Unusable {
+    pub(crate) dir: PathBuf,
+    pub(crate) reason: String,
 }
 
 /// The name of an entry: the file's digest and the engine's compatibility.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Key(String);
+pub(crate) struct Key(String);
 
 impl Key {
-    pub(super) fn new(digest: Digest, flavour: Flavour, engine: &wasmtime::Engine) -> Self {
+    pub(crate) fn new(digest: Digest, flavor: Flavor, engine: &wasmtime::Engine) -> Self {
         #[derive(Default)]
         struct Sha(digest::Hasher);
         impl Hasher for Sha {
@@ -72,9 +72,9 @@ impl Key {
         engine.precompile_compatibility_hash().hash(&mut hasher);
         // The encoder is ours, so that its version belongs to the key as well.
         env!("CARGO_PKG_VERSION").hash(&mut hasher);
-        flavour.as_str().hash(&mut hasher);
+        flavor.as_str().hash(&mut hasher);
         ENCODING.hash(&mut hasher);
-        super::carrier::CARRIER.hash(&mut hasher);
+        carrier::CARRIER.hash(&mut hasher);
         Self(format!("{digest}-{:016x}", hasher.finish()))
     }
 }
@@ -82,10 +82,10 @@ impl Key {
 impl CodeStore {
     /// Opens the store in a directory, or in a temporary one for the time of this
     /// process where the directory cannot be used safely.
-    pub(super) fn open(dir: Option<&Path>, most: u64) -> io::Result<(Self, Option<Unusable>)> {
+    pub(crate) fn open(dir: Option<&Path>, most: u64) -> io::Result<(Self, Option<Unusable>)> {
         let unusable = match dir {
             None => None,
-            Some(dir) => match private(dir) {
+            Some(dir) => match private_directory(dir) {
                 Ok(()) => {
                     return Ok((
                         Self { dir: dir.into(), most, total: Mutex::default(), _temporary: None },
@@ -102,7 +102,7 @@ impl CodeStore {
     }
 
     /// Loads an entry, if it is there and intact.
-    pub(super) fn load(&self, key: &Key, engine: &wasmtime::Engine) -> Option<Component> {
+    pub(crate) fn load(&self, key: &Key, engine: &wasmtime::Engine) -> Option<Component> {
         let path = self.path(key);
         if !self.intact(key, &path) {
             return None;
@@ -113,17 +113,17 @@ impl CodeStore {
     }
 
     /// Whether an entry is there, unchecked; for telling the user what is to come.
-    pub(super) fn has(&self, key: &Key) -> bool {
+    pub(crate) fn has(&self, key: &Key) -> bool {
         self.seal(key).exists()
     }
 
     /// A file beside the entries, for compiled code on its way into the store.
-    pub(super) fn draft(&self) -> io::Result<Draft> {
+    pub(crate) fn draft(&self) -> io::Result<Draft> {
         let make = || Draft::new(&self.dir, Access::Private);
         match make() {
             // Somebody cleared the cache while this process ran.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                private(&self.dir).map_err(io::Error::other)?;
+                private_directory(&self.dir).map_err(io::Error::other)?;
                 make()
             }
             made => made,
@@ -131,7 +131,7 @@ impl CodeStore {
     }
 
     /// Makes a draft an entry, and loads it.
-    pub(super) fn keep(
+    pub(crate) fn keep(
         &self,
         key: &Key,
         draft: Draft,
@@ -159,7 +159,7 @@ impl CodeStore {
         self.dir.join(format!("{}.seal", key.0))
     }
 
-    /// Whether an entry is as it was written: length and checksum. This tells
+    /// Whether an entry is as it was written: length and checksum. This detects
     /// damage, such as a disk that was full; nobody else can write here.
     fn intact(&self, key: &Key, path: &Path) -> bool {
         let Ok(seal) = fs::read(self.seal(key)) else { return false };
@@ -225,7 +225,7 @@ impl CodeStore {
 /// # Errors
 /// It cannot be made or written to, is a link, belongs to another user, or others may
 /// use it; in words.
-pub fn private(dir: &Path) -> Result<(), String> {
+pub fn private_directory(dir: &Path) -> Result<(), String> {
     create_private(dir).map_err(|error| error.to_string())?;
     let metadata = fs::symlink_metadata(dir).map_err(|error| error.to_string())?;
     if !metadata.is_dir() {
@@ -235,7 +235,7 @@ pub fn private(dir: &Path) -> Result<(), String> {
         return Err("it belongs to another user".into());
     }
     if metadata.mode() & 0o077 != 0 {
-        return Err(format!("other users may use it (mode {:03o}, not 700)", metadata.mode() & 0o777));
+        return Err(format!("other users can access it (mode {:03o}, not 700)", metadata.mode() & 0o777));
     }
     // A read-only file system shows only when it is written to.
     Draft::new(dir, Access::Private).map_err(|error| error.to_string())?;

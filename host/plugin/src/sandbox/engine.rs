@@ -1,13 +1,16 @@
 //! The WebAssembly engine: its configuration, its clock and what is linked.
 
-use super::sandbox::State;
+use super::error::Stopped;
+use super::limits::Limits;
+use super::link;
 use super::slots::Slots;
-use super::{Limits, Stopped, Tier, wasi};
+use super::state::State;
+use crate::tier::Tier;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use wasmtime::component::{HasSelf, Linker};
+use wasmtime::component::Linker;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
 /// How often running plugins look at the clock. 5 ms: no deadline is overrun by
@@ -26,12 +29,12 @@ const KEPT_MEMORY: usize = 4 << 20;
 const KEPT_TABLE: usize = 64 << 10;
 
 /// Bytes that wasmtime needs for an instance, at most. 64 MiB: some words for each of the
-/// functions, globals and imports that [`super::StructureLimits`] allow.
+/// functions, globals and imports that [`crate::StructureLimits`] allow.
 const INSTANCE_BYTES: usize = 64 << 20;
 
 /// What compiled code is instrumented with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Flavour {
+pub(crate) enum Flavor {
     /// Fuel and clock: for planning, where cost is a figure of the plan.
     Metered,
     /// The clock alone: for `transform`, whose loops over text fuel would slow by a
@@ -39,35 +42,35 @@ pub(super) enum Flavour {
     Timed,
 }
 
-impl Flavour {
+impl Flavor {
     /// The name, in cache entries and in the compile worker's arguments.
-    pub(super) fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Metered => "metered",
             Self::Timed => "timed",
         }
     }
 
-    pub(super) fn named(name: &str) -> Option<Self> {
-        [Self::Metered, Self::Timed].into_iter().find(|flavour| flavour.as_str() == name)
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        [Self::Metered, Self::Timed].into_iter().find(|flavor| flavor.as_str() == name)
     }
 }
 
-/// One engine of one flavour, with the linkers of both tiers.
-pub(super) struct Flavoured {
-    pub(super) engine: wasmtime::Engine,
+/// One engine of one flavor, with the linkers of both tiers.
+pub(crate) struct Flavored {
+    pub(crate) engine: wasmtime::Engine,
     pure: Linker<State>,
     std: Linker<State>,
 }
 
-impl Flavoured {
-    fn new(flavour: Flavour, limits: &Limits) -> wasmtime::Result<Self> {
-        let mut config = config(flavour, limits);
+impl Flavored {
+    fn new(flavor: Flavor, limits: &Limits) -> wasmtime::Result<Self> {
+        let mut config = config(flavor, limits);
         let mut pooled = config.clone();
-        let engine = match flavour {
+        let engine = match flavor {
             // One call now and then needs no pool.
-            Flavour::Metered => wasmtime::Engine::new(&config)?,
-            Flavour::Timed => {
+            Flavor::Metered => wasmtime::Engine::new(&config)?,
+            Flavor::Timed => {
                 pooled.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
                 // Where so much address space cannot be had, each call asks for its own.
                 wasmtime::Engine::new(&pooled).or_else(|_| {
@@ -76,21 +79,15 @@ impl Flavoured {
                 })?
             }
         };
-        let mut pure = Linker::new(&engine);
-        tunesmith_abi::tunesmith::method::types::add_to_linker::<State, HasSelf<State>>(&mut pure, |s| s)?;
-        tunesmith_abi::tunesmith::method::dataset::add_to_linker::<State, HasSelf<State>>(&mut pure, |s| s)?;
-        tunesmith_abi::tunesmith::method::diagnostics::add_to_linker::<State, HasSelf<State>>(
-            &mut pure,
-            |s| s,
-        )?;
+        let pure = link::pure(&engine)?;
         let mut std = pure.clone();
-        wasi::add_inert_to_linker(&mut std)?;
+        link::add_inert_wasi(&mut std)?;
         tick(&engine);
         Ok(Self { engine, pure, std })
     }
 
     /// What a plugin of this tier is linked with.
-    pub(super) fn linker(&self, tier: Tier) -> &Linker<State> {
+    pub(crate) fn linker(&self, tier: Tier) -> &Linker<State> {
         match tier {
             Tier::Pure => &self.pure,
             Tier::Std => &self.std,
@@ -101,35 +98,35 @@ impl Flavoured {
 /// The engine that all plugins of a program share, with its limits.
 pub struct Engine {
     limits: Arc<Limits>,
-    metered: Flavoured,
-    timed: OnceLock<Flavoured>,
-    pub(super) slots: Arc<Slots>,
-    pub(super) total: Total,
+    metered: Flavored,
+    timed: OnceLock<Flavored>,
+    pub(crate) slots: Arc<Slots>,
+    pub(crate) total: Total,
 }
 
 /// The time that all calls together have taken.
 #[derive(Debug)]
-pub(super) struct Total {
+pub(crate) struct Total {
     limit: Option<Duration>,
     spent_micros: AtomicU64,
 }
 
 impl Total {
     /// The deadline of the next call, which is shorter where little time is left.
-    pub(super) fn grant(&self, deadline: Duration) -> Duration {
+    pub(crate) fn grant(&self, deadline: Duration) -> Duration {
         let Some(limit) = self.limit else { return deadline };
         let spent = Duration::from_micros(self.spent_micros.load(Ordering::Relaxed));
         deadline.min(limit.saturating_sub(spent))
     }
 
     /// Notes what a call took.
-    pub(super) fn spend(&self, time: Duration) {
+    pub(crate) fn spend(&self, time: Duration) {
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         self.spent_micros.fetch_add(micros, Ordering::Relaxed);
     }
 
     /// What stopped a call whose deadline was this, where it would have had another.
-    pub(super) fn why(&self, granted: Duration, deadline: Duration) -> Stopped {
+    pub(crate) fn why(&self, granted: Duration, deadline: Duration) -> Stopped {
         match self.limit {
             Some(limit) if granted < deadline => Stopped::Total { limit },
             _ => Stopped::Deadline { limit: granted },
@@ -151,7 +148,7 @@ impl Engine {
     /// When the machine cannot run compiled WebAssembly (an unsupported
     /// architecture), or the limits contradict each other.
     pub fn new(limits: Limits) -> Result<Self, wasmtime::Error> {
-        let metered = Flavoured::new(Flavour::Metered, &limits)?;
+        let metered = Flavored::new(Flavor::Metered, &limits)?;
         let slots = Arc::new(Slots::new(&limits));
         let total = Total { limit: limits.total, spent_micros: AtomicU64::new(0) };
         Ok(Self { limits: Arc::new(limits), metered, timed: OnceLock::new(), slots, total })
@@ -162,24 +159,24 @@ impl Engine {
         &self.limits
     }
 
-    /// The engine of one flavour; that for `transform` is made when first needed.
-    pub(super) fn flavoured(&self, flavour: Flavour) -> wasmtime::Result<&Flavoured> {
-        match flavour {
-            Flavour::Metered => Ok(&self.metered),
-            Flavour::Timed => {
+    /// The engine of one flavor; that for `transform` is made when first needed.
+    pub(crate) fn flavored(&self, flavor: Flavor) -> wasmtime::Result<&Flavored> {
+        match flavor {
+            Flavor::Metered => Ok(&self.metered),
+            Flavor::Timed => {
                 if let Some(timed) = self.timed.get() {
                     return Ok(timed);
                 }
-                let made = Flavoured::new(flavour, &self.limits)?;
+                let made = Flavored::new(flavor, &self.limits)?;
                 Ok(self.timed.get_or_init(|| made))
             }
         }
     }
 }
 
-/// The configuration of a flavour. The compile worker uses the same one, so that
+/// The configuration of a flavor. The compile worker uses the same one, so that
 /// its output loads here.
-pub(super) fn config(flavour: Flavour, limits: &Limits) -> Config {
+pub(crate) fn config(flavor: Flavor, limits: &Limits) -> Config {
     let mut config = Config::new();
     config
         .wasm_component_model(true)
@@ -189,7 +186,7 @@ pub(super) fn config(flavour: Flavour, limits: &Limits) -> Config {
         // The wall clock stops a plugin wherever it is.
         .epoch_interruption(true)
         // The same input costs the same on every machine.
-        .consume_fuel(flavour == Flavour::Metered)
+        .consume_fuel(flavor == Flavor::Metered)
         // Determinism: no shared memory, the same bits for every NaN, and relaxed
         // SIMD with the one defined result.
         .cranelift_nan_canonicalization(true)

@@ -6,9 +6,10 @@
 //! nothing, and dies with its parent. A parent that expects a file may start it early:
 //! it then waits for its input, ready to compile.
 
-use super::engine::{Flavour, config};
-use super::words::printable;
-use super::{Limits, carrier};
+use crate::carrier;
+use crate::display::printable;
+use crate::rejection::MESSAGE_BYTES;
+use crate::sandbox::{Flavor, Limits, config};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use std::io::{Read as _, Write as _};
 use std::process::ExitCode;
@@ -19,20 +20,20 @@ use wit_component::ComponentEncoder;
 pub const ARGUMENT: &str = "__compile-worker";
 
 /// Exit codes, for the parent alone.
-pub(super) const CANNOT_ENCODE: i32 = 10;
-pub(super) const CANNOT_COMPILE: i32 = 11;
-pub(super) const ASYNC: i32 = 12;
-pub(super) const NO_ROOM: i32 = 13;
+pub(crate) const CANNOT_ENCODE: i32 = 10;
+pub(crate) const CANNOT_COMPILE: i32 = 11;
+pub(crate) const ASYNC: i32 = 12;
+pub(crate) const NO_ROOM: i32 = 13;
 const MISUSED: i32 = 14;
 
 /// The arguments that the parent gives.
-pub(super) fn arguments(flavour: Flavour, limits: &Limits) -> Vec<String> {
+pub(crate) fn arguments(flavor: Flavor, limits: &Limits) -> Vec<String> {
     let compile = &limits.compile;
     // A limit of zero seconds would mean none.
     let cpu = compile.cpu.as_secs().max(1);
     vec![
         ARGUMENT.into(),
-        flavour.as_str().into(),
+        flavor.as_str().into(),
         cpu.to_string(),
         compile.memory.to_string(),
         compile.output.to_string(),
@@ -55,18 +56,18 @@ pub fn main(arguments: impl Iterator<Item = String>) -> ExitCode {
 
 fn run(mut arguments: impl Iterator<Item = String>) -> Result<(), (i32, String)> {
     let misused = || (MISUSED, "the compile worker is started by tunesmith itself".to_owned());
-    let flavour = arguments.next().and_then(|name| Flavour::named(&name)).ok_or_else(misused)?;
+    let flavor = arguments.next().and_then(|name| Flavor::named(&name)).ok_or_else(misused)?;
     let mut number = || arguments.next().and_then(|text| text.parse::<u64>().ok()).ok_or_else(misused);
     let (cpu, memory, output) = (number()?, number()?, number()?);
     let (stack, parent) = (number()?, number()?);
-    confine(cpu, memory, output, parent).map_err(|error| (MISUSED, format!("cannot be limited: {error}")))?;
+    confine(cpu, memory, output, parent).map_err(|error| (MISUSED, format!("cannot set limits: {error}")))?;
 
     let limits = Limits { stack: usize::try_from(stack).map_err(|_| misused())?, ..Limits::default() };
-    let engine = wasmtime::Engine::new(&config(flavour, &limits))
+    let engine = wasmtime::Engine::new(&config(flavor, &limits))
         .map_err(|error| (MISUSED, format!("no engine: {error:#}")))?;
     let bytes =
         input().map_err(|_| (MISUSED, "the file was cut off on its way to the compile worker".into()))?;
-    let compiled = compile(&bytes, flavour, &engine).map_err(|failure| match failure {
+    let compiled = compile(&bytes, flavor, &engine).map_err(|failure| match failure {
         Failure::Encode(words) => (CANNOT_ENCODE, words),
         Failure::Compile(words) if is_async(&words) => (ASYNC, words),
         Failure::Compile(words) => (CANNOT_COMPILE, words),
@@ -74,11 +75,11 @@ fn run(mut arguments: impl Iterator<Item = String>) -> Result<(), (i32, String)>
     let mut out = std::io::stdout().lock();
     out.write_all(&compiled)
         .and_then(|()| out.flush())
-        .map_err(|error| (NO_ROOM, format!("its code could not be written: {error}")))
+        .map_err(|error| (NO_ROOM, format!("cannot write compiled code: {error}")))
 }
 
 /// What comes before the file: its length.
-pub(super) fn header(length: usize) -> [u8; 8] {
+pub(crate) fn header(length: usize) -> [u8; 8] {
     (length as u64).to_le_bytes()
 }
 
@@ -120,7 +121,7 @@ fn confine(cpu: u64, memory: u64, output: u64, parent: u64) -> rustix::io::Resul
 }
 
 /// Why bytes did not become code.
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// The core module's component type does not fit it.
     Encode(String),
     /// The component is not valid.
@@ -129,11 +130,11 @@ pub(super) enum Failure {
 
 /// Makes a core module a component, puts it beside the carrier where it is to transform,
 /// and compiles it.
-pub(super) fn compile(bytes: &[u8], flavour: Flavour, engine: &wasmtime::Engine) -> Result<Vec<u8>, Failure> {
-    let words = |text: String| printable(&text, super::rejection::WORDS);
+pub(crate) fn compile(bytes: &[u8], flavor: Flavor, engine: &wasmtime::Engine) -> Result<Vec<u8>, Failure> {
+    let words = |text: String| printable(&text, MESSAGE_BYTES);
     let encoded;
     let component = if Parser::is_core_wasm(bytes) {
-        let lean = (flavour == Flavour::Timed).then(|| carrier::without_clean_up(bytes)).flatten();
+        let lean = (flavor == Flavor::Timed).then(|| carrier::without_clean_up(bytes)).flatten();
         encoded = ComponentEncoder::default()
             .module(lean.as_deref().unwrap_or(bytes))
             .and_then(|encoder| encoder.validate(false).encode())
@@ -142,7 +143,7 @@ pub(super) fn compile(bytes: &[u8], flavour: Flavour, engine: &wasmtime::Engine)
     } else {
         bytes
     };
-    if flavour == Flavour::Timed
+    if flavor == Flavor::Timed
         && let Some(whole) = carrier::wrap(component)
         && let Ok(compiled) = engine.precompile_component(&whole)
     {
@@ -159,7 +160,7 @@ fn is_async(words: &str) -> bool {
 }
 
 /// Whether a dying worker's words mean that it ran out of memory.
-pub(super) fn is_out_of_memory(words: &str) -> bool {
+pub(crate) fn is_out_of_memory(words: &str) -> bool {
     ["memory allocation of", "Cannot allocate memory", "out of memory", "ResourceExhausted"]
         .iter()
         .any(|sign| words.contains(sign))

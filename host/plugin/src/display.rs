@@ -1,16 +1,17 @@
-//! Figures and foreign texts, as a message to the user shows them.
+//! Figures and untrusted strings, formatted for messages to users.
 
+use std::path::Path;
 use std::time::Duration;
 use tunesmith_core::text::visible;
 
 /// A number with thousands separated: `70,000`.
-pub(super) fn count(number: u64) -> String {
+pub(crate) fn count(number: u64) -> String {
     tunesmith_core::text::grouped(number.into())
 }
 
 /// A size in the largest unit that leaves it exact to a tenth: `64 MiB`, `1.5 KiB`,
 /// `1,000 bytes`.
-pub(super) fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     for (unit, name) in [(1_u64 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")] {
         if bytes >= unit {
             let tenths = u128::from(bytes) * 10 / u128::from(unit);
@@ -25,7 +26,7 @@ pub(super) fn size(bytes: u64) -> String {
 }
 
 /// A span of time: `10 s`, `300 ms`.
-pub(super) fn time(span: Duration) -> String {
+pub(crate) fn time(span: Duration) -> String {
     if span.as_millis().is_multiple_of(1000) {
         format!("{} s", count(span.as_secs()))
     } else {
@@ -35,7 +36,7 @@ pub(super) fn time(span: Duration) -> String {
 
 /// A name from a plugin, safe to print: on one line, with escapes for every character
 /// that shows as nothing or that a terminal obeys, and cut to `most` bytes.
-pub(super) fn name(text: &str, most: usize) -> String {
+pub(crate) fn name(text: &str, most: usize) -> String {
     let cut = text.floor_char_boundary(most);
     let name = visible(&text[..cut]);
     if cut < text.len() { format!("{name} […]") } else { name.into_owned() }
@@ -44,7 +45,7 @@ pub(super) fn name(text: &str, most: usize) -> String {
 /// A text from a plugin, safe to print: without control and direction characters,
 /// which could rewrite the terminal, and cut to `most` bytes with a mark that says
 /// so. Line breaks and tabs stay.
-pub(super) fn printable(text: &str, most: usize) -> String {
+pub(crate) fn printable(text: &str, most: usize) -> String {
     let mut cut = most.min(text.len());
     while !text.is_char_boundary(cut) {
         cut -= 1;
@@ -57,8 +58,13 @@ pub(super) fn printable(text: &str, most: usize) -> String {
     clean
 }
 
+/// A path, safe to print.
+pub(crate) fn shown(path: &Path) -> String {
+    printable(&path.to_string_lossy(), 4096).replace(['\n', '\t'], "\u{fffd}")
+}
+
 /// Whether a character can be printed without doing something else.
-pub(super) fn is_printable(c: char) -> bool {
+pub(crate) fn is_printable(c: char) -> bool {
     matches!(c, '\n' | '\t')
         || !(c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'))
 }
@@ -68,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_read_well() {
+    fn figures_are_readable() {
         assert_eq!(count(0), "0");
         assert_eq!(count(999), "999");
         assert_eq!(count(1_000_000_000), "1,000,000,000");
@@ -81,13 +87,13 @@ mod tests {
     }
 
     #[test]
-    fn a_plugin_cannot_write_to_the_terminal_through_its_texts() {
+    fn plugin_strings_cannot_control_the_terminal() {
         assert_eq!(printable("red \u{1b}[31m\ttext\n\u{202e}", 100), "red \u{fffd}[31m\ttext\n\u{fffd}");
         assert_eq!(printable("ééé", 3), "é […]");
     }
 
     #[test]
-    fn a_name_is_one_line_and_hides_nothing() {
+    fn name_is_one_line_and_hides_nothing() {
         assert_eq!(name("wasi:cli/stdout@0.2.6", 100), "wasi:cli/stdout@0.2.6");
         assert_eq!(name("env\nerror:\u{1b}[2J\u{200b}", 100), "env\\nerror:\\u{1b}[2J\\u{200b}");
         assert_eq!(name("ééé", 3), "é […]");

@@ -25,8 +25,8 @@ pub struct Limits {
     /// Wall clock for one batch of `transform`. 10 s: a batch of 1 MiB takes 1 to
     /// 2 ms in Rust (measured: trimmed) and 310 ms in Python (8,800 short rows, redacted).
     pub transform_deadline: Duration,
-    /// Wall clock of all calls of one engine together. None: a program that goes on for
-    /// days makes calls without end. `evaluate` sets one, so that a plugin which keeps
+    /// Wall clock of all calls of one engine together. None: a program that runs for
+    /// days makes calls without end. Vetting sets one, so that a plugin which stays
     /// just within each deadline is stopped as well.
     pub total: Option<Duration>,
     /// How long after its deadline a call may still be inside a host function
@@ -50,7 +50,7 @@ pub struct Limits {
     /// that a model offers.
     pub tokens_per_sample: u32,
     /// Tasks that one `dataset.tasks` returns at most. 1,000: beyond that, tasks
-    /// are not tasks any more but texts of single rows.
+    /// are single rows rather than tasks.
     pub tasks_per_call: u32,
     /// Bytes of text in one answer of `dataset`; what does not fit is left out.
     /// 16 MiB: a quarter of the memory that has to hold it.
@@ -72,7 +72,7 @@ pub struct Limits {
     pub tables_and_memories: usize,
     /// What a plugin returns.
     pub results: ResultLimits,
-    /// What a plugin says of itself.
+    /// The descriptor.
     pub descriptor: DescriptorLimits,
     /// Notes through `diagnostics` in one call. 64: more would not be read.
     pub diagnostics: u32,
@@ -82,7 +82,7 @@ pub struct Limits {
     /// Bytes that a plugin may print in one call. 1 MiB: enough for a traceback or
     /// a trace, and not for a log.
     pub output: usize,
-    /// Bytes of that, from the end, that are kept for an error. 4 KiB: a screenful.
+    /// Bytes of that, from the end, that an error shows. 4 KiB: a screenful.
     pub output_tail: usize,
     /// Calls at a time, over all plugins. 16: a thread each, and on few cores more
     /// would only wait for one another.
@@ -95,7 +95,6 @@ pub struct Limits {
     /// Size of a plugin file in bytes. 64 MiB: a Python component has 18 MB, one
     /// with extension modules twice that.
     pub file: u64,
-    /// The file's structure.
     pub structure: StructureLimits,
     /// The process that compiles a file.
     pub compile: CompileLimits,
@@ -137,7 +136,7 @@ pub struct DescriptorLimits {
     pub summary: usize,
     /// Bytes of the docs. 64 KiB: a long page of Markdown.
     pub docs: usize,
-    /// Settings. 64: more could not be told apart.
+    /// Settings. 64: more would confuse users.
     pub settings: usize,
     /// Bytes of a setting's documentation. 4 KiB: a screenful.
     pub setting_doc: usize,

@@ -1,44 +1,28 @@
-//! Following the plugin directory: what changes there takes effect while everything
-//! goes on.
-//!
-//! The system's notifications are hints: they say when to look and, at best, at what.
-//! What changed is told by comparing the directory with what was last looked at. So a
-//! lost or overflowing event, a link whose target is written to, a file system that
-//! tells nothing, and a directory that is removed and made again cost some time and
-//! nothing else.
+//! The thread that follows the plugin directory.
 
-use super::change::{Change, What};
-use super::file::Stamp;
-use super::process::Cancel;
-use super::registry::{AT_ONCE, Found, Look, Registry, RegistryError, is_plugin};
-use super::{Reason, words::printable};
-use notify::event::{AccessKind, AccessMode, Event, EventKind, ModifyKind, RenameMode};
+use super::hint::{Hint, hints};
+use super::{HEARTBEAT, WatchOptions};
+use crate::compile::Cancel;
+use crate::display::printable;
+use crate::file::Stamp;
+use crate::registry::change::{Change, ChangeKind};
+use crate::registry::files::{Scan, ScanResult};
+use crate::registry::parallel::AT_ONCE;
+use crate::registry::{Registry, RegistryError};
+use crate::rejection::Reason;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-
-/// How long nobody may have written to a file before it is looked at. 50 ms: longer
-/// than the pauses of a linker or a copy, shorter than a person notices.
-const SETTLE: Duration = Duration::from_millis(50);
 
 /// The same where the system says that the writer is done: it closed the file, or
 /// renamed it into place. 10 ms: the names that follow, where several files change
 /// together, are gathered into one look.
 const SETTLE_WHEN_DONE: Duration = Duration::from_millis(10);
 
-/// How long a file that is gone goes on serving. 1 s: tools that remove a file and write
-/// it anew take less.
-const GRACE: Duration = Duration::from_secs(1);
-
-/// How often everything is compared without a hint. 1 s: some hundred calls to the
-/// system, for what it does not tell.
-const HEARTBEAT: Duration = Duration::from_secs(1);
-
-/// The same where the system tells nothing at all. 250 ms: still next to nothing, and a
+/// The same where the system reports nothing at all. 250 ms: still next to nothing, and a
 /// person who saves a file does not wait long.
 const POLL: Duration = Duration::from_millis(250);
 
@@ -46,83 +30,11 @@ const POLL: Duration = Duration::from_millis(250);
 /// clock of a file system in use, that of FAT.
 const CLOCK: Duration = Duration::from_secs(2);
 
-/// How a directory is followed.
-#[derive(Debug, Clone)]
-pub struct WatchOptions {
-    /// How long nobody may have written to a file before it is looked at; shorter where
-    /// the system says that the writer is done.
-    pub settle: Duration,
-    /// How long a plugin whose file is gone goes on serving, in case it comes back.
-    pub grace: Duration,
-    /// How often everything is compared, whatever the system tells.
-    pub heartbeat: Duration,
-    /// Look so often in place of the system's notifications: for file systems that tell
-    /// nothing, such as network and container mounts.
-    pub poll: Option<Duration>,
-}
-
-impl Default for WatchOptions {
-    fn default() -> Self {
-        Self { settle: SETTLE, grace: GRACE, heartbeat: HEARTBEAT, poll: None }
-    }
-}
-
-/// Follows the directory until it is dropped.
-#[must_use = "dropping it ends the watch"]
-pub struct Watch {
-    sender: Sender<Message>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl std::fmt::Debug for Watch {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Watch").finish_non_exhaustive()
-    }
-}
-
-impl Watch {
-    /// Compares everything now, as after events that were lost.
-    pub fn look(&self) {
-        let _ = self.sender.send(Message::Hint(Hint::Anything));
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        let _ = self.sender.send(Message::Stop);
-        if let Some(thread) = self.thread.take() {
-            // A panic there was reported when it happened.
-            let _ = thread.join();
-        }
-    }
-}
-
-impl Registry {
-    /// Follows the directory until the handle is dropped: new, changed and removed files
-    /// take effect, and [`Registry::changes`] tells so. It begins with a look at all
-    /// files. A registry without a directory has nothing to follow.
-    ///
-    /// It cannot fail: where the system does not tell of changes, the directory is looked
-    /// at from time to time, which is told as a change. A directory that is missing is
-    /// waited for.
-    pub fn watch(self: &Arc<Self>, options: WatchOptions) -> Watch {
-        let (sender, receiver) = channel();
-        let thread = self.directory().map(Path::to_owned).and_then(|directory| {
-            let (registry, own) = (Arc::clone(self), sender.clone());
-            let follow = move || Follower::new(registry, directory, options, own).run(&receiver);
-            // Without it there is no watch; a program that can start no thread cannot call
-            // a plugin either, and says so then.
-            std::thread::Builder::new().name("plugin watch".into()).spawn(follow).ok()
-        });
-        Watch { sender, thread }
-    }
-}
-
-/// What the thread that follows is told.
-enum Message {
+/// Messages to the watching thread.
+pub(crate) enum Message {
     Hint(Hint),
     /// A look ended; whether it has to be repeated.
-    Looked {
+    Scanned {
         path: PathBuf,
         number: u64,
         again: bool,
@@ -130,44 +42,7 @@ enum Message {
     Stop,
 }
 
-/// What the system says happened.
-#[derive(Debug, PartialEq, Eq)]
-enum Hint {
-    /// Something was written to this file; whether the writer is done.
-    Written(PathBuf, bool),
-    /// Something, somewhere.
-    Anything,
-}
-
-/// What an event of the system means; none where it changes nothing.
-fn hints(event: notify::Result<Event>) -> Vec<Hint> {
-    let event = match event {
-        Ok(event) if !event.need_rescan() => event,
-        // Events were lost, or the watch was.
-        Ok(_) | Err(_) => return vec![Hint::Anything],
-    };
-    let done = match event.kind {
-        EventKind::Access(AccessKind::Close(AccessMode::Write))
-        | EventKind::Modify(ModifyKind::Name(RenameMode::To | RenameMode::Both)) => true,
-        // Looking itself opens and reads.
-        EventKind::Access(_) => return vec![],
-        EventKind::Create(_) | EventKind::Modify(ModifyKind::Data(_)) => false,
-        // Gone, renamed away, another mode or owner: comparing tells.
-        _ => return vec![Hint::Anything],
-    };
-    event
-        .paths
-        .into_iter()
-        // Drafts beside the plugins need no look. On some systems the path is the
-        // directory's.
-        .filter_map(|path| match is_plugin(&path) {
-            true => Some(Hint::Written(path, done)),
-            false => (path.extension().is_none()).then_some(Hint::Anything),
-        })
-        .collect()
-}
-
-/// A file that is about to be looked at.
+/// A file that is about to be scanned.
 struct Pending {
     stamp: Option<Stamp>,
     /// When it was last written to, as far as is known.
@@ -176,15 +51,15 @@ struct Pending {
     done: bool,
 }
 
-/// A file that is being looked at.
+/// A file that is being scanned.
 struct Running {
     number: u64,
     stamp: Option<Stamp>,
     cancel: Cancel,
 }
 
-/// What the thread that follows keeps.
-struct Follower {
+/// State of the watching thread.
+pub(crate) struct Follower {
     registry: Arc<Registry>,
     directory: PathBuf,
     options: WatchOptions,
@@ -197,11 +72,11 @@ struct Follower {
     identity: Option<Stamp>,
     /// Whether it was there and is gone.
     lost: bool,
-    /// What each file was like when it was last looked at.
+    /// Each file's stamp at its last scan.
     seen: BTreeMap<PathBuf, Option<Stamp>>,
     pending: BTreeMap<PathBuf, Pending>,
     running: BTreeMap<PathBuf, Running>,
-    /// Files whose next write might not show, and when they are looked at once more.
+    /// Files whose next write might not show, and when they are scanned again.
     doubtful: BTreeMap<PathBuf, Instant>,
     next_compare: Instant,
     /// When the grace of a file that is gone is over.
@@ -209,7 +84,7 @@ struct Follower {
 }
 
 impl Follower {
-    fn new(
+    pub(crate) fn new(
         registry: Arc<Registry>,
         directory: PathBuf,
         options: WatchOptions,
@@ -234,7 +109,7 @@ impl Follower {
         }
     }
 
-    fn run(mut self, receiver: &Receiver<Message>) {
+    pub(crate) fn run(mut self, receiver: &Receiver<Message>) {
         self.registry.prepare();
         loop {
             let wait = self.due().saturating_duration_since(Instant::now());
@@ -247,7 +122,7 @@ impl Follower {
                 match message {
                     Message::Stop => return self.stop(),
                     Message::Hint(hint) => self.hinted(hint),
-                    Message::Looked { path, number, again } => self.looked(&path, number, again),
+                    Message::Scanned { path, number, again } => self.scanned(&path, number, again),
                 }
                 next = receiver.try_recv().ok();
             }
@@ -293,7 +168,7 @@ impl Follower {
         }
     }
 
-    fn looked(&mut self, path: &Path, number: u64, again: bool) {
+    fn scanned(&mut self, path: &Path, number: u64, again: bool) {
         if self.running.get(path).is_none_or(|running| running.number != number) {
             return;
         }
@@ -306,7 +181,7 @@ impl Follower {
         self.registry.prepare();
     }
 
-    /// Compares the directory with what was last looked at.
+    /// Compares the directory with the last scan.
     fn compare(&mut self, now: Instant) {
         self.next_compare = now
             + match self.options.poll {
@@ -362,16 +237,16 @@ impl Follower {
         }
     }
 
-    /// The directory is there: asks the system to tell of changes in it.
+    /// The directory is there: subscribes to changes in it.
     fn attach(&mut self) {
         if std::mem::take(&mut self.lost) {
-            self.registry.tell(Change::of_directory(&self.directory, What::DirectoryBack));
+            self.registry.announce(Change::of_directory(&self.directory, ChangeKind::DirectoryBack));
         }
         if self.options.poll.is_some() {
             return;
         }
         let sender = Mutex::new(self.sender.clone());
-        let handler = move |event: notify::Result<Event>| {
+        let handler = move |event: notify::Result<notify::Event>| {
             let sender = sender.lock().unwrap_or_else(PoisonError::into_inner);
             for hint in hints(event) {
                 // Nobody listens any more when the watch ends.
@@ -390,7 +265,8 @@ impl Follower {
             Err(error) => {
                 if !std::mem::replace(&mut self.polls, true) {
                     let reason = printable(&error.to_string(), 256);
-                    self.registry.tell(Change::of_directory(&self.directory, What::Polling { reason }));
+                    self.registry
+                        .announce(Change::of_directory(&self.directory, ChangeKind::Polling { reason }));
                 }
             }
         }
@@ -399,7 +275,7 @@ impl Follower {
     /// The directory is gone. What was loaded from it stays.
     fn lose(&mut self) {
         if self.registry.has_files() && !std::mem::replace(&mut self.lost, true) {
-            self.registry.tell(Change::of_directory(&self.directory, What::DirectoryGone));
+            self.registry.announce(Change::of_directory(&self.directory, ChangeKind::DirectoryGone));
         }
         self.next_compare = Instant::now() + self.options.heartbeat.min(POLL);
         self.next_end = None;
@@ -419,7 +295,7 @@ impl Follower {
         });
     }
 
-    /// Starts a look at each file that nobody has written to for a while.
+    /// Starts a scan of each file that has not been written to for a while.
     fn start_settled(&mut self, now: Instant) {
         let settled: Vec<PathBuf> = self
             .pending
@@ -446,13 +322,13 @@ impl Follower {
     }
 
     fn start(&mut self, path: PathBuf, stamp: Option<Stamp>) {
-        let look = self.registry.begin(&path);
+        let scan = self.registry.begin(&path);
         let cancel = Cancel::default();
-        let running = Running { number: look.number, stamp, cancel: cancel.clone() };
-        let looking =
-            Looking { registry: Arc::clone(&self.registry), look, cancel, sender: self.sender.clone() };
+        let running = Running { number: scan.number, stamp, cancel: cancel.clone() };
+        let thread_scan =
+            ScanThread { registry: Arc::clone(&self.registry), scan, cancel, sender: self.sender.clone() };
         let thread = std::thread::Builder::new().name("plugin reload".into());
-        if thread.spawn(move || looking.run()).is_err() {
+        if thread.spawn(move || thread_scan.run()).is_err() {
             // Another try when there may be room for a thread.
             let since = Instant::now() + HEARTBEAT;
             self.pending.insert(path, Pending { stamp, since, done: true });
@@ -466,72 +342,24 @@ impl Follower {
     }
 }
 
-/// A look, on a thread of its own.
-struct Looking {
+/// A scan, on its own thread.
+struct ScanThread {
     registry: Arc<Registry>,
-    look: Look,
+    scan: Scan,
     cancel: Cancel,
     sender: Sender<Message>,
 }
 
-impl Looking {
+impl ScanThread {
     fn run(self) {
-        let Self { registry, look, cancel, sender } = self;
-        let found = registry.look(&look, &cancel);
-        let again = cancel.is_set() || matches!(found, Found::Rejected(_, Reason::Changing));
+        let Self { registry, scan, cancel, sender } = self;
+        let found = registry.scan(&scan, &cancel);
+        let again = cancel.is_set() || matches!(found, ScanResult::Rejected(_, Reason::Changing));
         if !again {
-            registry.finish(&look, found);
+            registry.finish(&scan, found);
         }
-        let number = look.number;
+        let number = scan.number;
         // Nobody listens any more when the watch ended meanwhile.
-        let _ = sender.send(Message::Looked { path: look.path, number, again });
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
-mod tests {
-    use super::*;
-    use notify::event::{CreateKind, DataChange, Flag, MetadataKind, RemoveKind};
-
-    fn said(kind: EventKind, name: &str) -> Vec<Hint> {
-        hints(Ok(Event::new(kind).add_path(Path::new("/plugins").join(name))))
-    }
-
-    fn written(name: &str, done: bool) -> Vec<Hint> {
-        vec![Hint::Written(Path::new("/plugins").join(name), done)]
-    }
-
-    #[test]
-    fn a_closed_or_renamed_file_is_done_and_one_being_written_is_not() {
-        let closed = EventKind::Access(AccessKind::Close(AccessMode::Write));
-        assert_eq!(said(closed, "a.wasm"), written("a.wasm", true));
-        let renamed = EventKind::Modify(ModifyKind::Name(RenameMode::To));
-        assert_eq!(said(renamed, "a.wasm"), written("a.wasm", true));
-        let data = EventKind::Modify(ModifyKind::Data(DataChange::Any));
-        assert_eq!(said(data, "a.wasm"), written("a.wasm", false));
-        assert_eq!(said(EventKind::Create(CreateKind::File), "a.wasm"), written("a.wasm", false));
-    }
-
-    #[test]
-    fn reading_and_drafts_are_no_reason_to_look() {
-        let opened = EventKind::Access(AccessKind::Open(AccessMode::Any));
-        assert_eq!(said(opened, "a.wasm"), []);
-        let closed = EventKind::Access(AccessKind::Close(AccessMode::Write));
-        for draft in [".a.wasm", "a.wasm.part", "a.rlib"] {
-            assert_eq!(said(closed, draft), [], "{draft}");
-        }
-    }
-
-    #[test]
-    fn overflow_and_everything_unclear_is_a_reason_to_compare_all() {
-        let overflow = Event::new(EventKind::Other).set_flag(Flag::Rescan);
-        assert_eq!(hints(Ok(overflow)), [Hint::Anything]);
-        assert_eq!(hints(Err(notify::Error::generic("lost"))), [Hint::Anything]);
-        assert_eq!(said(EventKind::Remove(RemoveKind::File), "a.wasm"), [Hint::Anything]);
-        let mode = EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any));
-        assert_eq!(said(mode, "a.wasm"), [Hint::Anything]);
-        // FSEvents may name the directory alone.
-        assert_eq!(said(EventKind::Create(CreateKind::Any), ""), [Hint::Anything]);
+        let _ = sender.send(Message::Scanned { path: scan.path, number, again });
     }
 }

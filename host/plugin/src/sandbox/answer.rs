@@ -1,17 +1,17 @@
-//! What comes of a call: the result, what the plugin said, and what it cost.
+//! The answer to a call: result, notes and receipt.
 
-use super::Tier;
+use crate::tier::Tier;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tunesmith_core::contract::{Note, Refusal};
 use tunesmith_core::digest::Digest;
 
-/// The answer of a plugin that kept to its limits.
+/// The answer of a plugin that stayed within its limits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer<T> {
     /// The result, or why the method does not want the job.
     pub result: Result<T, Refusal>,
-    /// What the plugin told the user meanwhile, in order.
+    /// Notes for the user, in order.
     pub notes: Vec<Note>,
     /// What was called and what it cost.
     pub receipt: Receipt,
@@ -22,7 +22,6 @@ pub struct Answer<T> {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Receipt {
-    /// The plugin's id.
     pub plugin: String,
     /// Its own version.
     pub version: String,
@@ -30,7 +29,6 @@ pub struct Receipt {
     pub sha256: Digest,
     /// The version of the contract that it is built for.
     pub contract: String,
-    /// Its tier.
     pub tier: Tier,
     /// The function that was called, such as `ollama.configure`.
     pub call: String,

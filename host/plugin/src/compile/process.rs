@@ -1,11 +1,9 @@
 //! The parent's side of the compile worker: starting it, feeding it, and ending it.
 
-use super::Limits;
-use super::engine::Flavour;
-use super::limits::CompileLimits;
-use super::rejection::{CompileBudget, Reason, WORDS};
-use super::words::printable;
 use super::worker;
+use crate::display::printable;
+use crate::rejection::{CompileBudget, MESSAGE_BYTES, Reason};
+use crate::sandbox::{CompileLimits, Flavor, Limits};
 use std::io::{Read as _, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
@@ -17,41 +15,41 @@ use tunesmith_core::fs::Draft;
 
 /// How often the parent looks whether the worker is done. 1 ms: a small module takes
 /// some 50 ms, and someone waits to see the plugin that they saved.
-const LOOK: Duration = Duration::from_millis(1);
+const POLL: Duration = Duration::from_millis(1);
 
 /// Looks after which it looks less often. A second's worth: what takes longer is not
 /// waited for to the millisecond.
-const EAGER_LOOKS: u32 = 1000;
+const FAST_POLLS: u32 = 1000;
 
-/// How often it looks then.
-const LATER_LOOK: Duration = Duration::from_millis(10);
+/// How often it polls then.
+const SLOW_POLL: Duration = Duration::from_millis(10);
 
-/// Says that nobody wants the result any more; clones say it together.
+/// Cancels a compilation; clones share one flag.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Cancel(Arc<AtomicBool>);
+pub(crate) struct Cancel(Arc<AtomicBool>);
 
 impl Cancel {
-    pub(super) fn set(&self) {
+    pub(crate) fn set(&self) {
         self.0.store(true, Ordering::Release);
     }
 
-    pub(super) fn is_set(&self) -> bool {
+    pub(crate) fn is_set(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 }
 
 /// A running compile worker. It compiles one file.
-pub(super) struct Process {
-    pub(super) flavour: Flavour,
-    child: Running,
+pub(crate) struct Process {
+    pub(crate) flavor: Flavor,
+    child: KillOnDrop,
     /// What it writes to.
     draft: Draft,
 }
 
 /// A child, ended when dropped.
-struct Running(Child);
+struct KillOnDrop(Child);
 
-impl Drop for Running {
+impl Drop for KillOnDrop {
     fn drop(&mut self) {
         // One that has ended and was waited for is left alone by both.
         let _ = self.0.kill();
@@ -68,15 +66,18 @@ enum End {
 
 impl Process {
     /// Starts a worker, which waits for a file. It ends with the thread that started it.
-    pub(super) fn start(
+    pub(crate) fn start(
         program: &Path,
-        flavour: Flavour,
+        flavor: Flavor,
         limits: &Limits,
         draft: Draft,
     ) -> Result<Self, Reason> {
-        let output = draft.as_file().try_clone().map_err(|error| failed("its code has no file", &error))?;
+        let output = draft
+            .as_file()
+            .try_clone()
+            .map_err(|error| failed("cannot open a file for compiled code", &error))?;
         let child = Command::new(program)
-            .args(worker::arguments(flavour, limits))
+            .args(worker::arguments(flavor, limits))
             .env_clear()
             // Cranelift compiles functions in parallel; each thread reserves memory.
             .env("RAYON_NUM_THREADS", limits.compile.threads.to_string())
@@ -89,20 +90,20 @@ impl Process {
             .stderr(Stdio::piped())
             .spawn()
             .map_err(|error| {
-                failed(&format!("the compile worker {} does not start", program.display()), &error)
+                failed(&format!("cannot start the compile worker {}", program.display()), &error)
             })?;
-        Ok(Self { flavour, child: Running(child), draft })
+        Ok(Self { flavor, child: KillOnDrop(child), draft })
     }
 
     /// The process, if it is still there to be used.
-    pub(super) fn if_ready(mut self) -> Option<Self> {
+    pub(crate) fn if_ready(mut self) -> Option<Self> {
         let alive = matches!(self.child.0.try_wait(), Ok(None));
         // Somebody may have cleared the directory meanwhile.
         (alive && self.draft.path().exists()).then_some(self)
     }
 
     /// Encodes and compiles a file.
-    pub(super) fn compile(
+    pub(crate) fn compile(
         self,
         bytes: &[u8],
         limits: &CompileLimits,
@@ -121,7 +122,7 @@ impl Process {
             let words = scope.spawn(move || {
                 let mut words = Vec::new();
                 if let Some(stderr) = stderr {
-                    let _ = stderr.take(WORDS as u64).read_to_end(&mut words);
+                    let _ = stderr.take(MESSAGE_BYTES as u64).read_to_end(&mut words);
                 }
                 String::from_utf8_lossy(&words).trim().to_owned()
             });
@@ -132,18 +133,18 @@ impl Process {
             }
             (end, words.join().unwrap_or_default())
         });
-        match end.map_err(|error| failed("the compile worker was lost", &error))? {
+        match end.map_err(|error| failed("lost the compile worker", &error))? {
             End::Itself(status) => outcome(status, &words, limits).map(|()| draft),
             End::TooLate => Err(Reason::CompileBudget(CompileBudget::Wall(limits.wall))),
-            End::Cancelled => Err(Reason::CompileFailed("it is not wanted any more".into())),
+            End::Cancelled => Err(Reason::CompileFailed("canceled".into())),
         }
     }
 }
 
-impl Running {
+impl KillOnDrop {
     /// Waits for the worker, and ends it where it is too late or not wanted any more.
     fn wait(&mut self, deadline: Instant, cancel: &Cancel) -> std::io::Result<End> {
-        let mut looks = 0_u32;
+        let mut polls = 0_u32;
         loop {
             if let Some(status) = self.0.try_wait()? {
                 return Ok(End::Itself(status));
@@ -153,8 +154,8 @@ impl Running {
             } else if Instant::now() >= deadline {
                 End::TooLate
             } else {
-                looks = looks.saturating_add(1);
-                std::thread::sleep(if looks < EAGER_LOOKS { LOOK } else { LATER_LOOK });
+                polls = polls.saturating_add(1);
+                std::thread::sleep(if polls < FAST_POLLS { POLL } else { SLOW_POLL });
                 continue;
             };
             self.0.kill()?;
@@ -167,7 +168,7 @@ impl Running {
 /// What the worker's end means.
 fn outcome(status: ExitStatus, words: &str, limits: &CompileLimits) -> Result<(), Reason> {
     use rustix::process::Signal;
-    let shown = printable(words, WORDS);
+    let shown = printable(words, MESSAGE_BYTES);
     let signal = status.signal();
     let budget = |budget| Err(Reason::CompileBudget(budget));
     match status.code() {

@@ -1,22 +1,15 @@
 //! The inert WASI context of the std tier: everything is there, nothing is behind
 //! it.
 
-use super::Limits;
-use super::sandbox::State;
+use super::limits::Limits;
+use crate::display::printable;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tunesmith_core::digest::Hasher;
-use wasmtime::component::{HasData, Linker, ResourceTable};
-use wasmtime_wasi::cli::{IsTerminal, StdoutStream, WasiCli, WasiCliView as _};
-use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView as _};
-use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView as _};
-use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, random};
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
-use wasmtime_wasi::random::WasiRandom;
-use wasmtime_wasi::{
-    Deterministic, HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView, async_trait,
-};
-use wasmtime_wasi_io::bindings::wasi::io;
+use wasmtime_wasi::{Deterministic, HostMonotonicClock, HostWallClock, WasiCtx, async_trait};
 use wasmtime_wasi_io::bytes::Bytes;
 
 /// The time that every plugin reads, in seconds since 1970: the start of 2026. Any
@@ -31,62 +24,17 @@ const RANDOM_BYTES: usize = 8 << 10;
 /// 64 KiB, as much as POSIX's `getentropy` is asked for by any runtime, with room.
 const RANDOM_AT_ONCE: u64 = 64 << 10;
 
-/// Links `wasi:cli`, `io`, `clocks`, `random` and `filesystem` 0.2, never sockets or
-/// HTTP.
-pub(super) fn add_inert_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    type S = State;
-    io::error::add_to_linker::<S, Table>(linker, table)?;
-    io::poll::add_to_linker::<S, Table>(linker, table)?;
-    io::streams::add_to_linker::<S, Table>(linker, table)?;
-    clocks::wall_clock::add_to_linker::<S, WasiClocks>(linker, S::clocks)?;
-    clocks::monotonic_clock::add_to_linker::<S, WasiClocks>(linker, S::clocks)?;
-    random::random::add_to_linker::<S, WasiRandom>(linker, |s| s.ctx().ctx.random())?;
-    random::insecure::add_to_linker::<S, WasiRandom>(linker, |s| s.ctx().ctx.random())?;
-    random::insecure_seed::add_to_linker::<S, WasiRandom>(linker, |s| s.ctx().ctx.random())?;
-    filesystem::preopens::add_to_linker::<S, WasiFilesystem>(linker, S::filesystem)?;
-    filesystem::types::add_to_linker::<S, WasiFilesystem>(linker, S::filesystem)?;
-    cli::exit::add_to_linker::<S, WasiCli>(linker, S::cli)?;
-    cli::environment::add_to_linker::<S, WasiCli>(linker, S::cli)?;
-    cli::stdin::add_to_linker::<S, WasiCli>(linker, S::cli)?;
-    cli::stdout::add_to_linker::<S, WasiCli>(linker, S::cli)?;
-    cli::stderr::add_to_linker::<S, WasiCli>(linker, S::cli)?;
-    cli::terminal_input::add_to_linker::<S, WasiCli>(linker, S::cli)?;
-    cli::terminal_output::add_to_linker::<S, WasiCli>(linker, S::cli)?;
-    cli::terminal_stdin::add_to_linker::<S, WasiCli>(linker, S::cli)?;
-    cli::terminal_stdout::add_to_linker::<S, WasiCli>(linker, S::cli)?;
-    cli::terminal_stderr::add_to_linker::<S, WasiCli>(linker, S::cli)?;
-    Ok(())
-}
-
 /// Lines of output that an error shows. 20: a traceback, and not a screenful.
 const TAIL_LINES: usize = 20;
 
-/// How `wasi:io` finds its table of resources.
-struct Table;
-
-impl HasData for Table {
-    type Data<'a> = &'a mut ResourceTable;
-}
-
-fn table(state: &mut State) -> &mut ResourceTable {
-    state.ctx().table
-}
-
-impl WasiView for State {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        let inert = self.wasi.get_or_insert_with(|| Inert::new(&self.limits, self.seed, self.output.clone()));
-        WasiCtxView { ctx: &mut inert.ctx, table: &mut inert.table }
-    }
-}
-
 /// A WASI context without anything behind it, made when a plugin first asks.
-pub(super) struct Inert {
-    ctx: WasiCtx,
-    table: ResourceTable,
+pub(crate) struct Inert {
+    pub(crate) ctx: WasiCtx,
+    pub(crate) table: ResourceTable,
 }
 
 impl Inert {
-    fn new(limits: &Limits, seed: u32, output: Output) -> Self {
+    pub(crate) fn new(limits: &Limits, seed: u32, output: Output) -> Self {
         let random = random_bytes(seed);
         let (low, high) = random.split_at(16);
         let insecure_seed = u128::from_le_bytes(low.try_into().unwrap_or_default());
@@ -146,7 +94,7 @@ impl HostMonotonicClock for Fixed {
 
 /// What a plugin printed: the last bytes of it, within a bound over all.
 #[derive(Clone)]
-pub(super) struct Output {
+pub(crate) struct Output {
     printed: Arc<Mutex<Printed>>,
     most: usize,
     keep: usize,
@@ -160,7 +108,7 @@ struct Printed {
 }
 
 impl Output {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits) -> Self {
         Self { printed: Arc::default(), most: limits.output, keep: limits.output_tail }
     }
 
@@ -169,12 +117,12 @@ impl Output {
     }
 
     /// Whether the plugin printed more than it may.
-    pub(super) fn exceeded(&self) -> bool {
+    pub(crate) fn exceeded(&self) -> bool {
         self.printed().exceeded
     }
 
     /// The last lines of what was printed.
-    pub(super) fn tail(&self) -> String {
+    pub(crate) fn tail(&self) -> String {
         let printed = self.printed();
         let from = printed.tail.len().saturating_sub(self.keep);
         let text = String::from_utf8_lossy(&printed.tail[from..]);
@@ -184,7 +132,7 @@ impl Output {
         };
         let mut lines: Vec<&str> = whole.trim_end().lines().rev().take(TAIL_LINES).collect();
         lines.reverse();
-        super::words::printable(&lines.join("\n"), self.keep * 3)
+        printable(&lines.join("\n"), self.keep * 3)
     }
 }
 
