@@ -95,9 +95,9 @@ fn what_a_plugin_is_and_answers_is_shown() {
     assert_eq!(answer["result"]["shots"].as_array().unwrap().len(), 2);
     assert!(answer["receipt"]["fuel"].as_u64().unwrap() > 0);
     // Without a dataset there is nothing to choose from, and the method says so.
-    let declined = plugin("call", folder, &["ollama.configure"]);
-    assert_eq!(declined.status.code(), Some(0));
-    assert!(String::from_utf8_lossy(&declined.stdout).starts_with("declined: "));
+    let refused = plugin("call", folder, &["ollama.configure"]);
+    assert_eq!(refused.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&refused.stdout).starts_with("refused: "));
     let wrong = plugin("call", folder, &["ollama.configur"]);
     assert_eq!(wrong.status.code(), Some(2));
     assert!(said(wrong.stderr).contains("did you mean ollama.configure?"));
@@ -255,7 +255,7 @@ fn save_goes_live_unless_a_check_fails() {
     dev.step("wait");
 
     // And one that is right is live.
-    fs::write(&source, text.replace("Bakes a few examples", "Bakes some examples")).unwrap();
+    fs::write(&source, text.replace("Puts a few examples", "Puts some examples")).unwrap();
     let second = dev.step("live");
     assert!(second["generation"].as_u64() > first["generation"].as_u64(), "{second}");
     assert_ne!(fs::read(into.join("live.wasm")).unwrap(), published);

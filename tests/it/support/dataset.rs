@@ -105,7 +105,7 @@ fn seen(dataset: &Dataset) {
     assert!(typed >= dataset.typed_rows(), "{typed} of {}", dataset.typed_rows());
 }
 
-/// Rows with errors are left out of a copy, and no others: reading for a verdict and
+/// Only rows with errors are dropped from a copy: reading for a verdict and
 /// reading to convert agree.
 fn copied(dataset: &Dataset, options: &ReadOptions, folder: &Path) {
     let errors = || dataset.verdict().findings.iter().filter(|found| found.severity == Severity::Error);
@@ -129,16 +129,16 @@ fn made(dataset: &Dataset, options: &ReadOptions, folder: &Path) {
     let rows = dataset.rows();
     let path = dataset.path();
     let into_each = Format::ALL.map(|to| ConvertOptions { to: Some(to), drop_invalid: true, fix: false });
-    let mended = ConvertOptions { to: None, drop_invalid: true, fix: true };
-    for conversion in into_each.into_iter().chain([mended]) {
+    let fixed = ConvertOptions { to: None, drop_invalid: true, fix: true };
+    for conversion in into_each.into_iter().chain([fixed]) {
         let out = folder.join("converted.jsonl");
         let destination = Destination::File { path: &out, replace: true };
         match tunesmith_dataset::convert(path, options, &conversion, destination) {
             Ok(made) => {
                 assert_eq!(made.rows, rows);
-                let left_out: u64 = made.dropped.values().sum();
-                let repeated = made.fixed.get("rows that repeat an earlier one removed").copied();
-                assert_eq!(made.rows_written + left_out + repeated.unwrap_or(0), rows);
+                let dropped: u64 = made.dropped.values().sum();
+                let duplicates = made.fixed.get("removed duplicates of earlier rows").copied();
+                assert_eq!(made.rows_written + dropped + duplicates.unwrap_or(0), rows);
                 assert_eq!(lines_with_rows(&fs::read(&out).unwrap()), made.rows_written);
                 let again = Dataset::open(&out, options).unwrap();
                 assert_eq!(again.rows(), made.rows_written);

@@ -99,7 +99,7 @@ pub fn split(
                     let conversation = read.ok_or_else(|| {
                         issues
                             .pop()
-                            .map_or_else(|| "cannot read the row".to_owned(), |issue| issue.text.reason)
+                            .map_or_else(|| "cannot read the row".to_owned(), |issue| issue.text.with_field())
                     })?;
                     let flat =
                         json.bytes().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte });

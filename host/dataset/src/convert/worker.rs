@@ -8,7 +8,7 @@ use crate::shapes::conversation::{self, key};
 use crate::shapes::format::{Format, Recognized};
 use crate::shapes::render::{self, Losses};
 use crate::shapes::rows;
-use crate::verdict::Findings;
+use crate::verdict::{Findings, with_field};
 use crate::verdict::row::{BAD, Places, RowCheck, RowFacts, Sums};
 use crate::verdict::rules::Rules;
 use std::collections::BTreeMap;
@@ -154,5 +154,5 @@ fn first_error(format: Format, value: Value<'_>, scratch: &mut String) -> Option
         return None;
     }
     let first = findings.finish().findings.into_iter().next()?;
-    Some(if first.field.is_empty() { first.reason } else { format!("{}: {}", first.field, first.reason) })
+    Some(with_field(&first.field, first.reason))
 }

@@ -286,6 +286,18 @@ pub(crate) struct FindingText {
     pub fix: Advice,
 }
 
+impl FindingText {
+    /// The reason after the field, where there is one.
+    pub fn with_field(self) -> String {
+        with_field(&self.field, self.reason)
+    }
+}
+
+/// A reason after its field, where there is one.
+pub(crate) fn with_field(field: &str, reason: String) -> String {
+    if field.is_empty() { reason } else { format!("{field}: {reason}") }
+}
+
 /// Builds the text of a finding: the field, the reason, and what to do.
 pub(crate) fn explain(
     field: impl Into<String>,

@@ -74,7 +74,7 @@ impl Reader<'_> {
         if let Some(text) = value.text() {
             return Some(text.into_owned());
         }
-        let reason = format!("{field:?}: expected a string, found {}", value.kind().name());
+        let reason = format!("expected a string, found {}", value.kind().name());
         self.error(FindingKind::WrongType, value.start(), field, reason, "write it as a string");
         None
     }
@@ -121,7 +121,7 @@ impl Reader<'_> {
         if list.kind() != ValueKind::Array || list.items().next().is_none() {
             let reason = match list.kind() {
                 ValueKind::Array => "list of messages is empty".to_owned(),
-                kind => format!("{field:?}: expected a list, found {}", kind.name()),
+                kind => format!("expected a list, found {}", kind.name()),
             };
             self.error(
                 FindingKind::MissingMessages,
