@@ -27,7 +27,7 @@ use tunesmith_core::failure::{Advice, Code, Failure};
 use tunesmith_engine::policy::Policy;
 use tunesmith_plugin_host::{BuiltIn, Event, Limits};
 use tunesmith_provider::Date;
-use tunesmith_provider::openai::PriceTable;
+use tunesmith_provider::prices::PriceTable;
 
 /// Fuel of one call. 1e8: twenty times what the heaviest measured plan takes, and a
 /// tenth of a second of work at most.

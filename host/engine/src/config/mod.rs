@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tunesmith_core::secret::Found;
 use tunesmith_provider::http::{Endpoint, Rate, Timeouts};
-use tunesmith_provider::openai::Money;
+use tunesmith_provider::money::Money;
 
 /// Where an effective value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]

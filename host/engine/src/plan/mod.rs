@@ -31,9 +31,9 @@ use tunesmith_core::ProviderId;
 use tunesmith_core::contract::{JobSetting, Level, Note, Value};
 use tunesmith_dataset::{Counting, Rules, Verdict};
 use tunesmith_plugin_host::{Measured, Plugin, Receipt, Tier};
-use tunesmith_provider::openai::PriceTable;
 use tunesmith_provider::plan::Part;
-use tunesmith_provider::{Date, Warning, WarningCode, provider};
+use tunesmith_provider::prices::PriceTable;
+use tunesmith_provider::{AnyProvider, Date, Warning, WarningCode};
 
 /// The form of a plan; a reader refuses one that it does not know.
 pub const FORMAT: u32 = 1;
@@ -258,7 +258,7 @@ impl<'a> Context<'a> {
 pub fn plan(spec: &Spec, dataset_path: &Path, context: Context<'_>) -> Result<Planned, PlanError> {
     let context = &context;
     let plugin = context.plugin;
-    let provider = provider(spec.provider);
+    let provider = AnyProvider(spec.provider);
     let facts = provider.facts();
     obey::job(context, spec)?;
     if !plugin.can(facts.ability) {

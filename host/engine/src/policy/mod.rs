@@ -15,7 +15,8 @@ use tunesmith_core::ProviderId;
 use tunesmith_core::failure::{Advice, Code};
 use tunesmith_core::text::{grouped, quoted};
 use tunesmith_plugin_host::{Digest, Plugin, Source, Tier};
-use tunesmith_provider::openai::{Cost, Money};
+use tunesmith_provider::money::Money;
+use tunesmith_provider::openai::Cost;
 
 /// Declares the rules: their names, keys and meanings, once.
 macro_rules! rules {
