@@ -7,7 +7,7 @@ use crate::local::provider::Local;
 use crate::ollama::provider::Ollama;
 use crate::openai::provider::OpenAi;
 use crate::plan::{BaseModelFault, Made, Part, PlanError};
-use crate::provider::{Health, Provider as _, Service as _, Unwell};
+use crate::provider::{Health, Provider as _, Service as _};
 use crate::provider_plan::ProviderPlan;
 use tunesmith_core::ProviderId;
 use tunesmith_core::tokens::Tokenizer;
@@ -50,7 +50,7 @@ macro_rules! at_each {
                 let ($provider, $client) = (OpenAi, $connect.openai().map_err(Error::Setup)?);
                 $do
             }
-            ProviderId::Local => return Err(Error::NotRunnable(ProviderId::Local).into()),
+            ProviderId::Local => return Err(Error::NotRunnable(ProviderId::Local)),
         }
     };
 }
@@ -136,7 +136,7 @@ impl AnyProvider {
     ///
     /// # Errors
     /// It does not answer, or refuses.
-    pub async fn diagnose(self, connect: &dyn Connect) -> Result<Health, Unwell> {
+    pub async fn diagnose(self, connect: &dyn Connect) -> Result<Health, Error> {
         at_each!(self.0, connect, (provider, client) => provider.diagnose(&client).await)
     }
 }

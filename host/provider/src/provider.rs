@@ -101,7 +101,7 @@ pub trait Service: Provider {
     ///
     /// # Errors
     /// It does not answer, or refuses.
-    fn diagnose(&self, client: &Self::Client) -> impl Future<Output = Result<Health, Unwell>> + Send;
+    fn diagnose(&self, client: &Self::Client) -> impl Future<Output = Result<Health, Error>> + Send;
 }
 
 /// What a service says of itself.
@@ -113,19 +113,4 @@ pub struct Health {
     pub emulated: bool,
     /// How many models it lists.
     pub models: usize,
-}
-
-/// Why a service is of no use.
-#[derive(Debug)]
-pub struct Unwell {
-    /// What it said.
-    pub error: Error,
-    /// It is there, and wants another key.
-    pub refuses_key: bool,
-}
-
-impl<E: Into<Error>> From<E> for Unwell {
-    fn from(error: E) -> Self {
-        Self { error: error.into(), refuses_key: false }
-    }
 }

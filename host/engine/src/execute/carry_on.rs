@@ -1,7 +1,7 @@
 //! Going on with recorded jobs: resumed, tried again, asked for something, decided, and
 //! recovered after the death of their process.
 
-use super::{Ended, Error, Executor, Until, stored};
+use super::{Ended, Error, Executor, Until};
 use futures_util::stream::{self, StreamExt as _};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -175,7 +175,7 @@ impl Executor {
         };
         let change = match decision {
             Decision::Adopt { remote_id } => {
-                let provider = AnyProvider(stored::provider(found)?);
+                let provider = AnyProvider(found.provider);
                 if !provider.facts().remote_jobs {
                     let advice = Advice::SettleJob { job: job.to_string() };
                     return Err(not_now(found, "its provider has no remote jobs to adopt", advice));

@@ -26,7 +26,6 @@ mod tests;
 pub use carry_on::{Asked, Decision, Recovered};
 pub use follow::follow;
 pub use outcome::{Outcome, outcome};
-pub use stored::facts_of;
 pub use submission::Submission;
 pub use tunesmith_provider::connect::Connect;
 pub use tunesmith_provider::drive::{
@@ -132,7 +131,7 @@ impl Executor {
         self.carry(ticket.job, ticket.claim, until).await
     }
 
-    #[tracing::instrument(name = "job", skip_all, fields(id = %job.id, provider = job.provider, attempt = job.attempt))]
+    #[tracing::instrument(name = "job", skip_all, fields(id = %job.id, provider = job.provider.as_str(), attempt = job.attempt))]
     async fn carry(&self, job: Job, claim: Claim, until: Until) -> Result<Ended, Error> {
         let stored = match Stored::load(&self.shared.store, &job.id).await {
             Ok(stored) => stored,
@@ -169,7 +168,7 @@ impl Executor {
     /// Whether this executor's services are the job's. Looking for a job at another
     /// service would find nothing, and send it again.
     fn serves(&self, job: &Job) -> Result<(), Error> {
-        let ours = self.service(stored::provider(job)?)?;
+        let ours = self.service(job.provider)?;
         if ours == job.service {
             return Ok(());
         }

@@ -1,7 +1,7 @@
 //! What a job made, in honest words, from the store alone.
 
 use super::Error;
-use super::stored::{self, Stored};
+use super::stored::Stored;
 use serde::Serialize;
 use std::path::PathBuf;
 use tunesmith_provider::AnyProvider;
@@ -52,7 +52,7 @@ pub async fn outcome(store: &Store, job: &Job) -> Result<Option<Outcome>, Error>
     };
     let stored = Stored::load(store, &job.id).await?;
     let artifacts = store.artifacts(&job.id).await?.into_iter().map(|artifact| artifact.path.into());
-    let try_it = AnyProvider(stored::provider(job)?).try_it(&job.service, &model.name);
+    let try_it = AnyProvider(job.provider).try_it(&job.service, &model.name);
     Ok(Some(Outcome {
         try_it,
         sentence: stored.plan.config.outcome().to_owned(),

@@ -6,7 +6,7 @@ use super::plan::OllamaPlan;
 use super::{drive, plan};
 use crate::drive::{Checked, Error, Execution, Work};
 use crate::plan::{BaseModelFault, FaultKind, Made, Part, PlanError};
-use crate::provider::{Health, Provider, Service, Unwell};
+use crate::provider::{Health, Provider, Service};
 use tunesmith_core::ProviderId;
 
 /// Where Ollama's own command line looks for a server unless told otherwise.
@@ -61,7 +61,7 @@ impl Service for Ollama {
         Some(format!("{host}ollama run {model}"))
     }
 
-    async fn diagnose(&self, client: &Client) -> Result<Health, Unwell> {
+    async fn diagnose(&self, client: &Client) -> Result<Health, Error> {
         let server = client.connect().await?;
         let models = client.models().await?.len();
         Ok(Health { version: Some(server.version), emulated: server.emulated, models })

@@ -1,13 +1,13 @@
 //! OpenAI's protocol behind the seam.
 
-use super::client::{Client, ErrorKind};
+use super::client::Client;
 use super::plan::OpenAiPlan;
 use super::{drive, models, plan};
 use crate::drive::{Checked, Error, Execution, Work};
 use crate::facts;
 use crate::failpoint::{Point, around};
 use crate::plan::{BaseModelFault, FaultKind, Made, Part, PlanError};
-use crate::provider::{Health, Provider, Service, Unwell};
+use crate::provider::{Health, Provider, Service};
 use tunesmith_core::ProviderId;
 use tunesmith_core::tokens::Tokenizer;
 use tunesmith_dataset::Rules;
@@ -69,13 +69,8 @@ impl Service for OpenAi {
         ))
     }
 
-    async fn diagnose(&self, client: &Client) -> Result<Health, Unwell> {
-        match client.models().await {
-            Ok(models) => Ok(Health { version: None, emulated: client.is_emulated(), models: models.len() }),
-            Err(error) => {
-                let refuses_key = matches!(error.kind, ErrorKind::WrongKey | ErrorKind::MissingKey);
-                Err(Unwell { error: error.into(), refuses_key })
-            }
-        }
+    async fn diagnose(&self, client: &Client) -> Result<Health, Error> {
+        let models = client.models().await?.len();
+        Ok(Health { version: None, emulated: client.is_emulated(), models })
     }
 }

@@ -6,10 +6,9 @@ use std::time::Duration;
 use tunesmith_core::ProviderId;
 use tunesmith_core::failure::{Code, Failure};
 use tunesmith_engine::config::Origin;
-use tunesmith_engine::execute;
 use tunesmith_provider::AnyProvider;
 use tunesmith_provider::openai::models::{AS_OF, CLOSED_TO_ALL, CLOSED_TO_IDLE, CLOSED_TO_NEW};
-use tunesmith_provider::provider::{Health, Unwell};
+use tunesmith_provider::provider::Health;
 
 /// A service that has not answered by then is as good as away for a person who waits.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -21,15 +20,13 @@ pub(super) async fn check(operator: &Operator) -> Vec<Check> {
 }
 
 /// Asks the configured service of a provider, for as long as a person waits.
-async fn diagnose(operator: &Operator, provider: ProviderId, host: &str) -> Result<Health, Unwell> {
-    let services = operator.services(false).map_err(execute::Error::Setup)?;
+async fn diagnose(operator: &Operator, provider: ProviderId, host: &str) -> Result<Health, Failure> {
+    let services = operator.services(false)?;
     let asked = AnyProvider(provider).diagnose(&services);
-    tokio::time::timeout(PATIENCE, asked).await.unwrap_or_else(|_| {
+    Ok(tokio::time::timeout(PATIENCE, asked).await.map_err(|_| {
         let message = format!("{host} has not answered within {} s", PATIENCE.as_secs());
-        let failure =
-            Failure::new(Code::ProviderFailed, message).advise("check the network and the service");
-        Err(execute::Error::Service(failure).into())
-    })
+        Failure::new(Code::ProviderFailed, message).advise("check the network and the service")
+    })??)
 }
 
 /// Whether somebody chose this value.
@@ -44,10 +41,10 @@ async fn check_ollama(operator: &Operator) -> Vec<Check> {
     let health = match diagnose(operator, ProviderId::Ollama, &host).await {
         Ok(health) => health,
         // The default address, and nobody there: perhaps Ollama is not wanted at all.
-        Err(unwell) if !is_chosen(operator, "ollama.host") => {
-            return vec![Check::of(AREA, Status::Skip, unwell.error.into())];
+        Err(failure) if !is_chosen(operator, "ollama.host") => {
+            return vec![Check::of(AREA, Status::Skip, failure)];
         }
-        Err(unwell) => return vec![Check::of(AREA, Status::Fail, unwell.error.into())],
+        Err(failure) => return vec![Check::of(AREA, Status::Fail, failure)],
     };
     let emulated = if health.emulated { ", an emulator" } else { "" };
     let version = health.version.unwrap_or_default();
@@ -79,8 +76,8 @@ async fn check_openai(operator: &Operator) -> Vec<Check> {
             let key = if has_key { "the key is accepted; " } else { "no key is needed; " };
             Check::ok(AREA, format!("{endpoint}: {key}it lists {models} models"))
         }
-        Err(unwell) if wanted || unwell.refuses_key => Check::of(AREA, Status::Fail, unwell.error.into()),
-        Err(unwell) => Check::of(AREA, Status::Skip, unwell.error.into()),
+        Err(failure) if wanted || failure.code == Code::KeyRejected => Check::of(AREA, Status::Fail, failure),
+        Err(failure) => Check::of(AREA, Status::Skip, failure),
     }];
     if endpoint.is_openai() {
         checks.push(
