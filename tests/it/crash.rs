@@ -259,7 +259,7 @@ impl<'s> Ledger<'s> {
     fn new_job(&self, name: &str, provider: &str, service: &str, config: Value, execution: Value) -> NewJob {
         NewJob {
             name: name.into(),
-            provider: provider.into(),
+            provider: provider.parse().unwrap(),
             service: service.into(),
             method: "lora".into(),
             base_model: "base".into(),

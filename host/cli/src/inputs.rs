@@ -10,7 +10,7 @@ use tunesmith_core::failure::{Code, Failure};
 use tunesmith_core::nearest::nearest;
 use tunesmith_dataset::Progress;
 use tunesmith_engine::spec::{DatasetRef, MAX_NAME_CHARS, Spec};
-use tunesmith_provider::openai::PriceTable;
+use tunesmith_provider::prices::PriceTable;
 
 /// Below this size nobody waits long enough to want to see progress.
 const PROGRESS_BYTES: u64 = 32 << 20;

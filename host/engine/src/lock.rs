@@ -11,7 +11,7 @@ use tunesmith_core::contract::CONTRACT_VERSION;
 use tunesmith_core::failure::{Advice, Code, Failure};
 use tunesmith_core::text::{excerpt, visible};
 use tunesmith_plugin_host::{Limits, Plugin, Source, Tier};
-use tunesmith_provider::openai::PriceTable;
+use tunesmith_provider::prices::PriceTable;
 
 /// The form of a lock; a reader refuses one that it does not know.
 pub const FORMAT: u32 = 1;

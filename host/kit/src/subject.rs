@@ -93,7 +93,7 @@ impl RowsFile {
         base_model: &str,
         seed: u32,
     ) -> Result<Self, SubjectError> {
-        let (rules, tokenizer) = tunesmith_provider::provider(provider).rules(base_model);
+        let (rules, tokenizer) = tunesmith_provider::AnyProvider(provider).rules(base_model);
         let options =
             tunesmith_dataset::ReadOptions { rules, tokenizer, ..tunesmith_dataset::ReadOptions::default() };
         let dataset = Dataset::open(path, &options)?;

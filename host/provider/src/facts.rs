@@ -32,6 +32,13 @@ pub struct Facts {
     pub costs_money: bool,
 }
 
+impl Facts {
+    /// It trains in a process of ours: there is nothing to create at a service first.
+    pub fn trains_here(&self) -> bool {
+        self.trains && !self.remote_jobs
+    }
+}
+
 /// By [`ProviderId`], in its order.
 static FACTS: [Facts; 3] = [
     Facts {

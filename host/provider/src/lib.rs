@@ -3,32 +3,25 @@
 //! [`provider::Provider`], with a row in [`facts`].
 
 pub mod accepts;
+pub mod any;
 pub mod artifacts;
+pub mod connect;
 pub mod drive;
 pub mod facts;
 pub mod failpoint;
 pub mod http;
 pub mod local;
+pub mod money;
 pub mod ollama;
 pub mod openai;
 pub mod plan;
+pub mod prices;
 pub mod provider;
 pub mod provider_plan;
 pub mod settings;
 pub mod violation;
 pub mod warning;
 
+pub use any::AnyProvider;
 pub use violation::{Violation, Violations};
 pub use warning::{Warning, WarningCode};
-
-use provider::Provider;
-use tunesmith_core::ProviderId;
-
-/// The provider with this id.
-pub fn provider(id: ProviderId) -> &'static dyn Provider {
-    match id {
-        ProviderId::Ollama => &ollama::provider::Ollama,
-        ProviderId::OpenAi => &openai::provider::OpenAi,
-        ProviderId::Local => &local::provider::Local,
-    }
-}

@@ -1,6 +1,6 @@
 //! Plans: what a provider is given to plan from, and what it makes of it.
 
-use crate::openai::PriceTable;
+use crate::prices::PriceTable;
 use crate::{Violations, Warning};
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -2,14 +2,11 @@
 //! through one definition.
 
 use crate::artifacts::Artifact;
-use crate::drive::{Checked, Error, Execution, Shared, Work};
 use crate::local::plan::LocalPlan;
 use crate::ollama::plan::OllamaPlan;
 use crate::openai::plan::OpenAiPlan;
 use crate::openai::{Cost, CostEstimate};
-use crate::{ollama, openai};
 use serde::{Deserialize, Serialize};
-use tunesmith_core::ProviderId;
 
 /// What the provider is asked for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -103,30 +100,5 @@ impl ProviderPlan {
         }
         artifacts.push(artifact("plan.json", &format!("{document}\n")));
         artifacts
-    }
-
-    /// Looks whether the job can be carried out, before anything is recorded or changed.
-    ///
-    /// # Errors
-    /// The service cannot be reached or refuses; the base model is missing or gone; the
-    /// model's name is taken; the plan does not fit the model's context.
-    pub async fn check(&self, shared: &Shared, execution: &Execution) -> Result<Checked, Error> {
-        match self {
-            Self::Ollama(plan) => ollama::drive::check(shared, plan, execution).await,
-            Self::OpenAi(plan) => openai::drive::check(shared, plan).await,
-            Self::Local(_) => Err(Error::NotRunnable(ProviderId::Local)),
-        }
-    }
-
-    /// Carries the job on from wherever it stands.
-    ///
-    /// # Errors
-    /// The job is over without a model, or is left as it stands.
-    pub async fn drive(&self, work: &mut Work) -> Result<(), Error> {
-        match self {
-            Self::Ollama(plan) => ollama::drive::drive(work, plan).await,
-            Self::OpenAi(plan) => openai::drive::drive(work, plan).await,
-            Self::Local(_) => Err(Error::NotRunnable(ProviderId::Local)),
-        }
     }
 }

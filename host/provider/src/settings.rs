@@ -2,14 +2,30 @@
 //! which the warnings of a plan and the README's table come from.
 
 use super::accepts::Accepts;
-use super::ollama;
-use super::openai::hyperparameters::{MOST_BATCH_SIZE, MOST_EPOCHS, MOST_LEARNING_RATE_MULTIPLIER};
 use super::violation::{List, Violation};
 use super::warning::{Warning, WarningCode};
 use crate::facts;
 use serde::Serialize;
 use tunesmith_core::ProviderId;
 use tunesmith_core::contract::{JobSetting, Origin, SettingDoc, Value};
+
+/// The smallest context window that holds a short question and its answer beside a
+/// sentence of instructions.
+pub const LEAST_CONTEXT_WINDOW: u32 = 256;
+
+/// The largest context window that any model of note was trained for; Ollama clamps
+/// to what the model was trained for.
+pub const MOST_CONTEXT_WINDOW: u32 = 1_048_576;
+
+/// OpenAI's specification: 1 to 50.
+pub const MOST_EPOCHS: i32 = 50;
+
+/// OpenAI's specification: 1 to 256.
+pub const MOST_BATCH_SIZE: i32 = 256;
+
+/// OpenAI's specification only says "above 0". Useful values lie between 0.02 and 2;
+/// ten times OpenAI's own choice already destroys a model, so more is a mistake.
+pub const MOST_LEARNING_RATE_MULTIPLIER: f64 = 10.0;
 
 /// What a provider does with a common setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -89,10 +105,7 @@ pub static COMMON: [Common; 7] = [
     Common {
         name: "context_window",
         doc: "How many tokens the model works with at once.",
-        accepts: Accepts::Integer {
-            least: ollama::LEAST_CONTEXT_WINDOW as i32,
-            most: ollama::MOST_CONTEXT_WINDOW as i32,
-        },
+        accepts: Accepts::Integer { least: LEAST_CONTEXT_WINDOW as i32, most: MOST_CONTEXT_WINDOW as i32 },
         ollama: Use::Mapped("num_ctx"),
         openai: Use::Ignored("OpenAI sets it by model, and cuts longer examples at the end"),
         local: Use::Mapped("the longest training sequence"),

@@ -7,6 +7,7 @@ use crate::ledger::operation::Operation;
 use crate::ledger::request::Ask;
 use crate::ledger::state::{State, listed};
 use std::path::PathBuf;
+use tunesmith_core::UnknownProvider;
 use tunesmith_core::failure::{Advice, Code, Failure};
 
 /// An error of the store.
@@ -298,6 +299,12 @@ impl From<Error> for Failure {
 impl From<UnknownName> for Error {
     fn from(error: UnknownName) -> Self {
         Self::Invalid { what: error.what, why: error.why() }
+    }
+}
+
+impl From<UnknownProvider> for Error {
+    fn from(error: UnknownProvider) -> Self {
+        Self::Invalid { what: "provider", why: error.to_string() }
     }
 }
 

@@ -7,8 +7,9 @@ use tunesmith_core::text::{excerpt, grouped};
 use tunesmith_dataset::Dataset;
 use tunesmith_engine::plan::{OllamaPlan, OpenAiPlan, Planned, ProviderPlan};
 use tunesmith_plugin_host::{Plugin, Source};
+use tunesmith_provider::money::Money;
 use tunesmith_provider::ollama::{ParameterValue, ShotSource};
-use tunesmith_provider::openai::{Cost, Money};
+use tunesmith_provider::openai::Cost;
 
 /// Context tokens that are worth a warning. 32,768: Ollama's default on a machine with
 /// 24 GiB of graphics memory; the cache of a model with 8 billion parameters takes 4 GiB.

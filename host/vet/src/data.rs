@@ -10,8 +10,8 @@ use tunesmith_core::failure::Advice;
 use tunesmith_core::text::grouped;
 use tunesmith_dataset::{Dataset, DatasetError, ReadOptions, Severity};
 use tunesmith_engine::spec::{DatasetRef, Spec};
+use tunesmith_provider::AnyProvider;
 use tunesmith_provider::facts;
-use tunesmith_provider::provider;
 
 /// Larger datasets are not read unless the policy allows it. 256 MiB: a second or two,
 /// and more rows than most fine-tuning uses.
@@ -143,7 +143,7 @@ impl Judge<'_> {
     }
 
     fn read(&mut self, spec: &Spec, shown: &str, path: &Path) -> Option<Dataset> {
-        let (rules, tokenizer) = provider(spec.provider).rules(&spec.base_model);
+        let (rules, tokenizer) = AnyProvider(spec.provider).rules(&spec.base_model);
         let options = ReadOptions {
             rules,
             tokenizer,

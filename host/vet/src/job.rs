@@ -8,8 +8,8 @@ use std::path::Path;
 use tunesmith_engine::bounded::{self, Fault};
 use tunesmith_engine::policy::Breach;
 use tunesmith_engine::spec::{FIELDS, MAX_JOB_BYTES, Overrides, Spec, SpecError};
+use tunesmith_provider::AnyProvider;
 use tunesmith_provider::plan::FaultKind;
-use tunesmith_provider::provider;
 
 /// Fields that only the operator may set, in lowercase without `_` and `-`.
 const OF_THE_OPERATOR: [&str; 26] = [
@@ -140,7 +140,7 @@ impl Judge<'_> {
         let fault = if name.contains("://") {
             Some((Rule::BaseModelHost, format!("{name:?} is a URL")))
         } else {
-            provider(spec.provider).base_model(name).err().map(|fault| {
+            AnyProvider(spec.provider).base_model(name).err().map(|fault| {
                 let rule = match fault.kind {
                     FaultKind::ForeignHost => Rule::BaseModelHost,
                     FaultKind::Cloud => Rule::BaseModelCloud,

@@ -15,11 +15,10 @@ mod report;
 mod rules;
 mod screen;
 
+use finding::Findings;
 pub use finding::{Finding, Verdict};
 pub use report::{DatasetFacts, PlanFacts, PluginFacts, ReceiptFacts, Report};
 pub use rules::{Rule, Severity};
-
-use finding::Findings;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +26,7 @@ use tunesmith_core::failure::{Advice, Code, Failure};
 use tunesmith_core::time::Date;
 use tunesmith_engine::policy::Policy;
 use tunesmith_plugin_host::{BuiltIn, Limits, LoadEvent};
-use tunesmith_provider::openai::PriceTable;
+use tunesmith_provider::prices::PriceTable;
 
 /// Fuel of one call. 1e8: twenty times what the heaviest measured plan takes, and a
 /// tenth of a second of work at most.

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use tunesmith_core::ProviderId;
 use tunesmith_store::{
     Batch, Change, Checkpoint, Claim, Job, Kept, Level, MetricPoint, NewArtifact, NewDataset, NewEvent,
     NewJob, NewModel, NewPlan, NewUpload, Operation, Options, Outcome, State, Store,
@@ -25,7 +26,7 @@ pub async fn open(directory: &Path) -> Store {
 pub fn new_job(name: &str) -> NewJob {
     NewJob {
         name: name.into(),
-        provider: "openai".into(),
+        provider: ProviderId::OpenAi,
         service: "https://tuning.example/v1".into(),
         method: "lora".into(),
         base_model: "gpt-4.1-mini-2025-04-14".into(),
@@ -44,7 +45,7 @@ pub fn new_job(name: &str) -> NewJob {
 /// A job for Ollama.
 pub fn ollama_job(name: &str) -> NewJob {
     NewJob {
-        provider: "ollama".into(),
+        provider: ProviderId::Ollama,
         service: "http://127.0.0.1:11434".into(),
         base_model: "llama3.2".into(),
         ..new_job(name)

@@ -11,7 +11,7 @@ use tunesmith_engine::policy::Policy;
 use tunesmith_engine::spec::{Overrides, Spec};
 use tunesmith_plugin_host::{BuiltIn, Limits, StructureLimits, admit};
 use tunesmith_provider::ollama::modelfile::{read, represent, syntax};
-use tunesmith_provider::openai::PriceTable;
+use tunesmith_provider::prices::PriceTable;
 use tunesmith_vet::{Request, Verdict, vet};
 
 /// Any bytes as a job file: a job or a refusal, neither of which holds anything that a

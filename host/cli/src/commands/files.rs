@@ -203,7 +203,7 @@ async fn unfinished(store: &Store) -> Result<Vec<Job>, Failure> {
     let uploader = ProviderId::ALL.into_iter().find(|provider| facts::of(*provider).uploads);
     let filter = JobFilter {
         states: State::ALL.iter().copied().filter(|state| !state.is_final()).collect(),
-        provider: uploader.map(|provider| provider.to_string()),
+        provider: uploader,
         ..JobFilter::default()
     };
     let mut all = Vec::new();

@@ -55,11 +55,7 @@ pub fn run(command: &Command, operator: &Operator, output: &mut Output) -> Resul
 }
 
 fn list(args: &ListArgs, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
-    let filter = ModelFilter {
-        provider: args.provider.map(|provider| provider.to_string()),
-        gone: args.gone,
-        ..ModelFilter::default()
-    };
+    let filter = ModelFilter { provider: args.provider, gone: args.gone, ..ModelFilter::default() };
     let page = runtime()?.block_on(async {
         let Some(store) = operator.existing_store().await? else {
             return Ok(Page { items: Vec::new(), next: None });
@@ -82,7 +78,7 @@ fn list(args: &ListArgs, operator: &Operator, output: &mut Output) -> Result<(),
             .cut("BASE MODEL");
     for model in &page.items {
         let (made, style) = made(model);
-        let mut provider = model.provider.clone();
+        let mut provider = model.provider.to_string();
         if model.emulated {
             provider += " (emulated)";
         }

@@ -16,9 +16,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tunesmith_core::failure::Failure;
 use tunesmith_core::text::visible;
-use tunesmith_engine::execute::facts_of;
 use tunesmith_engine::execute::{Checked, Ended, OnProgress, Outcome, Progress, Recovered, Transfer};
 use tunesmith_plugin_host::Change;
+use tunesmith_provider::facts;
 use tunesmith_store::{Job, JobId, Level};
 
 /// Names are cut after this many characters in front of a bar.
@@ -421,7 +421,7 @@ pub(crate) fn outcome_text(job: &Job, outcome: &Outcome) -> String {
     }
     match &outcome.try_it {
         Some(command) => fact("try it", command),
-        None if facts_of(job).is_ok_and(|facts| !facts.costs_money) => {
+        None if !facts::of(job.provider).costs_money => {
             fact(
                 "for real",
                 "with Ollama running, the same command without --emulate; then `ollama run` talks to it",

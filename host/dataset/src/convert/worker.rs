@@ -8,9 +8,9 @@ use crate::shapes::conversation::{self, key};
 use crate::shapes::format::{Format, Recognized};
 use crate::shapes::render::{self, Losses};
 use crate::shapes::rows;
-use crate::verdict::{Findings, with_field};
 use crate::verdict::row::{BAD, Places, RowCheck, RowFacts, Sums};
 use crate::verdict::rules::Rules;
+use crate::verdict::{Findings, with_field};
 use std::collections::BTreeMap;
 
 /// The result of converting one row.

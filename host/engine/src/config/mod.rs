@@ -28,7 +28,7 @@ use std::time::Duration;
 use tunesmith_core::nearest::nearest;
 use tunesmith_core::secret::Found;
 use tunesmith_provider::http::{Endpoint, Rate, Timeouts};
-use tunesmith_provider::openai::Money;
+use tunesmith_provider::money::Money;
 
 /// Where an effective value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]

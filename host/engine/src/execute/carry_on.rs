@@ -1,13 +1,13 @@
 //! Going on with recorded jobs: resumed, tried again, asked for something, decided, and
 //! recovered after the death of their process.
 
-use super::{Ended, Error, Executor, Until, stored};
+use super::{Ended, Error, Executor, Until};
 use futures_util::stream::{self, StreamExt as _};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tunesmith_core::ProviderId;
 use tunesmith_core::failure::{Advice, Code, Failure};
-use tunesmith_provider::{facts, provider};
+use tunesmith_provider::{AnyProvider, facts};
 use tunesmith_store::{Answer, Ask, Change, Claim, Job, JobId, Outcome, RequestId, State, UploadedFile};
 
 /// Orphans that are looked after at a time: enough to be quick, few enough to leave the
@@ -175,12 +175,12 @@ impl Executor {
         };
         let change = match decision {
             Decision::Adopt { remote_id } => {
-                let provider = provider(stored::provider(found)?);
+                let provider = AnyProvider(found.provider);
                 if !provider.facts().remote_jobs {
                     let advice = Advice::SettleJob { job: job.to_string() };
                     return Err(not_now(found, "its provider has no remote jobs to adopt", advice));
                 }
-                provider.check_adoptable(&self.shared, found, remote_id).await?;
+                provider.check_adoptable(&*self.connect, found, remote_id).await?;
                 Change::to(State::Submitted)
                     .because("adopted by the user's word")
                     .settle(intent.id, Outcome::Done { remote_id: Some(remote_id.clone()) })
@@ -252,7 +252,7 @@ impl Executor {
                 format!("file {} is at {}, and this command talks to {ours}", file.remote_id, file.service);
             return Err(Error::Setup(Failure::new(Code::ServiceMismatch, message)));
         }
-        let was_there = provider(facts.id).remove_file(&*self.shared.connect, &file.remote_id).await?;
+        let was_there = AnyProvider(facts.id).remove_file(&*self.connect, &file.remote_id).await?;
         self.store().file_removed(file.number).await?;
         Ok(was_there)
     }

@@ -26,24 +26,25 @@ mod tests;
 pub use carry_on::{Asked, Decision, Recovered};
 pub use follow::follow;
 pub use outcome::{Outcome, outcome};
-pub use stored::facts_of;
 pub use submission::Submission;
+pub use tunesmith_provider::connect::Connect;
 pub use tunesmith_provider::drive::{
-    Checked, Connect, EMULATOR_SERVICE, Error, FINE_TUNED, OnProgress, Options, PROMPT_BAKED, Patience,
-    Progress, Transfer, Until,
+    Checked, EMULATOR_SERVICE, Error, FINE_TUNED, OnProgress, Options, PROMPT_BAKED, Patience, Progress,
+    Transfer, Until,
 };
 
 use std::sync::Arc;
 use stored::Stored;
 use tunesmith_core::ProviderId;
+use tunesmith_provider::AnyProvider;
 use tunesmith_provider::drive::{Shared, Work};
-use tunesmith_provider::provider;
 use tunesmith_store::{Beating, Claim, Job, Store};
 
 /// Carries jobs out. Clones share everything.
 #[derive(Clone)]
 pub struct Executor {
     shared: Arc<Shared>,
+    connect: Arc<dyn Connect>,
     _beating: Arc<Beating>,
 }
 
@@ -75,7 +76,7 @@ impl Executor {
     /// for as long as it exists, so it must be made within a tokio runtime.
     pub fn new(store: Store, connect: Arc<dyn Connect>, options: Options) -> Self {
         let beating = Arc::new(store.keep_beating());
-        Self { shared: Arc::new(Shared::new(store, connect, options)), _beating: beating }
+        Self { shared: Arc::new(Shared::new(store, options)), connect, _beating: beating }
     }
 
     /// The store.
@@ -96,7 +97,7 @@ impl Executor {
     /// model's name is taken; the plan does not fit the model's context.
     pub async fn check(&self, submission: &Submission) -> Result<Checked, Error> {
         let plan = &submission.planned.plan;
-        let mut checked = plan.config.check(&self.shared, &submission.execution()).await?;
+        let mut checked = plan.config.check(&*self.connect, &submission.execution()).await?;
         checked.service = self.service(plan.job.provider)?;
         Ok(checked)
     }
@@ -130,7 +131,7 @@ impl Executor {
         self.carry(ticket.job, ticket.claim, until).await
     }
 
-    #[tracing::instrument(name = "job", skip_all, fields(id = %job.id, provider = job.provider, attempt = job.attempt))]
+    #[tracing::instrument(name = "job", skip_all, fields(id = %job.id, provider = job.provider.as_str(), attempt = job.attempt))]
     async fn carry(&self, job: Job, claim: Claim, until: Until) -> Result<Ended, Error> {
         let stored = match Stored::load(&self.shared.store, &job.id).await {
             Ok(stored) => stored,
@@ -143,7 +144,7 @@ impl Executor {
         let artifacts = plan.artifacts(&stored.document);
         let mut work = Work::new(Arc::clone(&self.shared), job, claim, until, stored.execution, artifacts);
         let result = match self.serves(&work.job) {
-            Ok(()) => plan.drive(&mut work).await,
+            Ok(()) => plan.drive(&*self.connect, &mut work).await,
             Err(error) => Err(error),
         };
         let id = work.job.id.clone();
@@ -160,17 +161,14 @@ impl Executor {
     }
 
     /// What the store calls the service of a provider.
-    fn service(&self, id: ProviderId) -> Result<String, Error> {
-        if self.shared.connect.is_emulated() {
-            return Ok(EMULATOR_SERVICE.to_owned());
-        }
-        provider(id).service(&*self.shared.connect)
+    fn service(&self, provider: ProviderId) -> Result<String, Error> {
+        AnyProvider(provider).service(&*self.connect)
     }
 
     /// Whether this executor's services are the job's. Looking for a job at another
     /// service would find nothing, and send it again.
     fn serves(&self, job: &Job) -> Result<(), Error> {
-        let ours = self.service(stored::provider(job)?)?;
+        let ours = self.service(job.provider)?;
         if ours == job.service {
             return Ok(());
         }

@@ -1,11 +1,11 @@
 //! What a job made, in honest words, from the store alone.
 
-use super::stored::{self, Stored};
-use super::{EMULATOR_SERVICE, Error};
+use super::Error;
+use super::stored::Stored;
 use serde::Serialize;
 use std::path::PathBuf;
+use tunesmith_provider::AnyProvider;
 use tunesmith_provider::drive::OUTCOME_NOTE;
-use tunesmith_provider::provider;
 use tunesmith_store::{Job, ModelFilter, State, Store};
 
 /// What came of a job that succeeded.
@@ -52,10 +52,7 @@ pub async fn outcome(store: &Store, job: &Job) -> Result<Option<Outcome>, Error>
     };
     let stored = Stored::load(store, &job.id).await?;
     let artifacts = store.artifacts(&job.id).await?.into_iter().map(|artifact| artifact.path.into());
-    let try_it = match job.service.as_str() {
-        EMULATOR_SERVICE => None,
-        service => provider(stored::provider(job)?).try_it(service, &model.name),
-    };
+    let try_it = AnyProvider(job.provider).try_it(&job.service, &model.name);
     Ok(Some(Outcome {
         try_it,
         sentence: stored.plan.config.outcome().to_owned(),

@@ -3,10 +3,8 @@
 
 use crate::plan::{FORMAT, Plan};
 use serde_json::Value;
-use tunesmith_core::ProviderId;
 use tunesmith_provider::drive::{Error, Execution};
-use tunesmith_provider::facts::{self, Facts};
-use tunesmith_store::{Job, JobId, Store};
+use tunesmith_store::{JobId, Store};
 
 /// Under this key the executor's own part lies beside the plan's measurements.
 pub(super) const EXECUTION: &str = "execution";
@@ -33,20 +31,4 @@ impl Stored {
         };
         Ok(Self { plan, execution, document: stored.document })
     }
-}
-
-/// What is true of a stored job's provider.
-///
-/// # Errors
-/// Another version stored it, for a provider that this one does not have.
-pub fn facts_of(job: &Job) -> Result<&'static Facts, Error> {
-    provider(job).map(facts::of)
-}
-
-/// The provider of a stored job.
-pub(super) fn provider(job: &Job) -> Result<ProviderId, Error> {
-    job.provider.parse().map_err(|error: tunesmith_core::UnknownProvider| Error::BadPlan {
-        job: job.id.to_string(),
-        why: error.to_string(),
-    })
 }

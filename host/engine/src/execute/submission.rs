@@ -5,6 +5,7 @@ use crate::plan::{Planned, PreparedFile};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use tunesmith_provider::drive::{Error, Execution, FileToUpload};
+use tunesmith_provider::facts;
 
 /// A job to be carried out.
 #[derive(Debug, Clone)]
@@ -53,12 +54,12 @@ impl Submission {
         }
         Ok(tunesmith_store::NewJob {
             name: plan.job.name.clone(),
-            provider: plan.job.provider.as_str().to_owned(),
+            provider: plan.job.provider,
             service,
             method: plan.method.id.clone(),
             base_model: plan.job.base_model.clone(),
             emulated,
-            remote: plan.job.provider != tunesmith_core::provider_id::ProviderId::Local,
+            remote: !facts::of(plan.job.provider).trains_here(),
             spec: self.spec.clone(),
             dataset: tunesmith_store::NewDataset {
                 digest: plan.dataset.sha256.clone(),

@@ -9,18 +9,12 @@ mod error;
 mod obey;
 mod prepare;
 
-pub use error::PlanError;
-pub use obey::breaches;
-pub use prepare::{BatchError, TransformFacts, TransformRun, batch};
-pub use tunesmith_provider::local::plan::LocalPlan;
-pub use tunesmith_provider::ollama::plan::{ModelfileArtifact, OllamaPlan};
-pub use tunesmith_provider::openai::plan::{OpenAiPlan, TrainingFile};
-pub use tunesmith_provider::plan::{PreparedFile, Uploads};
-pub use tunesmith_provider::provider_plan::ProviderPlan;
-
 use super::settings;
 use super::spec::{DatasetRef, Spec};
 use crate::policy::Policy;
+pub use error::PlanError;
+pub use obey::breaches;
+pub use prepare::{BatchError, TransformFacts, TransformRun, batch};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::path::Path;
@@ -32,9 +26,14 @@ use tunesmith_core::digest::Digest;
 use tunesmith_core::time::Date;
 use tunesmith_dataset::{Counting, Rules, Verdict};
 use tunesmith_plugin_host::{Measured, Plugin, Receipt, Tier};
-use tunesmith_provider::openai::PriceTable;
+pub use tunesmith_provider::local::plan::LocalPlan;
+pub use tunesmith_provider::ollama::plan::{ModelfileArtifact, OllamaPlan};
+pub use tunesmith_provider::openai::plan::{OpenAiPlan, TrainingFile};
 use tunesmith_provider::plan::Part;
-use tunesmith_provider::{Warning, WarningCode, provider};
+pub use tunesmith_provider::plan::{PreparedFile, Uploads};
+use tunesmith_provider::prices::PriceTable;
+pub use tunesmith_provider::provider_plan::ProviderPlan;
+use tunesmith_provider::{AnyProvider, Warning, WarningCode};
 
 /// The form of a plan; a reader refuses one that it does not know.
 pub const FORMAT: u32 = 1;
@@ -259,7 +258,7 @@ impl<'a> Context<'a> {
 pub fn plan(spec: &Spec, dataset_path: &Path, context: Context<'_>) -> Result<Planned, PlanError> {
     let context = &context;
     let plugin = context.plugin;
-    let provider = provider(spec.provider);
+    let provider = AnyProvider(spec.provider);
     let facts = provider.facts();
     obey::job(context, spec)?;
     if !plugin.can(facts.ability) {

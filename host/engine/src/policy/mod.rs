@@ -8,7 +8,6 @@
 mod pattern;
 
 pub use pattern::Pattern;
-
 use serde::Serialize;
 use std::fmt;
 use tunesmith_core::ProviderId;
@@ -16,7 +15,8 @@ use tunesmith_core::digest::Digest;
 use tunesmith_core::failure::{Advice, Code};
 use tunesmith_core::text::{grouped, quoted};
 use tunesmith_plugin_host::{Plugin, Source, Tier};
-use tunesmith_provider::openai::{Cost, Money};
+use tunesmith_provider::money::Money;
+use tunesmith_provider::openai::Cost;
 
 /// Declares the rules: their names, keys and meanings, once.
 macro_rules! rules {

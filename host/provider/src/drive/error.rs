@@ -1,7 +1,6 @@
 //! Why a job did not get done, and what to do about it.
 
 use crate::artifacts::WriteError;
-use crate::{ollama, openai};
 use tunesmith_core::ProviderId;
 use tunesmith_core::failure::{Advice, Code, Failure};
 use tunesmith_core::time::Date;
@@ -14,12 +13,9 @@ pub enum Error {
     /// The store.
     #[error(transparent)]
     Store(#[from] tunesmith_store::Error),
-    /// A service that speaks OpenAI's protocol.
+    /// A service.
     #[error(transparent)]
-    OpenAi(#[from] Box<openai::client::ApiError>),
-    /// Ollama.
-    #[error(transparent)]
-    Ollama(#[from] Box<ollama::client::ApiError>),
+    Service(Failure),
     /// A client cannot be set up.
     #[error(transparent)]
     Setup(Failure),
@@ -137,26 +133,12 @@ pub enum Error {
     },
 }
 
-impl From<openai::client::ApiError> for Error {
-    fn from(error: openai::client::ApiError) -> Self {
-        Self::OpenAi(Box::new(error))
-    }
-}
-
-impl From<ollama::client::ApiError> for Error {
-    fn from(error: ollama::client::ApiError) -> Self {
-        Self::Ollama(Box::new(error))
-    }
-}
-
 impl Error {
     /// What scripts can rely on.
     pub fn code(&self) -> Code {
         match self {
             Self::Store(error) => error.code(),
-            Self::OpenAi(error) => error.code(),
-            Self::Ollama(error) => error.code(),
-            Self::Setup(failure) => failure.code,
+            Self::Service(failure) | Self::Setup(failure) => failure.code,
             Self::Artifact(error) => error.code(),
             Self::NotRunnable(_) => Code::ProviderNotRunnable,
             Self::BadPlan { .. } => Code::PlanUnusable,
@@ -177,9 +159,7 @@ impl Error {
     pub fn advice(&self) -> Vec<Advice> {
         match self {
             Self::Store(error) => error.advice(),
-            Self::OpenAi(error) => error.advice(),
-            Self::Ollama(error) => error.advice(),
-            Self::Setup(failure) => failure.advice.clone(),
+            Self::Service(failure) | Self::Setup(failure) => failure.advice.clone(),
             Self::Artifact(_) | Self::BadPlan { .. } | Self::Cancelled { .. } => Vec::new(),
             Self::NotRunnable(_) => vec![
                 Advice::PlanJob,
@@ -233,7 +213,7 @@ fn then(mut advice: Vec<Advice>, step: Advice) -> Vec<Advice> {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        if let Error::Setup(failure) = error {
+        if let Error::Service(failure) | Error::Setup(failure) = error {
             return failure;
         }
         Self::new(error.code(), error.to_string()).advise_all(error.advice())

@@ -1,14 +1,12 @@
 //! What the providers share to carry a job out: the job in hand, its record, the waits,
 //! the errors and the progress. Each provider has its driver in a folder of its own.
 
-mod connect;
 mod error;
 mod execution;
 mod patience;
 mod progress;
 mod work;
 
-pub use connect::{Connect, EMULATOR_SERVICE};
 pub use error::Error;
 pub use execution::{Execution, FileToUpload};
 pub use patience::Patience;
@@ -20,6 +18,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tunesmith_store::Store;
+
+/// What the store calls the service of a job on the built-in emulator, whose ports
+/// change from run to run while its state stays beside the store.
+pub const EMULATOR_SERVICE: &str = "emulator";
 
 /// A model with prompt and examples over the weights of its base.
 pub const PROMPT_BAKED: &str = "prompt-baked";
@@ -79,8 +81,6 @@ pub struct Checked {
 pub struct Shared {
     /// The store.
     pub store: Store,
-    /// The clients.
-    pub connect: Arc<dyn Connect>,
     /// How jobs are carried out.
     pub options: Options,
     leaving: watch::Sender<bool>,
@@ -93,9 +93,9 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
-    /// Jobs of this store at these services.
-    pub fn new(store: Store, connect: Arc<dyn Connect>, options: Options) -> Self {
-        Self { store, connect, options, leaving: watch::channel(false).0 }
+    /// Jobs of this store.
+    pub fn new(store: Store, options: Options) -> Self {
+        Self { store, options, leaving: watch::channel(false).0 }
     }
 
     /// Asks all jobs in hand to stop where they can be left.

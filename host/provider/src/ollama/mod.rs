@@ -16,14 +16,6 @@ pub use names::{ModelName, NameFault};
 pub use parameters::{ParameterValue, Parameters};
 pub use request::{CreateRequest, RequestFault};
 
-/// The smallest context window that holds a short question and its answer beside a
-/// sentence of instructions.
-pub const LEAST_CONTEXT_WINDOW: u32 = 256;
-
-/// The largest context window that any model of note was trained for; Ollama clamps
-/// to what the model was trained for.
-pub const MOST_CONTEXT_WINDOW: u32 = 1_048_576;
-
 /// Ollama's own default on a machine with less than 23 GiB of graphics memory, which
 /// is the one that holds everywhere.
 pub const ASSUMED_CONTEXT_WINDOW: u32 = 4_096;

@@ -2,6 +2,7 @@
 //! may set them.
 
 use crate::accepts::{Accepts, Listed, check_all};
+use crate::settings::{LEAST_CONTEXT_WINDOW, MOST_CONTEXT_WINDOW};
 use crate::violation::{List, Report, Violation};
 use serde::de::Error as _;
 use serde::ser::SerializeMap;
@@ -37,8 +38,8 @@ const fn number(
 pub static PARAMETERS: &[Listed] = &[
     whole(
         "num_ctx",
-        super::LEAST_CONTEXT_WINDOW as i32,
-        super::MOST_CONTEXT_WINDOW as i32,
+        LEAST_CONTEXT_WINDOW as i32,
+        MOST_CONTEXT_WINDOW as i32,
         "The context window in tokens.",
     ),
     number("temperature", 0.0, 2.0, false, "How freely answers are worded; 0 takes the likeliest word."),

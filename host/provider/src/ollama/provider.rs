@@ -1,25 +1,24 @@
 //! Ollama behind the seam.
 
+use super::client::Client;
 use super::names::{ModelName, NameFault};
-use super::plan;
-use crate::drive::{Connect, Error};
-use crate::facts::{self, Facts};
+use super::plan::OllamaPlan;
+use super::{drive, plan};
+use crate::drive::{Checked, Error, Execution, Work};
 use crate::plan::{BaseModelFault, FaultKind, Made, Part, PlanError};
-use crate::provider::{Health, Provider};
-use crate::provider_plan::ProviderPlan;
-use futures_util::future::BoxFuture;
+use crate::provider::{Health, Provider, Service};
 use tunesmith_core::ProviderId;
 
-/// Where Ollama listens unless told otherwise; its own command line looks there too.
+/// Where Ollama's own command line looks for a server unless told otherwise.
 const DEFAULT_SERVICE: &str = "http://127.0.0.1:11434";
 
 /// An Ollama server.
 pub struct Ollama;
 
 impl Provider for Ollama {
-    fn facts(&self) -> &'static Facts {
-        facts::of(ProviderId::Ollama)
-    }
+    type Plan = OllamaPlan;
+
+    const ID: ProviderId = ProviderId::Ollama;
 
     fn base_model(&self, name: &str) -> Result<(), BaseModelFault> {
         ModelName::parse(name).map(drop).map_err(|fault| {
@@ -32,12 +31,29 @@ impl Provider for Ollama {
         })
     }
 
-    fn plan(&self, part: Part<'_>) -> Result<Made<ProviderPlan>, PlanError> {
-        Ok(plan::plan(part)?.map(ProviderPlan::Ollama))
+    fn plan(&self, part: Part<'_>) -> Result<Made<OllamaPlan>, PlanError> {
+        plan::plan(part)
+    }
+}
+
+impl Service for Ollama {
+    type Client = Client;
+
+    fn address(&self, client: &Client) -> String {
+        client.endpoint().to_string()
     }
 
-    fn service(&self, connect: &dyn Connect) -> Result<String, Error> {
-        Ok(connect.ollama().map_err(Error::Setup)?.endpoint().to_string())
+    async fn check(
+        &self,
+        client: &Client,
+        plan: &OllamaPlan,
+        execution: &Execution,
+    ) -> Result<Checked, Error> {
+        drive::check(client, plan, execution).await
+    }
+
+    async fn drive(&self, client: Client, plan: &OllamaPlan, work: &mut Work) -> Result<(), Error> {
+        drive::drive(client, plan, work).await
     }
 
     fn try_it(&self, service: &str, model: &str) -> Option<String> {
@@ -45,12 +61,9 @@ impl Provider for Ollama {
         Some(format!("{host}ollama run {model}"))
     }
 
-    fn diagnose<'a>(&'a self, connect: &'a dyn Connect) -> BoxFuture<'a, Result<Health, Error>> {
-        Box::pin(async {
-            let client = connect.ollama().map_err(Error::Setup)?;
-            let server = client.connect().await?;
-            let models = client.models().await?.len();
-            Ok::<_, Error>(Health { version: Some(server.version), emulated: server.emulated, models })
-        })
+    async fn diagnose(&self, client: &Client) -> Result<Health, Error> {
+        let server = client.connect().await?;
+        let models = client.models().await?.len();
+        Ok(Health { version: Some(server.version), emulated: server.emulated, models })
     }
 }

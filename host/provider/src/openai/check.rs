@@ -1,11 +1,10 @@
 //! Checks what a method wants of OpenAI: objective, suffix, hyperparameters, and
 //! given settings.
 
-use super::LONGEST_SUFFIX;
 use super::hyperparameters::{Auto, HYPERPARAMETERS, Hyperparameters};
 use crate::accepts::check_all;
 use crate::settings::given_common;
-use crate::violation::{List, Report, Violation, Violations, check_notes};
+use crate::violation::{LONGEST_SUFFIX, List, Report, Violation, Violations, check_notes};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use tunesmith_core::contract::{JobSetting, OpenAiConfig, Value};

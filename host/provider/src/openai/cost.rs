@@ -2,8 +2,8 @@
 
 use super::hyperparameters::Auto;
 use super::models::{CountedBy, lookup, not_known, tokenizer};
-use super::money::{Money, PerMillion};
-use super::prices::{PriceTable, PriceTableId};
+use crate::money::{Money, PerMillion};
+use crate::prices::{PriceTable, PriceTableId};
 use crate::warning::{Warning, WarningCode};
 use serde::{Deserialize, Serialize};
 use tunesmith_core::text::{grouped, visible};

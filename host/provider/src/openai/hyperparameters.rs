@@ -2,19 +2,10 @@
 //! ranges.
 
 use crate::accepts::{Accepts, Listed};
+use crate::settings::{MOST_BATCH_SIZE, MOST_EPOCHS, MOST_LEARNING_RATE_MULTIPLIER};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use tunesmith_core::contract::Value;
-
-/// OpenAI's specification: 1 to 50.
-pub const MOST_EPOCHS: i32 = 50;
-
-/// OpenAI's specification: 1 to 256.
-pub const MOST_BATCH_SIZE: i32 = 256;
-
-/// OpenAI's specification only says "above 0". Useful values lie between 0.02 and 2;
-/// ten times OpenAI's own choice already destroys a model, so more is a mistake.
-pub const MOST_LEARNING_RATE_MULTIPLIER: f64 = 10.0;
 
 /// OpenAI's specification: above 0, at most 2.
 const MOST_BETA: f64 = 2.0;

@@ -1,6 +1,7 @@
 //! What is known of OpenAI's base models and of the end of its fine-tuning platform,
 //! with the date at which it was known.
 
+use crate::prices::base_of;
 use serde::{Deserialize, Serialize};
 use tunesmith_core::contract::{Level, Note};
 use tunesmith_core::text::{quoted, visible};
@@ -71,11 +72,6 @@ pub static MODELS: &[Model] = &[
         tokenizer: Tokenizer::O200k,
     },
 ];
-
-/// The base of a tuned model's name (`ft:BASE:…`), otherwise the name itself.
-pub fn base_of(model: &str) -> &str {
-    model.strip_prefix("ft:").map_or(model, |rest| rest.split(':').next().unwrap_or(rest))
-}
 
 /// What is known of the model, by its dated name, an alias, or as the base of a tuned
 /// model.

@@ -1,14 +1,13 @@
 //! OpenAI's protocol behind the seam.
 
-use super::models;
-use super::{drive, plan};
-use crate::drive::{Connect, Error, Shared};
-use crate::facts::{self, Facts};
+use super::client::Client;
+use super::plan::OpenAiPlan;
+use super::{drive, models, plan};
+use crate::drive::{Checked, Error, Execution, Work};
+use crate::facts;
 use crate::failpoint::{Point, around};
 use crate::plan::{BaseModelFault, FaultKind, Made, Part, PlanError};
-use crate::provider::{Health, Provider};
-use crate::provider_plan::ProviderPlan;
-use futures_util::future::BoxFuture;
+use crate::provider::{Health, Provider, Service};
 use tunesmith_core::ProviderId;
 use tunesmith_core::tokens::Tokenizer;
 use tunesmith_dataset::Rules;
@@ -18,9 +17,9 @@ use tunesmith_store::Job;
 pub struct OpenAi;
 
 impl Provider for OpenAi {
-    fn facts(&self) -> &'static Facts {
-        facts::of(ProviderId::OpenAi)
-    }
+    type Plan = OpenAiPlan;
+
+    const ID: ProviderId = ProviderId::OpenAi;
 
     fn base_model(&self, name: &str) -> Result<(), BaseModelFault> {
         models::check_name(name)
@@ -29,35 +28,35 @@ impl Provider for OpenAi {
 
     fn rules(&self, base_model: &str) -> (Rules, Tokenizer) {
         let limit = models::lookup(base_model).map(|known| known.most_example_tokens);
-        (Rules::new(self.facts().target, limit), models::tokenizer(base_model).tokenizer)
+        (Rules::new(facts::of(Self::ID).target, limit), models::tokenizer(base_model).tokenizer)
     }
 
-    fn plan(&self, part: Part<'_>) -> Result<Made<ProviderPlan>, PlanError> {
-        Ok(plan::plan(part)?.map(ProviderPlan::OpenAi))
+    fn plan(&self, part: Part<'_>) -> Result<Made<OpenAiPlan>, PlanError> {
+        plan::plan(part)
+    }
+}
+
+impl Service for OpenAi {
+    type Client = Client;
+
+    fn address(&self, client: &Client) -> String {
+        client.endpoint().to_string()
     }
 
-    fn service(&self, connect: &dyn Connect) -> Result<String, Error> {
-        Ok(connect.openai().map_err(Error::Setup)?.endpoint().to_string())
+    async fn check(&self, client: &Client, plan: &OpenAiPlan, _: &Execution) -> Result<Checked, Error> {
+        drive::check(client, plan).await
     }
 
-    fn check_adoptable<'a>(
-        &'a self,
-        shared: &'a Shared,
-        job: &'a Job,
-        remote_id: &'a str,
-    ) -> BoxFuture<'a, Result<(), Error>> {
-        Box::pin(drive::check_adoptable(shared, job, remote_id))
+    async fn drive(&self, client: Client, plan: &OpenAiPlan, work: &mut Work) -> Result<(), Error> {
+        drive::drive(client, plan, work).await
     }
 
-    fn remove_file<'a>(
-        &'a self,
-        connect: &'a dyn Connect,
-        remote_id: &'a str,
-    ) -> BoxFuture<'a, Result<bool, Error>> {
-        Box::pin(async move {
-            let client = connect.openai().map_err(Error::Setup)?;
-            Ok(around(Point::OpenAiDeleteFile, client.delete_file(remote_id)).await?)
-        })
+    async fn check_adoptable(&self, client: &Client, job: &Job, remote_id: &str) -> Result<(), Error> {
+        drive::check_adoptable(client, job, remote_id).await
+    }
+
+    async fn remove_file(&self, client: &Client, remote_id: &str) -> Result<bool, Error> {
+        Ok(around(Point::OpenAiDeleteFile, client.delete_file(remote_id)).await?)
     }
 
     fn try_it(&self, service: &str, model: &str) -> Option<String> {
@@ -70,11 +69,8 @@ impl Provider for OpenAi {
         ))
     }
 
-    fn diagnose<'a>(&'a self, connect: &'a dyn Connect) -> BoxFuture<'a, Result<Health, Error>> {
-        Box::pin(async {
-            let client = connect.openai().map_err(Error::Setup)?;
-            let models = client.models().await?.len();
-            Ok::<_, Error>(Health { version: None, emulated: client.is_emulated(), models })
-        })
+    async fn diagnose(&self, client: &Client) -> Result<Health, Error> {
+        let models = client.models().await?.len();
+        Ok(Health { version: None, emulated: client.is_emulated(), models })
     }
 }

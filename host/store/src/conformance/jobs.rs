@@ -3,6 +3,7 @@
 use super::{Subject, advance, new_job};
 use crate::{Change, Error, JobFilter, JobId, ModelFilter, State};
 use serde_json::json;
+use tunesmith_core::ProviderId;
 
 pub async fn unambiguous_id_prefix_finds_the_job(subject: &Subject) {
     let store = subject.open().await;
@@ -45,7 +46,7 @@ pub async fn job_lists_are_filtered_and_paged(subject: &Subject) {
     for n in 0..7 {
         let mut new = new_job(&format!("Support {n}"));
         new.emulated = n % 2 == 0;
-        new.provider = if n < 3 { "ollama" } else { "openai" }.into();
+        new.provider = if n < 3 { ProviderId::Ollama } else { ProviderId::OpenAi };
         let (_, claim) = store.create_owned(&new).await.unwrap();
         if n == 5 {
             store.apply(&claim, Change::to(State::Cancelled)).await.unwrap();
@@ -64,7 +65,7 @@ pub async fn job_lists_are_filtered_and_paged(subject: &Subject) {
         }
     };
     assert_eq!(names(JobFilter::default()).await, "654|321|0");
-    assert_eq!(names(JobFilter { provider: Some("ollama".into()), ..JobFilter::default() }).await, "210");
+    assert_eq!(names(JobFilter { provider: Some(ProviderId::Ollama), ..JobFilter::default() }).await, "210");
     assert_eq!(names(JobFilter { name: Some("PORT 4".into()), ..JobFilter::default() }).await, "4");
     for name in ["_", "\\"] {
         assert_eq!(names(JobFilter { name: Some(name.into()), ..JobFilter::default() }).await, "");

@@ -3,6 +3,7 @@
 use super::{NOW_MS, Subject, advance, done, model, new_job};
 use crate::{Batch, Change, Error, EventKind, Level, NewJob, Operation, Outcome, State};
 use serde_json::json;
+use tunesmith_core::ProviderId;
 
 pub async fn whole_run_needs_seven_synced_transactions(subject: &Subject) {
     let store = subject.open().await;
@@ -167,7 +168,7 @@ pub async fn intents_are_opened_and_settled_once(subject: &Subject) {
 
 pub async fn local_training_needs_no_create(subject: &Subject) {
     let store = subject.open().await;
-    let new = NewJob { remote: false, provider: "local".into(), ..new_job("a") };
+    let new = NewJob { remote: false, provider: ProviderId::Local, ..new_job("a") };
     let (job, claim) = store.create_owned(&new).await.unwrap();
     let create = Change::to(State::Creating).intend(Operation::Create, "h");
     let error = store.apply(&claim, create).await.unwrap_err();

@@ -18,6 +18,7 @@ use crate::{
 use async_trait::async_trait;
 use serde_json::json;
 use std::sync::Arc;
+use tunesmith_core::ProviderId;
 
 /// Makes a `#[tokio::test]` of every part of the suite. The expression makes a new
 /// [`Place`](crate::conformance::Place), in which nothing was stored yet.
@@ -110,7 +111,7 @@ impl Subject {
 pub(crate) fn new_job(name: &str) -> NewJob {
     NewJob {
         name: name.into(),
-        provider: "openai".into(),
+        provider: ProviderId::OpenAi,
         service: "http://127.0.0.1:9/v1".into(),
         method: "lora".into(),
         base_model: "gpt-4.1-mini-2025-04-14".into(),

@@ -2,6 +2,7 @@
 
 use super::id::JobId;
 use super::state::State;
+use tunesmith_core::ProviderId;
 
 /// A job.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -12,8 +13,8 @@ pub struct Job {
     pub number: i64,
     /// Its name, as the job file has it.
     pub name: String,
-    /// The provider, such as `ollama`.
-    pub provider: String,
+    /// Who carries it out.
+    pub provider: ProviderId,
     /// Which service of that provider: a base URL without credentials.
     pub service: String,
     /// The method's id.
@@ -96,7 +97,7 @@ pub struct Plan {
 pub struct JobFilter {
     /// In one of these states; empty means any.
     pub states: Vec<State>,
-    pub provider: Option<String>,
+    pub provider: Option<ProviderId>,
     /// Whose name contains this, in any case (of ASCII letters).
     pub name: Option<String>,
     /// On the emulator, or not.

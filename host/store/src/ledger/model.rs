@@ -1,6 +1,7 @@
 //! The models that jobs made.
 
 use super::id::JobId;
+use tunesmith_core::ProviderId;
 
 /// A model to record.
 #[derive(Debug, Clone)]
@@ -21,7 +22,7 @@ pub struct Model {
     pub number: i64,
     /// Its name at the service.
     pub name: String,
-    pub provider: String,
+    pub provider: ProviderId,
     pub service: String,
     /// The job that made it; it may have been removed since.
     pub job: JobId,
@@ -46,7 +47,7 @@ pub struct Model {
 /// Which models to list. The default is those that exist, as far as is known.
 #[derive(Debug, Clone, Default)]
 pub struct ModelFilter {
-    pub provider: Option<String>,
+    pub provider: Option<ProviderId>,
     pub job: Option<JobId>,
     /// Also those that were superseded or removed.
     pub gone: bool,

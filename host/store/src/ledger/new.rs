@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::redact::Redactor;
 use serde_json::Value;
+use tunesmith_core::ProviderId;
 
 /// The longest document (plan, job file, measurements) that the store takes. Plans carry
 /// prompts and sample rows, far below this; anything beyond is a mistake or an attack.
@@ -34,8 +35,8 @@ pub struct NewPlan {
 #[derive(Debug, Clone)]
 pub struct NewJob {
     pub name: String,
-    /// The provider, such as `ollama`.
-    pub provider: String,
+    /// Who carries it out.
+    pub provider: ProviderId,
     /// The service's base URL. One with credentials is refused.
     pub service: String,
     /// The method's id.

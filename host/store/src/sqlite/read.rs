@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection, query};
 use std::ops::DerefMut;
+use tunesmith_core::ProviderId;
 
 /// All columns of a job, with its owner and current attempt.
 macro_rules! select_job {
@@ -63,7 +64,7 @@ impl<C: DerefMut<Target = SqliteConnection> + Send> Read for Session<C> {
         let statement = query(sql)
             .bind(after)
             .bind(states.map(|states| states.to_string()))
-            .bind(&filter.provider)
+            .bind(filter.provider.map(ProviderId::as_str))
             .bind(filter.name.as_deref().map(containing))
             .bind(filter.emulated)
             .bind(limit);
@@ -186,7 +187,7 @@ impl<C: DerefMut<Target = SqliteConnection> + Send> Read for Session<C> {
              ORDER BY number DESC LIMIT $5",
         )
         .bind(after)
-        .bind(&filter.provider)
+        .bind(filter.provider.map(ProviderId::as_str))
         .bind(filter.job.as_ref().map(JobId::as_str))
         .bind(filter.gone)
         .bind(limit);

@@ -108,7 +108,7 @@ impl Record for Session<Begun> {
                  AND superseded_ms IS NULL AND removed_ms IS NULL AND NOT (job = $6 AND attempt = $7)",
             )
             .bind(now_ms)
-            .bind(&job.provider)
+            .bind(job.provider.as_str())
             .bind(&job.service)
             .bind(job.emulated)
             .bind(&new.name)
@@ -125,7 +125,7 @@ impl Record for Session<Begun> {
                  DO UPDATE SET digest = coalesce(excluded.digest, models.digest)",
             )
             .bind(&new.name)
-            .bind(&job.provider)
+            .bind(job.provider.as_str())
             .bind(&job.service)
             .bind(job.id.as_str())
             .bind(&job.name)

@@ -44,7 +44,7 @@ pub fn job(row: &SqliteRow) -> Result<Job, Error> {
         id: JobId::stored(row.try_get("id")?),
         number: row.try_get("number")?,
         name: row.try_get("name")?,
-        provider: row.try_get("provider")?,
+        provider: row.try_get::<&str, _>("provider")?.parse()?,
         service: row.try_get("service")?,
         method: row.try_get("method")?,
         base_model: row.try_get("base_model")?,
@@ -172,7 +172,7 @@ pub fn model(row: &SqliteRow) -> Result<Model, Error> {
     Ok(Model {
         number: row.try_get("number")?,
         name: row.try_get("name")?,
-        provider: row.try_get("provider")?,
+        provider: row.try_get::<&str, _>("provider")?.parse()?,
         service: row.try_get("service")?,
         job: JobId::stored(row.try_get("job")?),
         job_name: row.try_get("job_name")?,

@@ -57,7 +57,7 @@ impl Transaction for Session<Begun> {
             )
             .bind(id.as_str())
             .bind(&documents.name)
-            .bind(&new.provider)
+            .bind(new.provider.as_str())
             .bind(&new.service)
             .bind(&new.method)
             .bind(&new.base_model)

@@ -6,8 +6,7 @@ use std::time::Duration;
 use tunesmith_core::ProviderId;
 use tunesmith_core::failure::{Code, Failure};
 use tunesmith_engine::config::Origin;
-use tunesmith_engine::execute;
-use tunesmith_provider::openai::client::ErrorKind;
+use tunesmith_provider::AnyProvider;
 use tunesmith_provider::openai::models::{AS_OF, CLOSED_TO_ALL, CLOSED_TO_IDLE, CLOSED_TO_NEW};
 use tunesmith_provider::provider::Health;
 
@@ -20,22 +19,14 @@ pub(super) async fn check(operator: &Operator) -> Vec<Check> {
     checks
 }
 
-/// Waits for an answer for as long as a person does.
-async fn patiently<T>(
-    host: &str,
-    asked: impl Future<Output = Result<T, execute::Error>>,
-) -> Result<T, Failure> {
-    let asked = tokio::time::timeout(PATIENCE, asked).await;
-    Ok(asked.map_err(|_| {
+/// Asks the configured service of a provider, for as long as a person waits.
+async fn diagnose(operator: &Operator, provider: ProviderId, host: &str) -> Result<Health, Failure> {
+    let services = operator.services(false)?;
+    let asked = AnyProvider(provider).diagnose(&services);
+    Ok(tokio::time::timeout(PATIENCE, asked).await.map_err(|_| {
         let message = format!("{host} has not answered within {} s", PATIENCE.as_secs());
         Failure::new(Code::ProviderFailed, message).advise("check the network and the service")
     })??)
-}
-
-/// Asks the configured service of a provider.
-async fn diagnose(operator: &Operator, provider: ProviderId) -> Result<Health, execute::Error> {
-    let services = operator.services(false).map_err(execute::Error::Setup)?;
-    tunesmith_provider::provider(provider).diagnose(&services).await
 }
 
 /// Whether somebody chose this value.
@@ -47,13 +38,13 @@ async fn check_ollama(operator: &Operator) -> Vec<Check> {
     const AREA: &str = "ollama";
     let settings = operator.ollama();
     let host = settings.endpoint.to_string();
-    let health = match patiently(&host, diagnose(operator, ProviderId::Ollama)).await {
+    let health = match diagnose(operator, ProviderId::Ollama, &host).await {
         Ok(health) => health,
         // The default address, and nobody there: perhaps Ollama is not wanted at all.
-        Err(error) if !is_chosen(operator, "ollama.host") => {
-            return vec![Check::of(AREA, Status::Skip, error)];
+        Err(failure) if !is_chosen(operator, "ollama.host") => {
+            return vec![Check::of(AREA, Status::Skip, failure)];
         }
-        Err(error) => return vec![Check::of(AREA, Status::Fail, error)],
+        Err(failure) => return vec![Check::of(AREA, Status::Fail, failure)],
     };
     let emulated = if health.emulated { ", an emulator" } else { "" };
     let version = health.version.unwrap_or_default();
@@ -79,22 +70,14 @@ async fn check_openai(operator: &Operator) -> Vec<Check> {
         return vec![Check::skip(AREA, format!("{endpoint} was not asked, as there is no key"))];
     }
     let wanted = has_key || is_chosen(operator, "openai.base_url");
-    let mut wrong_key = false;
     let host = endpoint.host();
-    let asked = patiently(&host, async {
-        let health = diagnose(operator, ProviderId::OpenAi).await;
-        if let Err(execute::Error::OpenAi(error)) = &health {
-            wrong_key = matches!(error.kind, ErrorKind::WrongKey | ErrorKind::MissingKey);
-        }
-        health
-    });
-    let mut checks = vec![match asked.await {
+    let mut checks = vec![match diagnose(operator, ProviderId::OpenAi, &host).await {
         Ok(Health { models, .. }) => {
             let key = if has_key { "the key is accepted; " } else { "no key is needed; " };
             Check::ok(AREA, format!("{endpoint}: {key}it lists {models} models"))
         }
-        Err(error) if wanted || wrong_key => Check::of(AREA, Status::Fail, error),
-        Err(error) => Check::of(AREA, Status::Skip, error),
+        Err(failure) if wanted || failure.code == Code::KeyRejected => Check::of(AREA, Status::Fail, failure),
+        Err(failure) => Check::of(AREA, Status::Skip, failure),
     }];
     if endpoint.is_openai() {
         checks.push(

@@ -13,6 +13,7 @@ use tokio::runtime::Runtime;
 use tunesmith_core::failure::{Failure, Kind};
 use tunesmith_core::text::visible;
 use tunesmith_engine::execute::{self, EMULATOR_SERVICE, Ended, Executor, Until};
+use tunesmith_provider::facts;
 use tunesmith_store::{Job, JobId, State, Store};
 
 /// A job in hand.
@@ -59,7 +60,7 @@ impl<'a> Hand<'a> {
             output.progress_handle().say("emulated: nothing is trained, and no model is real");
         }
         let id = self.job.id.clone();
-        let must_stay = execute::facts_of(&self.job)?.client_must_stay;
+        let must_stay = facts::of(self.job.provider).client_must_stay;
         if must_stay && until == Until::Submitted {
             // Nothing goes on there without a client: it is begun, left at once, and a
             // runner in the background goes on with it.

@@ -41,7 +41,7 @@ pub struct Args {
 pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
     let filter = JobFilter {
         states: args.states.clone(),
-        provider: args.provider.map(|provider| provider.to_string()),
+        provider: args.provider,
         name: args.name.clone(),
         emulated: args.emulated.then_some(true),
     };
@@ -78,7 +78,7 @@ pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), 
         Table::new(&["ID", "NAME", "STATE", "PROGRESS", "METHOD", "PROVIDER", "BASE MODEL", "AGE"])
             .cut("NAME");
     for job in &page.items {
-        let mut provider = job.provider.clone();
+        let mut provider = job.provider.to_string();
         if job.emulated {
             provider += " (emulated)";
         }

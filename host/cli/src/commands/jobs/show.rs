@@ -14,6 +14,7 @@ use tunesmith_core::failure::{Code, Failure};
 use tunesmith_core::text::visible;
 use tunesmith_core::time::now_ms;
 use tunesmith_engine::execute::{self, Outcome};
+use tunesmith_provider::facts;
 use tunesmith_store::{
     Artifact, Attempt, Checkpoint, Event, EventKind, Job, JobId, Kept, LONGEST_PAGE, Level, MetricPoint,
     Model, ModelFilter, Plan, Store,
@@ -69,7 +70,7 @@ pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), 
     if let Some(path) = &args.svg {
         let Some(curve) = &curve else {
             let error = Failure::new(Code::Failed, format!("job {} has no losses to draw", shown.job.id));
-            let facts = execute::facts_of(&shown.job)?;
+            let facts = facts::of(shown.job.provider);
             return Err(error.advise(if facts.trains {
                 "they come from the service while it trains".to_owned()
             } else {

@@ -16,7 +16,7 @@ use tunesmith_engine::spec::{Overrides, Spec};
 use tunesmith_engine::verify::{self, Verified};
 use tunesmith_engine::{artifacts, lock};
 use tunesmith_plugin_host::Registry;
-use tunesmith_provider::openai::PriceTable;
+use tunesmith_provider::prices::PriceTable;
 
 /// Show what a job would do: config, warnings, cost; touches nothing.
 #[derive(Debug, clap::Args)]

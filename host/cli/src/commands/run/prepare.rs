@@ -16,7 +16,7 @@ use tunesmith_engine::lock;
 use tunesmith_engine::plan::{self, Context};
 use tunesmith_engine::spec::{Overrides, Spec};
 use tunesmith_plugin_host::{Change, Registry, Snapshot, Watch, WatchOptions};
-use tunesmith_provider::openai::PriceTable;
+use tunesmith_provider::prices::PriceTable;
 
 /// Plans jobs as the command line says.
 pub(super) struct Preparer {

@@ -121,7 +121,9 @@ impl<'a, F> Worker<'a, F> {
             let read = conversation::read(self.format, value, &mut issues);
             let mut conversation = read.ok_or_else(|| {
                 invalid(
-                    issues.pop().map_or_else(|| "cannot read the row".to_owned(), |issue| issue.text.with_field()),
+                    issues
+                        .pop()
+                        .map_or_else(|| "cannot read the row".to_owned(), |issue| issue.text.with_field()),
                 )
             })?;
             if let Some(what) = unseen(&conversation, self.format) {

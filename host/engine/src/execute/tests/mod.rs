@@ -109,7 +109,7 @@ impl Place {
     async fn ticket(&self, name: &str, provider: &str, config: &Value, execution: Value) -> Ticket {
         let new = NewJob {
             name: name.into(),
-            provider: provider.into(),
+            provider: provider.parse().unwrap(),
             service: EMULATOR_SERVICE.into(),
             method: "lora".into(),
             base_model: "base".into(),

@@ -88,7 +88,7 @@ async fn a_cancel_stops_the_create_and_leaves_no_model() {
         other => panic!("{other:?}"),
     }
     assert!(driving.await.unwrap().is_err());
-    let client = place.executor.shared.connect.ollama().unwrap();
+    let client = place.executor.connect.ollama().unwrap();
     let name = tunesmith_provider::ollama::ModelName::parse("support").unwrap();
     assert_eq!(client.find(&name).await.unwrap(), None);
 }

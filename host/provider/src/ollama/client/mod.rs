@@ -27,11 +27,11 @@ pub use chat::Probe;
 pub use create::{CreateReport, Created, Layer, Phase, Step};
 pub use error::{ApiError, ErrorKind, Operation};
 pub use made::Made;
-pub use models::{Base, Details, Tag};
+pub use models::{Base, Tag};
 pub use proof::Proof;
 pub use pull::PullProgress;
 pub use server::{Server, Support};
-pub use show::{Shown, ShownMessage};
+pub use show::{Details, Shown, ShownMessage};
 
 use crate::http::{self, Endpoint, Reuse, Timeouts};
 use std::sync::Arc;

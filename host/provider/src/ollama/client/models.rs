@@ -2,7 +2,7 @@
 
 use super::Client;
 use super::error::{ApiError, ErrorKind, Operation};
-use super::show::Shown;
+use super::show::{Details, Shown};
 use crate::http::lenient::Fields;
 use crate::ollama::names::ModelName;
 use reqwest::Method;
@@ -27,33 +27,6 @@ pub struct Tag {
     pub remote_host: Option<String>,
     /// What kind of model it is.
     pub details: Details,
-}
-
-/// What kind of model it is.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Details {
-    /// `gguf`, or what else the server has.
-    pub format: Option<String>,
-    /// The architecture, such as `llama`.
-    pub family: Option<String>,
-    /// Such as `3.2B`.
-    pub parameter_size: Option<String>,
-    /// Such as `Q4_K_M`.
-    pub quantization_level: Option<String>,
-}
-
-impl Details {
-    pub(super) fn read(fields: Option<Fields>) -> Self {
-        let Some(mut fields) = fields else { return Self::default() };
-        let mut text = |name: &str| fields.text(name).filter(|text| !text.is_empty());
-        Self {
-            format: text("format"),
-            family: text("family"),
-            parameter_size: text("parameter_size"),
-            quantization_level: text("quantization_level"),
-        }
-    }
 }
 
 impl Tag {

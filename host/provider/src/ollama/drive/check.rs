@@ -1,19 +1,19 @@
 //! Looking before anything is recorded: server, base model, context, and the name.
 
-use crate::drive::{Checked, Error, Execution, Shared};
-use crate::ollama::client::{Base, ErrorKind};
+use crate::drive::{Checked, Error, Execution};
+use crate::ollama::client::{Base, Client, ErrorKind};
 use crate::ollama::plan::OllamaPlan;
 
 /// Looks whether the job can be carried out.
-pub async fn check(shared: &Shared, plan: &OllamaPlan, execution: &Execution) -> Result<Checked, Error> {
-    let client = shared.connect.ollama().map_err(Error::Setup)?;
+pub(in crate::ollama) async fn check(
+    client: &Client,
+    plan: &OllamaPlan,
+    execution: &Execution,
+) -> Result<Checked, Error> {
     let server = client.connect().await?;
     client.check_create().await?;
     let request = &plan.request;
-    let mut checked = Checked {
-        emulated: shared.connect.is_emulated() || server.emulated || client.is_emulated(),
-        ..Checked::default()
-    };
+    let mut checked = Checked { emulated: server.emulated || client.is_emulated(), ..Checked::default() };
     match client.base(&request.from).await {
         Ok(base) => context(&base, plan, &mut checked)?,
         Err(error) if error.kind == ErrorKind::MissingBase && execution.pull => {

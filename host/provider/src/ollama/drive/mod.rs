@@ -6,7 +6,7 @@ mod create;
 mod remove;
 mod verify;
 
-pub use check::check;
+pub(super) use check::check;
 
 use super::plan::OllamaPlan;
 use crate::drive::{Error, Progress, Transfer, Until, Work};
@@ -22,6 +22,12 @@ const TOLD_EVERY: Duration = Duration::from_millis(100);
 /// Why a job here cannot be paused.
 const NO_PAUSE: &str =
     "Ollama has nothing to pause: it makes a model within one request, and stops when its client goes";
+
+impl From<ApiError> for Error {
+    fn from(error: ApiError) -> Self {
+        Self::Service(error.into())
+    }
+}
 
 /// What is done next.
 enum Next {
@@ -56,8 +62,7 @@ struct Driver<'w> {
 }
 
 /// Carries the job on from wherever it stands.
-pub async fn drive(work: &mut Work, plan: &OllamaPlan) -> Result<(), Error> {
-    let client = work.shared.connect.ollama().map_err(Error::Setup)?;
+pub(super) async fn drive(client: Client, plan: &OllamaPlan, work: &mut Work) -> Result<(), Error> {
     let mut driver = Driver { work, plan, client };
     loop {
         driver.work.refuse_others(NO_PAUSE).await?;

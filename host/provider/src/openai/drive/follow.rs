@@ -19,6 +19,24 @@ struct Seen {
     status: Option<JobStatus>,
 }
 
+/// Why a look failed.
+enum Trouble {
+    Service(ApiError),
+    Ours(Error),
+}
+
+impl From<ApiError> for Trouble {
+    fn from(error: ApiError) -> Self {
+        Self::Service(error)
+    }
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Self::Ours(error)
+    }
+}
+
 impl Driver<'_> {
     /// Follows the job until it is over at the service, or until it can be left.
     pub(super) async fn follow(&mut self) -> Result<Next, Error> {
@@ -38,15 +56,16 @@ impl Driver<'_> {
                         return Ok(next);
                     }
                 }
-                Err(Error::OpenAi(error)) if is_passing(&error) || is_missing(&error) => {
+                Err(Trouble::Service(error)) if is_passing(&error) || is_missing(&error) => {
                     let since = *failing.get_or_insert_with(Instant::now);
                     if since.elapsed() >= self.work.patience.contact || self.work.until() == Until::Submitted
                     {
-                        return Err(self.work.left(Error::OpenAi(error)));
+                        return Err(self.work.left(error.into()));
                     }
                     self.work.waiting(&error);
                 }
-                Err(error) => return Err(self.work.left(error)),
+                Err(Trouble::Service(error)) => return Err(self.work.left(error.into())),
+                Err(Trouble::Ours(error)) => return Err(self.work.left(error)),
             }
             first = false;
             if self.serve(&remote).await? {
@@ -66,7 +85,7 @@ impl Driver<'_> {
     }
 
     /// One look: everything that is new is in the store when it returns.
-    async fn look_at(&mut self, remote: &str, seen: &mut Seen, first: bool) -> Result<Job, Error> {
+    async fn look_at(&mut self, remote: &str, seen: &mut Seen, first: bool) -> Result<Job, Trouble> {
         let job = self.client.job(remote).await?;
         if first {
             self.settle_controls(&job.status).await?;

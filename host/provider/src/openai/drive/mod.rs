@@ -8,7 +8,7 @@ mod upload;
 mod verify;
 
 use super::plan::OpenAiPlan;
-use crate::drive::{Checked, Error, Shared, Until, Work};
+use crate::drive::{Checked, Error, Until, Work};
 use crate::openai::client::{ApiError, Client, ErrorKind};
 use crate::openai::models;
 use crate::openai::request::RUN_ID_KEY;
@@ -19,6 +19,12 @@ use tunesmith_store::{Ask, Change, Job, State};
 /// Why nothing can be paused or resumed yet.
 const TOO_EARLY: &str = "the service does not have the job yet";
 
+impl From<ApiError> for Error {
+    fn from(error: ApiError) -> Self {
+        Self::Service(error.into())
+    }
+}
+
 /// What is done next.
 enum Next {
     /// Look at the job's state and go on from there.
@@ -28,8 +34,7 @@ enum Next {
 }
 
 /// Looks before anything is recorded: the key, the base model and how long it lives.
-pub async fn check(shared: &Shared, plan: &OpenAiPlan) -> Result<Checked, Error> {
-    let client = shared.connect.openai().map_err(Error::Setup)?;
+pub(super) async fn check(client: &Client, plan: &OpenAiPlan) -> Result<Checked, Error> {
     let model = plan.request.model.as_str();
     let mut checked = Checked::default();
     match client.model(model).await {
@@ -49,7 +54,7 @@ pub async fn check(shared: &Shared, plan: &OpenAiPlan) -> Result<Checked, Error>
         Err(error) if error.kind == ErrorKind::UnknownModel && !client.endpoint().is_openai() => {
             match client.models().await {
                 Ok(models) if models.iter().any(|known| known.id == model) => {}
-                Ok(_) => return Err(gone(&client, model, error)),
+                Ok(_) => return Err(gone(client, model, error)),
                 Err(listing) if listing.kind == ErrorKind::NotFound => checked.notes.push(format!(
                     "{} lists no models, so whether it has {model} shows only when the job is created",
                     client.endpoint().host()
@@ -57,10 +62,10 @@ pub async fn check(shared: &Shared, plan: &OpenAiPlan) -> Result<Checked, Error>
                 Err(listing) => return Err(listing.into()),
             }
         }
-        Err(error) if error.kind == ErrorKind::UnknownModel => return Err(gone(&client, model, error)),
+        Err(error) if error.kind == ErrorKind::UnknownModel => return Err(gone(client, model, error)),
         Err(error) => return Err(error.into()),
     }
-    checked.emulated = shared.connect.is_emulated() || client.is_emulated();
+    checked.emulated = client.is_emulated();
     Ok(checked)
 }
 
@@ -77,8 +82,7 @@ fn gone(client: &Client, model: &str, error: ApiError) -> Error {
 }
 
 /// Whether a remote job can be adopted by the user's word.
-pub async fn check_adoptable(shared: &Shared, job: &Job, remote_id: &str) -> Result<(), Error> {
-    let client = shared.connect.openai().map_err(Error::Setup)?;
+pub(super) async fn check_adoptable(client: &Client, job: &Job, remote_id: &str) -> Result<(), Error> {
     let remote = client.job(remote_id).await?;
     match remote.metadata.get(RUN_ID_KEY) {
         Some(run) if *run != job.run_id => Err(Error::NotNow {
@@ -104,8 +108,7 @@ struct Driver<'w> {
 }
 
 /// Carries the job on from wherever it stands.
-pub async fn drive(work: &mut Work, plan: &OpenAiPlan) -> Result<(), Error> {
-    let client = work.shared.connect.openai().map_err(Error::Setup)?;
+pub(super) async fn drive(client: Client, plan: &OpenAiPlan, work: &mut Work) -> Result<(), Error> {
     let mut driver = Driver { work, plan, client };
     loop {
         let next = match driver.work.job.state {

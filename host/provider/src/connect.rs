@@ -3,10 +3,6 @@
 use crate::{ollama, openai};
 use tunesmith_core::failure::Failure;
 
-/// What the store calls the service of a job on the built-in emulator, whose ports
-/// change from run to run while its state stays beside the store.
-pub const EMULATOR_SERVICE: &str = "emulator";
-
 /// Gives the clients of a run, made when they are first needed: a job on Ollama needs no
 /// key for OpenAI.
 pub trait Connect: Send + Sync {

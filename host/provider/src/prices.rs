@@ -1,8 +1,7 @@
 //! Prices of training: a dated table that comes with tunesmith and can be replaced by
 //! a file of the same form.
 
-use super::models::base_of;
-use super::money::PerMillion;
+use crate::money::PerMillion;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tunesmith_core::digest::Digest;
@@ -155,6 +154,11 @@ impl PriceTable {
     pub fn id(&self) -> PriceTableId {
         PriceTableId { as_of: self.as_of, source: self.source.clone(), sha256: self.digest.clone() }
     }
+}
+
+/// The base of a tuned model's name (`ft:BASE:…`), otherwise the name itself.
+pub fn base_of(model: &str) -> &str {
+    model.strip_prefix("ft:").map_or(model, |rest| rest.split(':').next().unwrap_or(rest))
 }
 
 #[cfg(test)]
