@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 const CRATES: [&str; 8] = ["core", "dataset", "plugin", "store", "provider", "engine", "kit", "vet"];
 
 /// Files that may name variables, with the reason.
-const MAY_NAME_VARIABLES: [(&str, &str); 4] = [
+const MAY_NAME_VARIABLES: [(&str, &str); 5] = [
     ("engine/src/config", "the configuration reads its variables"),
     ("engine/src/secret.rs", "a key is found in a variable"),
     ("provider/src/failpoint.rs", "tests set it; users never do"),
-    ("engine/src/execute/outcome.rs", "commands of other programs that try the model"),
+    ("provider/src/ollama/provider.rs", "a command of Ollama's that tries the model"),
+    ("provider/src/openai/provider.rs", "a request with curl that tries the model"),
 ];
 
 /// Files that may name commands or flags, with the reason.
