@@ -3,6 +3,26 @@
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// The models that an emulator has unless told otherwise.
+pub const DEFAULT_MODELS: &[&str] = &[
+    "llama2",
+    "llama3",
+    "llama3.1",
+    "llama3.1:8b",
+    "llama3.2",
+    "llama3.2:1b",
+    "llama3.2:3b",
+    "mistral",
+    "gemma2",
+    "gemma3",
+    "phi3",
+    "qwen2.5",
+    "tinyllama",
+];
+
+/// In the list of what a pull finds: every model that can be named.
+pub const ANY_MODEL: &str = "*";
+
 /// How both services behave. Can be changed while they run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -51,7 +71,7 @@ impl Default for OllamaBehaviour {
     fn default() -> Self {
         Self {
             generation: Generation::default(),
-            registry: super::DEFAULT_MODELS.iter().map(|name| (*name).to_owned()).collect(),
+            registry: DEFAULT_MODELS.iter().map(|name| (*name).to_owned()).collect(),
             step_ms: 0,
         }
     }

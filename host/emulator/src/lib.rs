@@ -28,13 +28,13 @@ mod serve;
 mod tests;
 
 pub use behaviour::{
-    Behaviour, Closed, Generation, Odd, OllamaBehaviour, OpenAiBehaviour, Outcome, RateLimit,
+    ANY_MODEL, Behaviour, Closed, DEFAULT_MODELS, Generation, Odd, OllamaBehaviour, OpenAiBehaviour, Outcome,
+    RateLimit,
 };
 pub use clock::Pace;
 pub use disk::Running;
 pub use faults::{Action, Armed, Counts, Fault, FaultError, Faults};
 pub use lease::{Lease, Unused};
-pub use ollama::{ANY_MODEL, DEFAULT_MODELS};
 
 use clock::Clock;
 use disk::{StateDir, Taken};

@@ -1,7 +1,7 @@
 //! What the ledger needs of a database: reads, transactions, a change counter, and a way
 //! to see whether the owner of a job is still there.
 
-use crate::error::Error;
+use crate::Error;
 use crate::ledger::change::Move;
 use crate::ledger::claim::Liveness;
 use crate::ledger::new::Documents;

@@ -31,7 +31,6 @@ mod clock;
 #[cfg(any(test, feature = "conformance"))]
 #[allow(clippy::unwrap_used, missing_docs, reason = "a suite of tests: a panic is how one fails")]
 pub mod conformance;
-mod error;
 #[allow(missing_docs, reason = "most fields say what they are; the others have a comment")]
 mod ledger;
 mod redact;
@@ -39,11 +38,10 @@ mod sqlite;
 mod store;
 
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use error::Error;
 pub use ledger::{
-    Answer, Applied, Artifact, Ask, Attempt, BEAT_EVERY, Batch, Change, Checkpoint, Claim, Event, EventKind,
-    FileContent, HUNG_AFTER_MS, Intent, IntentId, Job, JobFilter, JobId, Kept, LONGEST_PAGE, Level,
-    MetricPoint, Model, ModelFilter, NewArtifact, NewDataset, NewEvent, NewJob, NewModel, NewPlan,
+    Answer, Applied, Artifact, Ask, Attempt, BEAT_EVERY, Batch, Change, Checkpoint, Claim, Error, Event,
+    EventKind, FileContent, HUNG_AFTER_MS, Intent, IntentId, Job, JobFilter, JobId, Kept, LONGEST_PAGE,
+    Level, MetricPoint, Model, ModelFilter, NewArtifact, NewDataset, NewEvent, NewJob, NewModel, NewPlan,
     NewPluginEvent, NewUpload, Operation, Outcome, Owner, Page, Plan, PluginEvent, Recorded, Request,
     RequestId, STALE_AFTER_MS, Situation, State, UnknownName, UploadedFile,
 };

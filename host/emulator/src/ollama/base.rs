@@ -7,26 +7,6 @@ use super::name::Name;
 use std::io;
 use tunesmith_core::digest::Digest;
 
-/// The models that an emulator has unless told otherwise.
-pub const DEFAULT_MODELS: &[&str] = &[
-    "llama2",
-    "llama3",
-    "llama3.1",
-    "llama3.1:8b",
-    "llama3.2",
-    "llama3.2:1b",
-    "llama3.2:3b",
-    "mistral",
-    "gemma2",
-    "gemma3",
-    "phi3",
-    "qwen2.5",
-    "tinyllama",
-];
-
-/// In the list of what a pull finds: every model that can be named.
-pub const ANY_MODEL: &str = "*";
-
 struct Kind {
     model: &'static str,
     architecture: &'static str,

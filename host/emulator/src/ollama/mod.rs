@@ -18,8 +18,6 @@ mod show;
 mod template;
 mod wire;
 
-pub use base::{ANY_MODEL, DEFAULT_MODELS};
-
 use super::serve::Front;
 use super::{Shared, disk, routes};
 use axum::Router;

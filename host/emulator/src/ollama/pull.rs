@@ -1,11 +1,12 @@
 //! `POST /api/pull`, from the list of models that the emulator holds.
 
 use super::Ollama;
-use super::base::{ANY_MODEL, Base};
+use super::base::Base;
 use super::name::Name;
 use super::progress::{self, Progress, Stop};
 use super::request::invalid_name;
 use super::wire::{self, Failure};
+use crate::behaviour::ANY_MODEL;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};

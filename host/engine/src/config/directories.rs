@@ -2,7 +2,6 @@
 //! specification.
 
 use super::error::{ConfigError, ConfigErrors, Place, Problem};
-use super::keys::set;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -33,9 +32,8 @@ impl Environment {
 
 impl<Name: Into<OsString>, Text: Into<OsString>> FromIterator<(Name, Text)> for Environment {
     fn from_iter<I: IntoIterator<Item = (Name, Text)>>(variables: I) -> Self {
-        let variables =
-            variables.into_iter().filter_map(|(name, text)| Some((name.into(), set(Some(text.into()))?)));
-        Self(variables.collect())
+        let variables = variables.into_iter().map(|(name, text)| (name.into(), text.into()));
+        Self(variables.filter(|(_, text): &(_, OsString)| !text.is_empty()).collect())
     }
 }
 

@@ -1,10 +1,8 @@
 //! Faults in the configuration, each with its place and its fix.
 
-use super::keys::{KEYS, SECTIONS};
 use std::fmt;
 use std::path::PathBuf;
 use tunesmith_core::failure::{self, Advice, Code, Failure};
-use tunesmith_core::nearest::nearest;
 use tunesmith_core::text::quoted;
 use tunesmith_provider::http::EndpointError;
 
@@ -69,30 +67,6 @@ pub(super) enum Problem {
     WritableByAnyone(u32),
     #[error("is larger than {0}")]
     TooLarge(String),
-}
-
-impl Problem {
-    /// An unknown key, such as `openai.base_ulr`, with the one that was probably meant:
-    /// the same name in another section, or a similar one in the same.
-    pub(super) fn unknown_key(name: &str) -> Self {
-        let (section, last) = name.rsplit_once('.').unwrap_or(("", name));
-        let same = KEYS.iter().map(|key| key.name).find(|known| known.rsplit('.').next() == Some(last));
-        let suggestion = same.map(str::to_owned).or_else(|| {
-            let beside =
-                KEYS.iter().map(|key| key.parts()).filter(|(of, _)| *of == section || section.is_empty());
-            let similar = nearest(beside.map(|(_, known)| known), last)?;
-            KEYS.iter()
-                .find(|key| key.parts().1 == similar && (key.parts().0 == section || section.is_empty()))
-                .map(|key| key.name.to_owned())
-        });
-        Self::UnknownKey { name: name.to_owned(), suggestion }
-    }
-
-    pub(super) fn unknown_section(name: &str) -> Self {
-        let suggestion =
-            nearest(SECTIONS.iter().map(|(known, _)| *known), name).map(|known| format!("[{known}]"));
-        Self::UnknownSection { name: name.to_owned(), suggestion }
-    }
 }
 
 fn suggested(suggestion: Option<&str>) -> String {

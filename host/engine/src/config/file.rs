@@ -2,7 +2,7 @@
 
 use super::Origin;
 use super::error::{ConfigError, Place, Problem};
-use super::keys::{KEYS, SECTIONS, find};
+use super::keys::{KEYS, SECTIONS, find, unknown_key, unknown_section};
 use super::value::{Value, size};
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -108,7 +108,7 @@ impl FileReader<'_> {
             }
             _ if known => self.fault(at, Problem::NotASection { name: section.to_owned() }),
             DeValue::Table(table) => {
-                self.fault(at, Problem::unknown_section(section));
+                self.fault(at, unknown_section(section));
                 // A secret in a section that does not exist is still one.
                 for (key, value) in
                     sorted(table).filter(|(key, value)| is_secret(key.get_ref(), value.get_ref()))
@@ -117,7 +117,7 @@ impl FileReader<'_> {
                     self.fault(value.span().start.min(key.span().start), problem);
                 }
             }
-            _ => self.fault(at, Problem::unknown_key(section)),
+            _ => self.fault(at, unknown_key(section)),
         }
     }
 
@@ -127,7 +127,7 @@ impl FileReader<'_> {
             let problem = if is_secret(name.get_ref(), item.get_ref()) {
                 Problem::Secret { key: full }
             } else {
-                Problem::unknown_key(&full)
+                unknown_key(&full)
             };
             self.fault(name.span().start, problem);
             return;

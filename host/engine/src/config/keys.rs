@@ -1,11 +1,7 @@
 //! The table of keys: each one's type, range, names, default and meaning, once.
 
-use super::Origin;
-use super::directories::BaseDirectories;
-use super::error::{ConfigError, Problem};
-use super::value::Value;
-use std::collections::BTreeMap;
-use std::ffi::OsString;
+use super::error::Problem;
+use tunesmith_core::nearest::nearest;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -402,6 +398,29 @@ pub fn find(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
 }
 
+/// An unknown key, such as `openai.base_ulr`, with the one that was probably meant: the
+/// same name in another section, or a similar one in the same.
+pub(super) fn unknown_key(name: &str) -> Problem {
+    let (section, last) = name.rsplit_once('.').unwrap_or(("", name));
+    let same = KEYS.iter().map(|key| key.name).find(|known| known.rsplit('.').next() == Some(last));
+    let suggestion = same.map(str::to_owned).or_else(|| {
+        let beside =
+            KEYS.iter().map(|key| key.parts()).filter(|(of, _)| *of == section || section.is_empty());
+        let similar = nearest(beside.map(|(_, known)| known), last)?;
+        KEYS.iter()
+            .find(|key| key.parts().1 == similar && (key.parts().0 == section || section.is_empty()))
+            .map(|key| key.name.to_owned())
+    });
+    Problem::UnknownKey { name: name.to_owned(), suggestion }
+}
+
+/// An unknown section, with the one that was probably meant.
+pub(super) fn unknown_section(name: &str) -> Problem {
+    let suggestion =
+        nearest(SECTIONS.iter().map(|(known, _)| *known), name).map(|known| format!("[{known}]"));
+    Problem::UnknownSection { name: name.to_owned(), suggestion }
+}
+
 impl Key {
     /// The variables that set it, the strongest last.
     pub fn variables(&self) -> impl Iterator<Item = String> {
@@ -413,37 +432,4 @@ impl Key {
     pub fn parts(&self) -> (&'static str, &'static str) {
         self.name.split_once('.').unwrap_or(("", self.name))
     }
-
-    /// Reads a value from a variable or a flag.
-    pub(super) fn read(&self, text: &str) -> Result<Value, Problem> {
-        Value::from_text(self, text)
-    }
-}
-
-impl DefaultValue {
-    /// The value, once the keys before this one have theirs.
-    pub(super) fn value(
-        self,
-        base: &BaseDirectories,
-        values: &BTreeMap<&'static str, (Value, Origin)>,
-    ) -> Result<Option<Value>, ConfigError> {
-        Ok(match self {
-            Self::Absent(_) => None,
-            Self::Text(text) => Some(Value::Text(text.to_owned())),
-            Self::Seconds(seconds) => Some(Value::Integer(seconds)),
-            Self::Flag(flag) => Some(Value::Flag(flag)),
-            Self::Base(Base::Data) => Some(Value::Path(base.data()?)),
-            Self::Base(Base::Cache) => Some(Value::Path(base.cache()?)),
-            Self::Base(Base::State) => Some(Value::Path(base.state()?)),
-            Self::InData(name) => match values.get("directories.data") {
-                Some((Value::Path(data), _)) => Some(Value::Path(data.join(name))),
-                _ => None,
-            },
-        })
-    }
-}
-
-/// A variable's value that is not empty.
-pub(super) fn set(value: Option<OsString>) -> Option<OsString> {
-    value.filter(|value| !value.is_empty())
 }

@@ -201,13 +201,13 @@ impl Config {
         for flag in flags {
             let place = Place::Flag(flag.flag.to_owned());
             match keys::find(flag.key) {
-                Some(key) => match key.read(&flag.text) {
+                Some(key) => match Value::from_text(key, &flag.text) {
                     Ok(value) => {
                         values.insert(key.name, (value, Origin::Flag(flag.flag.to_owned())));
                     }
                     Err(problem) => errors.push(ConfigError::new(place, problem)),
                 },
-                None => errors.push(ConfigError::new(place, error::Problem::unknown_key(flag.key))),
+                None => errors.push(ConfigError::new(place, keys::unknown_key(flag.key))),
             }
         }
         for key in KEYS {
@@ -359,7 +359,7 @@ fn read_environment(
                 errors.push(ConfigError::new(place, error::Problem::NotUtf8));
                 continue;
             };
-            match key.read(text) {
+            match Value::from_text(key, text) {
                 Ok(Value::Path(path)) if !path.is_absolute() => {
                     let path = path.display().to_string();
                     errors.push(ConfigError::new(place, error::Problem::RelativePath { path }));

@@ -1,7 +1,11 @@
-//! Values: read from TOML, a variable or a flag, and checked against the key's range.
+//! Values: read from TOML, a variable or a flag, or the default, and checked against the
+//! key's range.
 
-use super::error::Problem;
-use super::keys::{Item, Key, Kind};
+use super::Origin;
+use super::directories::BaseDirectories;
+use super::error::{ConfigError, Problem};
+use super::keys::{Base, DefaultValue, Item, Key, Kind};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use toml::de::DeValue;
@@ -184,6 +188,29 @@ impl Value {
             return Err(out_of_range(key, &number.to_string()));
         }
         Ok(Self::Number(number))
+    }
+}
+
+impl DefaultValue {
+    /// The value, once the keys before this one have theirs.
+    pub(super) fn value(
+        self,
+        base: &BaseDirectories,
+        values: &BTreeMap<&'static str, (Value, Origin)>,
+    ) -> Result<Option<Value>, ConfigError> {
+        Ok(match self {
+            Self::Absent(_) => None,
+            Self::Text(text) => Some(Value::Text(text.to_owned())),
+            Self::Seconds(seconds) => Some(Value::Integer(seconds)),
+            Self::Flag(flag) => Some(Value::Flag(flag)),
+            Self::Base(Base::Data) => Some(Value::Path(base.data()?)),
+            Self::Base(Base::Cache) => Some(Value::Path(base.cache()?)),
+            Self::Base(Base::State) => Some(Value::Path(base.state()?)),
+            Self::InData(name) => match values.get("directories.data") {
+                Some((Value::Path(data), _)) => Some(Value::Path(data.join(name))),
+                _ => None,
+            },
+        })
     }
 }
 

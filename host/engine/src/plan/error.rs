@@ -1,6 +1,5 @@
 //! Why a job cannot be planned, with what to do about it.
 
-use super::prepare::BatchError;
 use crate::policy::Breach;
 use crate::settings::SettingError;
 use std::fmt;
@@ -356,5 +355,33 @@ impl PlanError {
 impl From<PlanError> for Failure {
     fn from(error: PlanError) -> Self {
         Self::new(error.code(), error.to_string()).advise_all(error.advice())
+    }
+}
+
+/// Why a batch was not transformed.
+#[derive(Debug, thiserror::Error)]
+pub enum BatchError {
+    /// The plugin was stopped, or broke the contract.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The plugin refused.
+    #[error("{}", reason(.0))]
+    Refused(Refusal),
+}
+
+impl BatchError {
+    /// What scripts can rely on.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Call(error) => error.code(),
+            Self::Refused(_) => Code::MethodRefused,
+        }
+    }
+}
+
+fn reason(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::InvalidSetting { name, reason } => format!("{name}: {reason}"),
+        Refusal::UnsuitableDataset(text) | Refusal::Unsupported(text) | Refusal::Other(text) => text.clone(),
     }
 }

@@ -2,7 +2,7 @@
 //! converted where the provider needs it. What is made lies in the cache under the
 //! digest of its bytes, so that the same job finds it again.
 
-use super::{Context, MethodFacts, PlanError};
+use super::{BatchError, Context, MethodFacts, PlanError};
 use crate::settings;
 use crate::spec::Spec;
 use serde::{Deserialize, Serialize};
@@ -10,15 +10,14 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
-use tunesmith_core::contract::{Conversations, JobSetting, MethodJob, Note, Refusal};
+use tunesmith_core::contract::{Conversations, JobSetting, MethodJob, Note};
 use tunesmith_core::digest::Hasher;
-use tunesmith_core::failure::Code;
 use tunesmith_core::fs::{Access, Durability};
 use tunesmith_dataset::{
     self, Batch, Container, ConvertOptions, Dataset, DatasetError, Destination, FindingKind, Format,
     ReadOptions, Rules, Severity, TransformOptions, Transformed, UntypedRows,
 };
-use tunesmith_plugin_host::{Ability, CallError, Plugin};
+use tunesmith_plugin_host::{Ability, Plugin};
 use tunesmith_provider::facts;
 use tunesmith_provider::plan::Ready;
 use tunesmith_provider::{Warning, WarningCode};
@@ -69,34 +68,6 @@ pub struct TransformRun {
     pub batches: u64,
     /// The most linear memory of a call, in bytes.
     pub peak_memory: u64,
-}
-
-/// Why a batch was not transformed.
-#[derive(Debug, thiserror::Error)]
-pub enum BatchError {
-    /// The plugin was stopped, or broke the contract.
-    #[error(transparent)]
-    Call(#[from] CallError),
-    /// The plugin refused.
-    #[error("{}", reason(.0))]
-    Refused(Refusal),
-}
-
-impl BatchError {
-    /// What scripts can rely on.
-    pub fn code(&self) -> Code {
-        match self {
-            Self::Call(error) => error.code(),
-            Self::Refused(_) => Code::MethodRefused,
-        }
-    }
-}
-
-fn reason(refusal: &Refusal) -> String {
-    match refusal {
-        Refusal::InvalidSetting { name, reason } => format!("{name}: {reason}"),
-        Refusal::UnsuitableDataset(text) | Refusal::Unsupported(text) | Refusal::Other(text) => text.clone(),
-    }
 }
 
 /// The dataset as the rest of the plan sees it.

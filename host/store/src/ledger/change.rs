@@ -1,5 +1,6 @@
 //! Changes: a move of the state machine with everything that belongs to it.
 
+use super::error::Error;
 use super::event::{EventKind, Level, NewEvent};
 use super::facts::Facts;
 use super::file::NewUpload;
@@ -9,7 +10,6 @@ use super::model::{Model, NewModel};
 use super::operation::Operation;
 use super::request::{Answer, RequestId};
 use super::state::State;
-use crate::error::Error;
 
 /// What to change, all of it or nothing. Putting a result, the next state and the next
 /// intent into one change saves flushes to the disk.

@@ -1,7 +1,7 @@
 //! Intents: what is about to be done to the world, and what became of it.
 
+use super::error::Error;
 use super::operation::Operation;
-use crate::error::Error;
 
 /// An intent's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]

@@ -1,6 +1,6 @@
 //! A job to be made, with its dataset and its plan.
 
-use crate::error::Error;
+use super::error::Error;
 use crate::redact::Redactor;
 use serde_json::Value;
 use tunesmith_core::ProviderId;

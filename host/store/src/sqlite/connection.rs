@@ -1,8 +1,8 @@
 //! Connections: one that writes, a few that read, and how a transaction is committed.
 
 use super::error::translated;
+use crate::Error;
 use crate::backend::Durability;
-use crate::error::Error;
 use sqlx::pool::PoolConnection;
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteRow};

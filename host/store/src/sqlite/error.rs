@@ -1,6 +1,6 @@
 //! SQLite's errors in the store's terms.
 
-use crate::error::Error;
+use crate::Error;
 use std::path::Path;
 
 /// Reading a column failed: the row is not what this program's schema says.

@@ -14,8 +14,8 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+use crate::Error;
 use crate::backend::{Backend, Durability, Presence, Read, Transaction};
-use crate::error::Error;
 use async_trait::async_trait;
 use connection::Connections;
 use presence::LockFiles;

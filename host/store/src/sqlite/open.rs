@@ -2,7 +2,7 @@
 
 use super::connection::{Patience, connect, options, run};
 use super::error::translated;
-use crate::error::Error;
+use crate::Error;
 use sqlx::{Connection as _, Row as _, SqliteConnection};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;

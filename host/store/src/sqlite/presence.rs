@@ -4,8 +4,8 @@
 //! A process id would not do: it is reused, and means nothing to a process in another
 //! container that shares the directory.
 
+use crate::Error;
 use crate::backend::Presence;
-use crate::error::Error;
 use crate::ledger::claim::Liveness;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::File;

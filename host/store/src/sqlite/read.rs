@@ -2,8 +2,8 @@
 
 use super::connection::Session;
 use super::rows::{self, integer};
+use crate::Error;
 use crate::backend::Read;
-use crate::error::Error;
 use crate::ledger::{
     Artifact, Attempt, Checkpoint, Claim, Event, FileContent, Intent, Job, JobFilter, JobId, MetricPoint,
     Model, ModelFilter, Plan, PluginEvent, Request, RequestId, UploadedFile,

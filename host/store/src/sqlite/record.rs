@@ -2,8 +2,8 @@
 
 use super::connection::{Begun, Session};
 use super::rows::integer;
+use crate::Error;
 use crate::backend::Record;
-use crate::error::Error;
 use crate::ledger::metric::encoded;
 use crate::ledger::{
     Checkpoint, EventKind, Job, JobId, Kept, MetricPoint, NewArtifact, NewEvent, NewModel, NewPluginEvent,

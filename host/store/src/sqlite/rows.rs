@@ -1,6 +1,6 @@
 //! Rows as the ledger's types.
 
-use crate::error::Error;
+use crate::Error;
 use crate::ledger::metric;
 use crate::ledger::{
     Answer, Artifact, Attempt, Checkpoint, Event, EventKind, Intent, IntentId, Job, JobId, Kept, MetricPoint,

@@ -2,8 +2,8 @@
 
 use super::connection::{Begun, Session};
 use super::rows::{self, integer};
+use crate::Error;
 use crate::backend::Transaction;
-use crate::error::Error;
 use crate::ledger::change::Move;
 use crate::ledger::new::Documents;
 use crate::ledger::{Answer, Ask, IntentId, Job, JobId, NewJob, Operation, Outcome, Request, RequestId};

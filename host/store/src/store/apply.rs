@@ -1,8 +1,8 @@
 //! Applying a change, in one synced transaction.
 
 use super::{Store, ended};
+use crate::Error;
 use crate::backend::{Durability, Transaction};
-use crate::error::Error;
 use crate::ledger::change::check_founded;
 use crate::ledger::id::run_id;
 use crate::ledger::{Applied, Change, Claim, EventKind, Intent, NewEvent};

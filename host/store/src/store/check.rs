@@ -1,8 +1,8 @@
 //! Checks a store against its own rules, for `doctor` and for tests that kill processes.
 
 use super::Store;
+use crate::Error;
 use crate::backend::Durability;
-use crate::error::Error;
 use crate::ledger::facts::Facts;
 use crate::ledger::{Event, EventKind, Intent, Job, JobFilter, JobId, Model};
 

@@ -1,8 +1,8 @@
 //! Creating a job, with its dataset, its plan and its first attempt, in one transaction.
 
 use super::Store;
+use crate::Error;
 use crate::backend::{Durability, Transaction};
-use crate::error::Error;
 use crate::ledger::id::run_id;
 use crate::ledger::{Claim, EventKind, Job, JobId, Level, NewEvent, NewJob, State};
 

@@ -1,8 +1,8 @@
 //! Jobs as they are read, how far they came, and removing them.
 
 use super::Store;
+use crate::Error;
 use crate::backend::Durability;
-use crate::error::Error;
 use crate::ledger::id::normalized;
 use crate::ledger::{Attempt, Claim, Intent, IntentId, Job, JobFilter, JobId, Page, Plan, Situation, State};
 

@@ -1,8 +1,8 @@
 //! What jobs left at services: models and uploaded files.
 
 use super::Store;
+use crate::Error;
 use crate::backend::Durability;
-use crate::error::Error;
 use crate::ledger::{FileContent, Model, ModelFilter, Page, UploadedFile};
 
 impl Store {

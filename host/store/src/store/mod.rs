@@ -15,9 +15,9 @@ pub use check::Problem;
 pub use owner::Beating;
 pub(crate) use owner::Identity;
 
+use crate::Error;
 use crate::backend::{Backend, Transaction};
 use crate::clock::{Clock, SystemClock};
-use crate::error::Error;
 use crate::redact::Redactor;
 use crate::sqlite::Sqlite;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,8 @@
 //! Ownership: taking a job, showing life, giving it back.
 
 use super::Store;
+use crate::Error;
 use crate::backend::{Durability, Read, Transaction};
-use crate::error::Error;
 use crate::ledger::claim::{DroppedClaims, Liveness};
 use crate::ledger::id::token;
 use crate::ledger::{BEAT_EVERY, Claim, EventKind, Job, JobId, Level, NewEvent};

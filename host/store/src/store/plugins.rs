@@ -1,8 +1,8 @@
 //! The history of the plugin directory.
 
 use super::Store;
+use crate::Error;
 use crate::backend::Durability;
-use crate::error::Error;
 use crate::ledger::claim::Liveness;
 use crate::ledger::plugin::ENTRIES_KEPT;
 use crate::ledger::{NewPluginEvent, Page, PluginEvent};

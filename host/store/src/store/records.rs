@@ -1,8 +1,8 @@
 //! What a job yields while it runs: events, figures, checkpoints, artifacts.
 
 use super::Store;
+use crate::Error;
 use crate::backend::{Durability, Transaction};
-use crate::error::Error;
 use crate::ledger::{
     Artifact, Batch, Checkpoint, Claim, Event, EventKind, Job, JobId, MetricPoint, NewEvent, Page, Recorded,
 };

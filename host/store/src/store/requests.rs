@@ -1,8 +1,8 @@
 //! Requests from another shell.
 
 use super::Store;
+use crate::Error;
 use crate::backend::Durability;
-use crate::error::Error;
 use crate::ledger::{Answer, Ask, EventKind, JobId, Level, NewEvent, Request, RequestId};
 
 impl Store {

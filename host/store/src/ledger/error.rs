@@ -1,11 +1,11 @@
 //! What can go wrong with the store, and what the user can do about it.
 
-use crate::ledger::claim::STALE_AFTER_MS;
-use crate::ledger::id::JobId;
-use crate::ledger::named::UnknownName;
-use crate::ledger::operation::Operation;
-use crate::ledger::request::Ask;
-use crate::ledger::state::{State, listed};
+use super::claim::STALE_AFTER_MS;
+use super::id::JobId;
+use super::named::UnknownName;
+use super::operation::Operation;
+use super::request::Ask;
+use super::state::{State, listed};
 use std::path::PathBuf;
 use tunesmith_core::UnknownProvider;
 use tunesmith_core::failure::{Advice, Code, Failure};
