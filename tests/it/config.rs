@@ -139,7 +139,7 @@ fn user_plugin_directory_is_used_if_present() {
     home.write("[directories]\nplugins = 'gone'\n");
     let text = home.failure(&["methods", "list"]);
     assert!(
-        text.starts_with("exit 2\nerror: plugin directory HOME/.config/tunesmith/gone cannot be read"),
+        text.starts_with("exit 2\nerror: cannot read plugin directory HOME/.config/tunesmith/gone"),
         "{text}"
     );
 }

@@ -285,7 +285,7 @@ impl<'s> Ledger<'s> {
             "openai": self.service.openai_url,
             "part": self.part,
         });
-        command.args(["child", "--exact", "--nocapture"]).env(CHILD, asked.to_string());
+        command.args(["crash::child", "--exact", "--nocapture"]).env(CHILD, asked.to_string());
         command.stdout(Stdio::null()).stderr(Stdio::piped());
         match failpoint {
             Some(failpoint) => command.env(VARIABLE, failpoint),

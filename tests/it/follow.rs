@@ -257,7 +257,7 @@ fn directory_is_polled_without_inotify() {
     };
     assert_eq!(first["event"], "planned");
     let polling = watching.change("polling");
-    assert!(polling["message"].as_str().unwrap().contains("looked at from time to time"), "{polling}");
+    assert!(polling["message"].as_str().unwrap().contains("checking it periodically"), "{polling}");
     workspace.plugin("v=2");
     assert_eq!(watching.change("reloaded")["version"], "0.1.2");
     std::fs::remove_file(workspace.plugins().join("method.wasm")).unwrap();

@@ -135,7 +135,10 @@ fn the_loss_curve_is_written_as_svg_once() {
     let written = std::fs::read_to_string(svg).unwrap();
     assert!(written.starts_with("<svg ") && written.contains("&lt;b&gt;support"), "{written}");
     let again = listed.failure(&["jobs", "show", trained.id.as_str(), "--svg", svg], &[&trained]);
-    assert_eq!(again, "exit 2\nerror: PLACE/loss.svg exists already\n  hint: --force replaces it\n");
+    assert_eq!(
+        again,
+        "exit 2\nerror: PLACE/loss.svg exists already\n  hint: give --force to replace it, or another path\n"
+    );
     listed.text(&["jobs", "show", trained.id.as_str(), "--svg", svg, "--force"], &[]);
     let nothing =
         listed.failure(&["jobs", "show", planned.id.as_str(), "--svg", svg, "--force"], &[&planned]);

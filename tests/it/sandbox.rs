@@ -258,5 +258,5 @@ fn total_time_of_all_calls_is_bounded() {
     // Nothing is left for anyone.
     let error = get(&registry, "well-behaved").ollama(&job("support"), rows(1)).unwrap_err();
     assert_eq!(error.stopped, Stopped::Total { limit: total }, "{error}");
-    assert!(error.to_string().contains("all calls to plugins may take together"), "{error}");
+    assert!(error.to_string().contains("total limit of 400 ms"), "{error}");
 }

@@ -184,7 +184,7 @@ fn cancel_reaches_the_owner_and_followers() {
     assert!(shown.contains("Attempts"), "{shown}");
     let (code, text) = service.failure(&["jobs", "retry", &id]);
     assert_eq!(code, 2, "{text}");
-    assert!(text.contains("only a failed or cancelled job can be tried again"), "{text}");
+    assert!(text.contains("only a failed or canceled job can be retried"), "{text}");
 }
 
 #[test]

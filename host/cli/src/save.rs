@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use tunesmith_core::failure::{Code, Failure};
+use tunesmith_core::failure::{Advice, Code, Failure};
 use tunesmith_core::fs::{Access, Draft, Durability, folder_of};
 
 /// Writes the file beside its place, to disk, and only then under its name. An existing
@@ -14,8 +14,8 @@ pub fn save(path: &Path, content: &[u8], replace: bool) -> Result<(), Failure> {
     write(path, content, replace).map_err(|error| {
         let place = path.display();
         if error.kind() == io::ErrorKind::AlreadyExists {
-            return Failure::new(Code::Usage, format!("{place} exists already"))
-                .advise("--force replaces it");
+            return Failure::new(Code::OutputExists, format!("{place} exists already"))
+                .advise(Advice::ReplaceFile);
         }
         let said = Failure::new(Code::OutputFailed, format!("cannot write {place}: {error}"));
         match error.kind() {

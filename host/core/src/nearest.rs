@@ -12,7 +12,7 @@ pub fn nearest<'a>(known: impl IntoIterator<Item = &'a str>, name: &str) -> Opti
     let name = name.to_lowercase();
     known
         .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(candidate, &name), candidate))
+        .map(|candidate| (strsim::damerau_levenshtein(&candidate.to_lowercase(), &name), candidate))
         .filter(|&(distance, candidate)| distance <= candidate.len().max(3) / 3)
         .min_by_key(|&(distance, _)| distance)
         .map(|(_, candidate)| candidate)
@@ -33,6 +33,7 @@ mod tests {
         let known = ["lora_rank", "lora_alpha", "seed"];
         assert_eq!(nearest(known, "lora_rnak"), Some("lora_rank"));
         assert_eq!(nearest(known, "Seed"), Some("seed"));
+        assert_eq!(nearest(["BASE_URL"], "BASEURL"), Some("BASE_URL"));
         assert_eq!(nearest(known, "temperature"), None);
         assert_eq!(nearest(known, &"lora_rank".repeat(10)), None);
     }

@@ -127,10 +127,10 @@ fn an_assumed_window_is_called_assumed() -> Result<(), Refusal> {
     assert_eq!(
         config.notes,
         [
-            "The system prompt is the one that all 3 conversations share.",
+            "The system prompt is that of all 3 conversations.",
             "3 of 3 conversations are examples, in about 108 tokens.",
-            "The context window is 4096 tokens (default, since the job does not set context_window); 1024 of them \
-             are kept free for a question and its answer.",
+            "The context window has 4096 tokens (default, since the job does not set context_window); 1024 of them \
+             are reserved for a question and its answer.",
         ]
     );
     Ok(())

@@ -164,13 +164,18 @@ impl Client {
             return Err(error.because("the request is not a JSON object"));
         };
         body.insert("stream".to_owned(), Value::Bool(true));
-        let model = body.get("model").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let named = |field| body.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let (model, base) = (named("model"), named("from"));
         let request = self.request(Method::POST, &["api", "create"], Some(&Value::Object(body)));
         let outcome = match self.begin(operation, request).await {
             Ok(response) => self.follow(Lines::new(self, operation, response), &mut on).await,
             Err(error) => Err(error),
         };
-        match outcome.map_err(|error| error.about(model)) {
+        // A pull that nobody asked for is about the base; every other failure about the model.
+        match outcome.map_err(|error| match error.kind {
+            ErrorKind::WouldPull => error.about(base),
+            _ => error.about(model),
+        }) {
             Ok(report) => Ok(Created::Done(report)),
             Err(error) if error.may_have_happened() => Ok(Created::Unclear(error)),
             Err(error) => Err(error),

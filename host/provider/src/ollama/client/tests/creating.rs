@@ -118,7 +118,7 @@ async fn a_base_that_vanished_is_not_fetched_behind_ones_back() {
     let error = bench.client.create(&request("mine"), |step| panic!("{step:?}")).await.unwrap_err();
     insta::assert_snapshot!(said(&error), @r#"
     cannot create the model: 127.0.0.1:PORT began to fetch the base model, which is no longer there; it was stopped: the server said: pulling manifest
-    PullBase { base: "llama3.2" }
+    PullBase { base: "mistral" }
     "#);
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(bench.client.models().await.unwrap().len(), 1, "neither the base nor the model came to be");
