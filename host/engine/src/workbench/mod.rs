@@ -212,3 +212,22 @@ fn set<T>(limit: &mut T, given: Option<T>) {
         *limit = given;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Environment, FlagValue};
+
+    #[test]
+    fn services_read_the_key_when_asked() {
+        let home = tempfile::tempdir().unwrap();
+        let environment: Environment = [("HOME", home.path())].into_iter().collect();
+        let text = home.path().join("no-key").display().to_string();
+        let flag = FlagValue { key: "openai.key_file", flag: "a flag", text };
+        let workbench = Workbench::new(Config::load(&environment, None, &[flag]).unwrap());
+        assert!(!workbench.is_emulated());
+        workbench.ollama().unwrap();
+        let error = workbench.openai().unwrap_err();
+        assert!(error.message.contains("no-key"), "{error}");
+    }
+}
