@@ -137,6 +137,20 @@ fn jobs_making_the_same_model_are_refused() {
 }
 
 #[test]
+fn byte_order_mark_leaves_the_job_file_stored() {
+    let sandbox = Sandbox::new();
+    let text = std::fs::read_to_string(root().join("examples/jobs/prefix-ollama.json")).unwrap();
+    let datasets = root().join("examples/datasets");
+    let text = text.replace("../datasets", datasets.to_str().unwrap());
+    let job = sandbox.path("job.json");
+    std::fs::write(&job, format!("\u{feff}{text}")).unwrap();
+    let id = started(&sandbox.ok(&["run", job.to_str().unwrap(), "--emulate", "--json"]));
+    let shown = sandbox.json(&["jobs", "show", &id, "--json"]);
+    assert_eq!(shown["plan"]["spec"]["name"], "Customer Support Prefix");
+    assert_eq!(shown["plan"]["spec"]["hyperparameters"]["prefix_length"], 6);
+}
+
+#[test]
 fn one_unplannable_job_stops_all() {
     let sandbox = Sandbox::new();
     let output =

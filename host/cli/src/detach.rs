@@ -1,7 +1,8 @@
 //! Handing a job over to a background runner, for Ollama: a create ends with its client,
 //! so somebody must stay.
 
-use crate::operator::{Operator, OperatorArgs};
+use crate::Workbench;
+use crate::options::OperatorArgs;
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -21,18 +22,18 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Where the runner of a job writes what it says.
-fn log_path(operator: &Operator, job: &JobId) -> PathBuf {
-    operator.config().directories.state.join(format!("runner-{job}.log"))
+fn log_path(workbench: &Workbench, job: &JobId) -> PathBuf {
+    workbench.config().directories.state.join(format!("runner-{job}.log"))
 }
 
 /// Starts a runner for the job, and returns once the runner has it.
 pub(crate) async fn hand_over(
-    operator: &Operator,
+    workbench: &Workbench,
     given: &OperatorArgs,
     executor: &Executor,
     job: &Job,
 ) -> Result<Job, Failure> {
-    let path = log_path(operator, &job.id);
+    let path = log_path(workbench, &job.id);
     let failed = |error: io::Error| {
         Failure::new(
             Code::Failed,

@@ -1,16 +1,17 @@
-//! What commands that plan have in common: the dataset of a job, prices, the day, and the
-//! values of `--set` and `--dataset`.
+//! What commands that plan have in common: the values of `--set` and `--dataset`, the
+//! price table, the day, and progress.
 
-use crate::{Operator, Output};
+use crate::Output;
 use std::io::IsTerminal as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use tunesmith_core::failure::{Code, Failure};
-use tunesmith_core::nearest::nearest;
+use tunesmith_core::ProviderId;
+use tunesmith_core::failure::Failure;
+use tunesmith_core::time::{Date, today};
 use tunesmith_dataset::Progress;
-use tunesmith_engine::spec::{DatasetRef, MAX_NAME_CHARS, Spec};
-use tunesmith_provider::prices::PriceTable;
+use tunesmith_engine::spec::{MAX_NAME_CHARS, Overrides};
+use tunesmith_engine::workbench::{LockUse, PlanOptions, price_table};
 
 /// Below this size nobody waits long enough to want to see progress.
 const PROGRESS_BYTES: u64 = 32 << 20;
@@ -18,40 +19,43 @@ const PROGRESS_BYTES: u64 = 32 << 20;
 /// How often progress is shown.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
-/// Where a job's dataset is.
-pub fn dataset_path(
-    spec: &Spec,
-    job: &Path,
-    datasets: &[(String, PathBuf)],
-    operator: &Operator,
-) -> Result<PathBuf, Failure> {
-    match &spec.dataset {
-        DatasetRef::Path(path) => Ok(job.parent().unwrap_or(Path::new("")).join(path)),
-        DatasetRef::Id(id) => {
-            let given = datasets.iter().find(|(known, _)| known == id);
-            given.map(|(_, path)| path.clone()).or_else(|| operator.dataset(id)).ok_or_else(|| {
-                let file = operator.datasets().join(format!("{id}.jsonl"));
-                let error = Failure::new(Code::Invalid, format!("dataset {id:?} is not known"));
-                match nearest(datasets.iter().map(|(known, _)| known.as_str()), id) {
-                    Some(near) => error.advise(format!("did you mean {near:?}?")),
-                    None => error.advise(format!(
-                        "say where it is: --dataset {id}=PATH; or put it at {}",
-                        file.display()
-                    )),
-                }
-            })
-        }
-    }
+/// Options of the commands that plan jobs.
+#[derive(Debug, clap::Args)]
+pub struct PlanArgs {
+    /// Change a setting for this run; may be repeated
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
+    set: Vec<(String, serde_json::Value)>,
+
+    /// Use this file for a job that names its dataset by id
+    #[arg(long = "dataset", value_name = "ID=PATH", value_parser = dataset)]
+    datasets: Vec<(String, PathBuf)>,
+
+    /// Use this price table in place of the built-in one
+    #[arg(long, value_name = "FILE")]
+    pub prices: Option<PathBuf>,
+
+    /// The day of planning, which decides the notes on closing dates
+    #[arg(long, value_name = "YYYY-MM-DD", hide = true)]
+    today: Option<Date>,
 }
 
-/// The price table of a file, or the built-in one.
-pub fn price_table(path: Option<&Path>) -> Result<PriceTable, Failure> {
-    let Some(path) = path else { return Ok(PriceTable::built_in()) };
-    let invalid = |reason: &dyn std::fmt::Display| {
-        Failure::new(Code::PriceTableInvalid, format!("the price table {}: {reason}", path.display()))
-    };
-    let text = std::fs::read_to_string(path).map_err(|error| invalid(&error))?;
-    PriceTable::parse(&text).map_err(|error| invalid(&error))
+impl PlanArgs {
+    /// How jobs are planned. Reads the price table.
+    pub fn options(
+        &self,
+        provider: Option<ProviderId>,
+        lock: LockUse,
+        output: &Output,
+    ) -> Result<PlanOptions, Failure> {
+        Ok(PlanOptions {
+            overrides: Overrides { provider, place: "--set".into(), settings: self.set.clone() },
+            datasets: self.datasets.clone(),
+            prices: price_table(self.prices.as_deref())?,
+            today: self.today.unwrap_or_else(today),
+            lock,
+            progress: progress(output),
+        })
+    }
 }
 
 /// Parses `NAME=VALUE`: the value is JSON where it reads as JSON, otherwise a text.
@@ -65,7 +69,7 @@ pub fn setting(text: &str) -> Result<(String, serde_json::Value), String> {
 }
 
 /// Parses `ID=PATH`.
-pub fn dataset(text: &str) -> Result<(String, PathBuf), String> {
+fn dataset(text: &str) -> Result<(String, PathBuf), String> {
     match text.split_once('=') {
         Some((id, path)) if !id.is_empty() && !path.is_empty() => Ok((id.to_owned(), path.into())),
         _ => Err("write it as ID=PATH".into()),

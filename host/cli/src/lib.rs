@@ -5,7 +5,7 @@ mod detach;
 mod inputs;
 mod interrupt;
 mod logging;
-pub mod operator;
+mod options;
 mod record;
 mod registry;
 mod save;
@@ -17,12 +17,12 @@ use commands::{
     completions, config, dataset, doctor, emulate, evaluate, files, jobs, methods, models, plan, plugin, run,
     schema,
 };
-use operator::{Operator, runtime};
 pub use view::output::Output;
 
 use clap::{ColorChoice, CommandFactory as _, Parser, Subcommand};
 use std::process::ExitCode;
-use tunesmith_core::failure::{Failure, Kind};
+use tunesmith_core::failure::{Code, Failure, Kind};
+use tunesmith_engine::workbench::Workbench;
 
 /// Tune models with method plugins, contained and in the open.
 #[derive(Debug, Parser)]
@@ -41,7 +41,7 @@ struct Cli {
     color: ColorChoice,
 
     #[command(flatten)]
-    operator: operator::OperatorArgs,
+    operator: options::OperatorArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -133,20 +133,20 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(cli: &Cli, output: &mut Output) -> Result<(), Failure> {
-    let operator = |output: &mut Output| cli.operator.load(output);
+    let workbench = |output: &mut Output| cli.operator.load(output);
     match &cli.command {
-        Command::Run(args) => run::run(args, &cli.operator, &operator(output)?, output),
-        Command::Runner(args) => run::runner::run(args, &operator(output)?, output),
-        Command::Plan(args) => plan::run(args, &operator(output)?, output),
-        Command::Methods(command) => methods::run(command, &operator(output)?, output),
+        Command::Run(args) => run::run(args, &cli.operator, &workbench(output)?, output),
+        Command::Runner(args) => run::runner::run(args, &workbench(output)?, output),
+        Command::Plan(args) => plan::run(args, &workbench(output)?, output),
+        Command::Methods(command) => methods::run(command, &workbench(output)?, output),
         Command::Plugin(command) => plugin::run(command, &cli.operator, output),
-        Command::Dataset(command) => dataset::run(command, &operator(output)?, output),
-        Command::Evaluate(args) => evaluate::run(args, &operator(output)?, output),
-        Command::Schema(args) => schema::run(args, &operator(output)?, output),
+        Command::Dataset(command) => dataset::run(command, &workbench(output)?, output),
+        Command::Evaluate(args) => evaluate::run(args, &workbench(output)?, output),
+        Command::Schema(args) => schema::run(args, &workbench(output)?, output),
         Command::Emulate(args) => emulate::run(args),
-        Command::Jobs(command) => jobs::run(command, &operator(output)?, &cli.operator, output),
-        Command::Files(command) => files::run(command, &operator(output)?, output),
-        Command::Models(command) => models::run(command, &operator(output)?, output),
+        Command::Jobs(command) => jobs::run(command, &workbench(output)?, &cli.operator, output),
+        Command::Files(command) => files::run(command, &workbench(output)?, output),
+        Command::Models(command) => models::run(command, &workbench(output)?, output),
         Command::Doctor(args) => doctor::run(args, &cli.operator, output),
         Command::Config(command) => config::run(command, &cli.operator, output),
         Command::Completions(args) => {
@@ -154,4 +154,15 @@ fn dispatch(cli: &Cli, output: &mut Output) -> Result<(), Failure> {
             Ok(())
         }
     }
+}
+
+/// A runtime for one command.
+///
+/// # Errors
+/// The system refuses what it needs.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+        Failure::new(Code::Failed, format!("cannot wait for services: {error}"))
+            .advise("the system may be out of file descriptors or threads")
+    })
 }

@@ -1,7 +1,7 @@
 //! Keeps what happens to followed plugins in the store, so that `plugin list` shows it
 //! from another shell.
 
-use crate::{Operator, Output, runtime};
+use crate::{Output, Workbench, runtime};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -17,7 +17,7 @@ const NOTICE: Duration = Duration::from_millis(50);
 
 /// What the thread that records needs.
 struct Recording {
-    operator: Operator,
+    workbench: Workbench,
     begin: Vec<NewPluginEvent>,
     directory: Option<String>,
     changes: Receiver<Arc<Change>>,
@@ -35,7 +35,7 @@ pub struct Recorder {
 impl Recorder {
     /// Begins with what serves now. A store that cannot be written to is said once: the
     /// work goes on without history.
-    pub fn start(operator: &Operator, registry: &Registry, output: &Output) -> Self {
+    pub fn start(workbench: &Workbench, registry: &Registry, output: &Output) -> Self {
         let changes = registry.changes();
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let directory = registry.directory().map(|path| absolute(path).display().to_string());
@@ -45,7 +45,7 @@ impl Recorder {
         let stop = Arc::new(AtomicBool::new(false));
         let (failed, reason) = mpsc::sync_channel(1);
         let recording = Recording {
-            operator: operator.clone(),
+            workbench: workbench.clone(),
             begin,
             directory,
             changes,
@@ -83,7 +83,7 @@ impl Recording {
     }
 
     async fn record(self) -> Result<(), tunesmith_core::failure::Failure> {
-        let store: Store = self.operator.open_store().await?;
+        let store: Store = self.workbench.open_store().await?;
         store.append_plugin_history(&self.begin).await?;
         loop {
             let mut entries = Vec::new();

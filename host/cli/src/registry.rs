@@ -1,13 +1,11 @@
 //! The methods that a command works with: the built-in ones and those of the plugin
 //! directory.
 
-use crate::{Operator, Output};
+use crate::{Output, Workbench};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tunesmith_core::failure::{Code, Failure};
-use tunesmith_core::nearest::nearest;
-use tunesmith_engine::spec::Spec;
-use tunesmith_plugin_host::{BuiltIn, Engine, LoadEvent, Plugin, Registry, RegistryOptions, Snapshot};
+use tunesmith_plugin_host::{BuiltIn, Engine, LoadEvent, Registry, RegistryOptions};
 
 /// Options that say which methods there are.
 #[derive(Debug, Default, clap::Args)]
@@ -19,8 +17,8 @@ pub struct PluginArgs {
 
 impl PluginArgs {
     /// Loads the methods.
-    pub fn load(&self, operator: &Operator, output: &mut Output) -> Result<Registry, Failure> {
-        let registry = self.load_quietly(operator, output)?;
+    pub fn load(&self, workbench: &Workbench, output: &mut Output) -> Result<Registry, Failure> {
+        let registry = self.load_quietly(workbench, output)?;
         for rejection in registry.snapshot().rejections() {
             output.warning(&rejection.to_string());
         }
@@ -28,20 +26,20 @@ impl PluginArgs {
     }
 
     /// Loads the methods without warning of files that are not used.
-    pub fn load_quietly(&self, operator: &Operator, output: &mut Output) -> Result<Registry, Failure> {
-        let registry = Registry::load(self.options(operator, output)?)?;
+    pub fn load_quietly(&self, workbench: &Workbench, output: &mut Output) -> Result<Registry, Failure> {
+        let registry = Registry::load(self.options(workbench, output)?)?;
         warn_of_overrides(&registry, output);
         Ok(registry)
     }
 
     /// Loads the methods of a directory that is to be followed: the one given, or the
     /// configured one, also where that is not there yet.
-    pub fn load_to_follow(&self, operator: &Operator, output: &mut Output) -> Result<Registry, Failure> {
-        let given = self.directory(operator);
+    pub fn load_to_follow(&self, workbench: &Workbench, output: &mut Output) -> Result<Registry, Failure> {
+        let given = self.directory(workbench);
         let registry = Registry::load(RegistryOptions {
             directory_may_be_missing: self.plugins.is_none(),
-            directory: Some(given.unwrap_or_else(|| operator.default_plugins().to_owned())),
-            ..self.options(operator, output)?
+            directory: Some(given.unwrap_or_else(|| workbench.default_plugins().to_owned())),
+            ..self.options(workbench, output)?
         })?;
         warn_of_overrides(&registry, output);
         for rejection in registry.snapshot().rejections() {
@@ -51,26 +49,26 @@ impl PluginArgs {
     }
 
     /// The plugin directory, where there is one.
-    pub fn directory(&self, operator: &Operator) -> Option<PathBuf> {
-        operator.plugins(self.plugins.as_deref())
+    pub fn directory(&self, workbench: &Workbench) -> Option<PathBuf> {
+        workbench.plugins(self.plugins.as_deref())
     }
 
     /// What a registry is made from, saying on stderr what the user waits for.
-    pub fn options(&self, operator: &Operator, output: &Output) -> Result<RegistryOptions, Failure> {
+    pub fn options(&self, workbench: &Workbench, output: &Output) -> Result<RegistryOptions, Failure> {
         let internal = |what: &str, error: &dyn std::fmt::Display| {
             Failure::new(Code::Internal, format!("{what}: {error}"))
         };
-        let engine = Engine::new(operator.limits())
+        let engine = Engine::new(workbench.limits())
             .map_err(|error| internal("the sandbox could not be set up", &error))?;
         let worker = program()?;
         let progress = output.progress_handle();
         Ok(RegistryOptions {
             engine: Arc::new(engine),
             built_ins: built_ins(),
-            directory: self.directory(operator),
+            directory: self.directory(workbench),
             directory_may_be_missing: false,
-            override_built_ins: operator.config().policy.overrides_built_ins(),
-            cache: Some(operator.code_cache()),
+            override_built_ins: workbench.config().policy.overrides_built_ins(),
+            cache: Some(workbench.code_cache()),
             worker,
             golden: Some(Arc::new(tunesmith_kit::cases::shipped)),
             on_event: Arc::new(move |event| progress.say(&event_text(event))),
@@ -118,55 +116,5 @@ pub(super) fn event_text(event: &LoadEvent) -> String {
              set TUNESMITH_CACHE_DIR to a private folder",
             dir.display()
         ),
-    }
-}
-
-/// The plugin with this id.
-pub fn find<'a>(snapshot: &'a Snapshot, id: &str) -> Result<&'a Arc<Plugin>, Failure> {
-    snapshot.get(id).ok_or_else(|| unknown(id, snapshot.methods().map(|plugin| plugin.id())))
-}
-
-/// The method of a job.
-pub fn method<'a>(
-    snapshot: &'a Snapshot,
-    spec: &tunesmith_engine::spec::Spec,
-) -> Result<&'a Arc<Plugin>, Failure> {
-    find(snapshot, &spec.method).map_err(|mut error| {
-        error.message = format!("{}: method: {}", spec.method_place, error.message);
-        error
-    })
-}
-
-/// The plugin that a job names as its transform, if it names one.
-pub fn transform<'a>(spec: &Spec, snapshot: &'a Snapshot) -> Result<Option<&'a Plugin>, Failure> {
-    let Some(asked) = &spec.transform else { return Ok(None) };
-    let found = find(snapshot, &asked.method).map_err(|mut error| {
-        error.message = format!("{}: transform: {}", asked.place, error.message);
-        error
-    })?;
-    Ok(Some(found))
-}
-
-/// The error for a method that is not there.
-pub fn unknown<'a>(id: &str, known: impl IntoIterator<Item = &'a str>) -> Failure {
-    let known: Vec<&str> = known.into_iter().collect();
-    let message = format!("no method {}", tunesmith_core::text::quoted(id));
-    Failure::new(Code::MethodUnknown, message).advise(match nearest(known.iter().copied(), id) {
-        Some(near) => format!("did you mean {near:?}?"),
-        None => format!("the methods are {}; --plugins DIR adds others", known.join(", ")),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_unknown_method_is_an_invalid_input_with_a_suggestion() {
-        let error = unknown("lroa", ["lora", "full"]);
-        assert_eq!(error.code, Code::MethodUnknown);
-        assert_eq!(error.advice, ["did you mean \"lora\"?".into()]);
-        let error = unknown("zzzzzz", ["lora", "full"]);
-        assert_eq!(error.advice, ["the methods are lora, full; --plugins DIR adds others".into()]);
     }
 }

@@ -12,6 +12,7 @@ pub mod secret;
 pub mod settings;
 pub mod spec;
 pub mod verify;
+pub mod workbench;
 
 pub use tunesmith_provider::artifacts;
 

@@ -90,6 +90,8 @@ pub struct Spec {
     /// The path of a validation file, as the job file writes it: relative to the job
     /// file.
     pub validation: Option<String>,
+    /// The text of the job file.
+    pub source: String,
 }
 
 /// Why a job file cannot be used.
@@ -334,6 +336,7 @@ impl Spec {
             transform,
             untyped_rows,
             validation,
+            source: text.to_owned(),
         })
     }
 

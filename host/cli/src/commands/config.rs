@@ -2,7 +2,8 @@
 //! a new file.
 
 use crate::Output;
-use crate::operator::{Operator, OperatorArgs};
+use crate::Workbench;
+use crate::options::OperatorArgs;
 use crate::save::save;
 use crate::view::advice;
 use crate::view::style::{FAINT, HEADING, HINT, WARNING};
@@ -94,13 +95,13 @@ fn location(operator: &OperatorArgs) -> Result<PathBuf, Failure> {
     Ok(Config::location(&Environment::of_process(), operator.file())?.0)
 }
 
-fn show(args: &ShowArgs, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
-    let config = operator.config();
-    let key = operator.openai_key();
+fn show(args: &ShowArgs, workbench: &Workbench, output: &mut Output) -> Result<(), Failure> {
+    let config = workbench.config();
+    let key = workbench.openai_key();
     let mut values = config.effective();
     for value in &mut values {
         if value.value.is_none()
-            && let Some(limit) = built_in(value.key, &operator.limits())
+            && let Some(limit) = built_in(value.key, &workbench.limits())
         {
             (value.value, value.note) = (Some(limit), None);
         }

@@ -2,7 +2,7 @@
 
 use crate::view::advice;
 use crate::view::dataset as text;
-use crate::{Operator, Output, registry};
+use crate::{Output, Workbench, registry};
 use serde_json::json;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,7 @@ use tunesmith_dataset::{
 use tunesmith_engine::plan::{DEFAULT_SEED, PlanError, batch};
 use tunesmith_engine::settings;
 use tunesmith_engine::spec::GivenSetting;
+use tunesmith_engine::workbench::find;
 use tunesmith_plugin_host::Ability;
 use tunesmith_provider::facts;
 
@@ -237,15 +238,15 @@ impl Command {
 }
 
 /// Runs the command. Results and standard input are stored in the operator's cache.
-pub fn run(command: &Command, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
-    let cache = Some(operator.cache());
+pub fn run(command: &Command, workbench: &Workbench, output: &mut Output) -> Result<(), Failure> {
+    let cache = Some(workbench.cache());
     match command {
         Command::Check(args) => check(args, cache, output),
         Command::Stats(args) => stats(args, cache, output),
         Command::Convert(args) => convert(args, cache, output),
         Command::Sample(args) => sample(args, cache, output),
         Command::Split(args) => split(args, cache, output),
-        Command::Transform(args) => transform(args, operator, output),
+        Command::Transform(args) => transform(args, workbench, output),
     }
 }
 
@@ -415,10 +416,10 @@ fn split(args: &SplitArgs, cache: Option<&Path>, output: &mut Output) -> Result<
     Ok(())
 }
 
-fn transform(args: &TransformArgs, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
-    let registry = args.registry.load(operator, output)?;
+fn transform(args: &TransformArgs, workbench: &Workbench, output: &mut Output) -> Result<(), Failure> {
+    let registry = args.registry.load(workbench, output)?;
     let snapshot = registry.snapshot();
-    let plugin = registry::find(&snapshot, &args.by)?;
+    let plugin = find(&snapshot, &args.by)?;
     if !plugin.can(Ability::Transform) {
         return Err(Failure::new(Code::Usage, format!("method {} cannot transform datasets", plugin.id())));
     }
@@ -431,7 +432,7 @@ fn transform(args: &TransformArgs, operator: &Operator, output: &mut Output) -> 
         .map_err(|errors| Failure::from(PlanError::Settings(errors)))?;
     let name = args.out.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let job = MethodJob { name, base_model: String::new(), settings, seed: DEFAULT_SEED };
-    let path = args.input.path(Some(operator.cache()))?;
+    let path = args.input.path(Some(workbench.cache()))?;
     let options = args.input.options(None, output);
     let measured = Mutex::default();
     let transformed = tunesmith_dataset::transform(

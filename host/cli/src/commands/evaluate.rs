@@ -3,14 +3,14 @@
 use crate::view::evaluate as text;
 use tunesmith_core::time::{Date, today};
 
-use crate::inputs::price_table;
 use crate::registry::{self, event_text};
 use crate::view::advice;
-use crate::{Operator, Output};
+use crate::{Output, Workbench};
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tunesmith_core::failure::{Failure, Kind};
+use tunesmith_engine::workbench::price_table;
 use tunesmith_vet::{Request, Verdict, vet};
 
 /// Vet a job, its dataset and its plugins before anyone runs them.
@@ -54,7 +54,7 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
+pub fn run(args: &Args, workbench: &Workbench, output: &mut Output) -> Result<(), Failure> {
     let Some(job) = args.job.as_deref().filter(|_| !args.rules) else {
         output.text(&text::rules());
         return Ok(());
@@ -66,12 +66,12 @@ pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), 
         job,
         plugins: &args.plugins,
         dataset_root: args.dataset_root.as_deref(),
-        datasets: operator.datasets(),
-        policy: &operator.config().policy,
+        datasets: workbench.datasets(),
+        policy: &workbench.config().policy,
         prices: &prices,
         today: args.today.unwrap_or_else(today),
-        limits: operator.limits(),
-        cache: operator.cache(),
+        limits: workbench.limits(),
+        cache: workbench.cache(),
         built_ins: registry::built_ins(),
         worker,
         on_event: Arc::new(move |event| progress.say(&event_text(event))),

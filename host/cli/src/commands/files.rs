@@ -1,10 +1,11 @@
 //! `tunesmith files`: what was uploaded to OpenAI, and deleting it there.
 
+use crate::services::connect;
 use crate::view::dataset;
 use crate::view::moment::{age, span};
 use crate::view::style::{FAINT, HEADING};
 use crate::view::table::{Cell, Table};
-use crate::{Operator, Output, runtime};
+use crate::{Output, Workbench, runtime};
 use serde_json::json;
 use tunesmith_core::ProviderId;
 use tunesmith_core::failure::{Code, Failure};
@@ -65,16 +66,16 @@ impl Command {
 }
 
 /// Runs the command.
-pub fn run(command: &Command, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
+pub fn run(command: &Command, workbench: &Workbench, output: &mut Output) -> Result<(), Failure> {
     match command {
-        Command::List(args) => list(args, operator, output),
-        Command::Remove(args) => remove(args, operator, output),
+        Command::List(args) => list(args, workbench, output),
+        Command::Remove(args) => remove(args, workbench, output),
     }
 }
 
-fn list(args: &ListArgs, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
+fn list(args: &ListArgs, workbench: &Workbench, output: &mut Output) -> Result<(), Failure> {
     let page = runtime()?.block_on(async {
-        let Some(store) = operator.existing_store().await? else {
+        let Some(store) = workbench.existing_store().await? else {
             return Ok(Page { items: Vec::new(), next: None });
         };
         let page = store.files(None, args.after, args.limit).await?;
@@ -110,10 +111,10 @@ fn list(args: &ListArgs, operator: &Operator, output: &mut Output) -> Result<(),
     Ok(())
 }
 
-fn remove(args: &RemoveArgs, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
+fn remove(args: &RemoveArgs, workbench: &Workbench, output: &mut Output) -> Result<(), Failure> {
     let runtime = runtime()?;
     let (store, chosen) = runtime.block_on(async {
-        let Some(store) = operator.existing_store().await? else {
+        let Some(store) = workbench.existing_store().await? else {
             return Err(Failure::new(Code::Usage, "no file was uploaded: there are no jobs yet"));
         };
         let chosen = choose(args, &store).await?;
@@ -128,9 +129,9 @@ fn remove(args: &RemoveArgs, operator: &Operator, output: &mut Output) -> Result
         if these.peek().is_none() {
             continue;
         }
-        let services = operator.services(emulated)?;
+        let services = connect(workbench, emulated)?;
         let entered = runtime.enter();
-        let executor = operator.executor(store.clone(), services, std::sync::Arc::new(|_, _| ()));
+        let executor = workbench.executor(store.clone(), services, std::sync::Arc::new(|_, _| ()));
         drop(entered);
         for file in these {
             delete(args, &runtime, &executor, file, output)?;

@@ -2,12 +2,13 @@
 
 use crate::view::settings::{range, settings_table};
 use crate::view::style::{FAINT, HEADING, WARNING};
-use crate::{Operator, Output, registry};
+use crate::{Output, Workbench, registry};
 use serde_json::json;
 use std::fmt::Write;
 use tunesmith_core::ProviderId;
 use tunesmith_core::failure::Failure;
 use tunesmith_core::text::visible;
+use tunesmith_engine::workbench::find;
 use tunesmith_plugin_host::{Plugin, Source};
 use tunesmith_provider::facts;
 use tunesmith_provider::settings::{COMMON, Use};
@@ -54,15 +55,15 @@ impl Command {
 }
 
 /// Runs the command.
-pub fn run(command: &Command, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
+pub fn run(command: &Command, workbench: &Workbench, output: &mut Output) -> Result<(), Failure> {
     match command {
-        Command::List(args) => list(args, operator, output),
-        Command::Show(args) => show(args, operator, output),
+        Command::List(args) => list(args, workbench, output),
+        Command::Show(args) => show(args, workbench, output),
     }
 }
 
-fn list(args: &ListArgs, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
-    let registry = args.registry.load(operator, output)?;
+fn list(args: &ListArgs, workbench: &Workbench, output: &mut Output) -> Result<(), Failure> {
+    let registry = args.registry.load(workbench, output)?;
     let snapshot = registry.snapshot();
     if args.json {
         let methods: Vec<_> = snapshot.methods().map(|plugin| facts(plugin)).collect();
@@ -98,10 +99,10 @@ fn list(args: &ListArgs, operator: &Operator, output: &mut Output) -> Result<(),
     Ok(())
 }
 
-fn show(args: &ShowArgs, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
-    let registry = args.registry.load(operator, output)?;
+fn show(args: &ShowArgs, workbench: &Workbench, output: &mut Output) -> Result<(), Failure> {
+    let registry = args.registry.load(workbench, output)?;
     let snapshot = registry.snapshot();
-    let plugin = registry::find(&snapshot, &args.method)?;
+    let plugin = find(&snapshot, &args.method)?;
     if args.json {
         let mut facts = facts(plugin);
         if let Some(object) = facts.as_object_mut() {

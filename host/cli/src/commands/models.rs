@@ -3,7 +3,7 @@
 use crate::view::moment::age;
 use crate::view::style::{FAINT, HEADING, WARNING};
 use crate::view::table::{Cell, Table};
-use crate::{Operator, Output, runtime};
+use crate::{Output, Workbench, runtime};
 use serde_json::json;
 use tunesmith_core::ProviderId;
 use tunesmith_core::failure::Failure;
@@ -48,16 +48,16 @@ impl Command {
 }
 
 /// Runs the command.
-pub fn run(command: &Command, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
+pub fn run(command: &Command, workbench: &Workbench, output: &mut Output) -> Result<(), Failure> {
     match command {
-        Command::List(args) => list(args, operator, output),
+        Command::List(args) => list(args, workbench, output),
     }
 }
 
-fn list(args: &ListArgs, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
+fn list(args: &ListArgs, workbench: &Workbench, output: &mut Output) -> Result<(), Failure> {
     let filter = ModelFilter { provider: args.provider, gone: args.gone, ..ModelFilter::default() };
     let page = runtime()?.block_on(async {
-        let Some(store) = operator.existing_store().await? else {
+        let Some(store) = workbench.existing_store().await? else {
             return Ok(Page { items: Vec::new(), next: None });
         };
         let page = store.models(&filter, args.after, args.limit).await?;

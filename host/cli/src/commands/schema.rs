@@ -1,6 +1,6 @@
 //! `tunesmith schema`: the JSON Schema of a job file.
 
-use crate::{Operator, Output, registry};
+use crate::{Output, Workbench, registry};
 use tunesmith_core::failure::{Code, Failure};
 
 /// Print the JSON Schema of a job file.
@@ -11,8 +11,8 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
-    let registry = args.registry.load(operator, output)?;
+pub fn run(args: &Args, workbench: &Workbench, output: &mut Output) -> Result<(), Failure> {
+    let registry = args.registry.load(workbench, output)?;
     let snapshot = registry.snapshot();
     let methods: Vec<_> = snapshot.methods().map(|plugin| plugin.descriptor()).collect();
     let schema = serde_json::to_string_pretty(&tunesmith_engine::schema::job(&methods))

@@ -76,6 +76,9 @@ pub fn words(advice: &Advice) -> String {
         Advice::PrintSchema => "a job file is one JSON object; `tunesmith schema` prints its schema".into(),
 
         Advice::ListMethods => "`tunesmith methods list` shows the methods; --plugins DIR adds others".into(),
+        Advice::UseMethod { methods } => {
+            format!("the methods are {}; --plugins DIR adds others", methods.join(", "))
+        }
         Advice::ShowMethod { method } => {
             format!("`tunesmith methods show {}` shows what it supports", visible(method))
         }
@@ -145,6 +148,9 @@ pub fn words(advice: &Advice) -> String {
         Advice::FreeTemporarySpace => "make room, or set TMPDIR to a directory with room".into(),
         Advice::RestrictAccess { path, mode } => format!("run `chmod {mode} {}`", path.display()),
 
+        Advice::PlaceDataset { id, path } => {
+            format!("say where it is: --dataset {id}=PATH; or put it at {}", path.display())
+        }
         Advice::CheckDataset { path: Some(path) } => {
             format!("`tunesmith dataset check {}` shows every error", shown(path))
         }

@@ -48,6 +48,8 @@ pub enum Advice {
 
     /// Look at the list of methods, or add methods.
     ListMethods,
+    /// Use one of these methods, or add methods.
+    UseMethod { methods: Vec<String> },
     /// Look at what a method supports.
     ShowMethod { method: String },
     /// Run the same job at another provider.
@@ -105,6 +107,8 @@ pub enum Advice {
     /// Take permissions from others; the mode is octal.
     RestrictAccess { path: PathBuf, mode: String },
 
+    /// Say which file a dataset id means, or put the file where it is looked for.
+    PlaceDataset { id: String, path: PathBuf },
     /// Check a dataset, which lists every error.
     CheckDataset { path: Option<PathBuf> },
     /// Convert a dataset.

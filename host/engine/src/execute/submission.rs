@@ -10,8 +10,8 @@ use tunesmith_provider::facts;
 /// A job to be carried out.
 #[derive(Debug, Clone)]
 pub struct Submission {
-    /// The job file, as JSON.
-    pub spec: Value,
+    /// The text of the job file, which the store keeps for people.
+    pub spec: String,
     /// Where the job file lies.
     pub job_file: Option<PathBuf>,
     /// The plan.
@@ -60,7 +60,7 @@ impl Submission {
             base_model: plan.job.base_model.clone(),
             emulated,
             remote: !facts::of(plan.job.provider).trains_here(),
-            spec: self.spec.clone(),
+            spec: json(serde_json::from_str(&self.spec))?,
             dataset: tunesmith_store::NewDataset {
                 digest: plan.dataset.sha256.clone(),
                 path: self.dataset_path.display().to_string(),

@@ -1,7 +1,7 @@
 //! What is on this machine: configuration, key, store, cache and plugins.
 
 use super::{Check, Status};
-use crate::operator::Operator;
+use crate::Workbench;
 use crate::{Output, registry::PluginArgs};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
@@ -26,9 +26,9 @@ pub(super) fn configuration(config: &Config) -> Vec<Check> {
     checks
 }
 
-pub(super) fn key(operator: &Operator, fix: bool) -> Vec<Check> {
+pub(super) fn key(workbench: &Workbench, fix: bool) -> Vec<Check> {
     const AREA: &str = "openai key";
-    vec![match operator.found_key() {
+    vec![match workbench.found_key() {
         Ok(Some(found)) => Check::ok(AREA, format!("set, from {}", found.place)),
         Ok(None) => Check::skip(AREA, "none set; jobs for OpenAI need one")
             .fix("set OPENAI_API_KEY, or openai.key_file"),
@@ -51,9 +51,9 @@ fn set_mode(path: &Path, mode: u32) -> std::io::Result<()> {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
 }
 
-pub(super) async fn store(operator: &Operator, fix: bool) -> Vec<Check> {
+pub(super) async fn store(workbench: &Workbench, fix: bool) -> Vec<Check> {
     const AREA: &str = "store";
-    let directory = operator.store_directory();
+    let directory = workbench.store_directory();
     let mut checks = Vec::new();
     if let Ok(meta) = std::fs::metadata(directory)
         && meta.is_dir()
@@ -74,7 +74,7 @@ pub(super) async fn store(operator: &Operator, fix: bool) -> Vec<Check> {
             }
         }
     }
-    let store = match operator.existing_store().await {
+    let store = match workbench.existing_store().await {
         Ok(Some(store)) => store,
         Ok(None) => {
             checks.push(Check::ok(
@@ -149,9 +149,9 @@ fn space(area: &'static str, directory: &Path) -> Option<Check> {
     })
 }
 
-pub(super) fn cache(operator: &Operator, fix: bool) -> Vec<Check> {
+pub(super) fn cache(workbench: &Workbench, fix: bool) -> Vec<Check> {
     const AREA: &str = "cache";
-    let directory = operator.cache();
+    let directory = workbench.cache();
     let shown = directory.display();
     let mut checks = vec![match std::fs::metadata(directory) {
         Ok(meta) if !meta.is_dir() => Check::fail(AREA, format!("{shown} is not a directory"))
@@ -172,7 +172,7 @@ pub(super) fn cache(operator: &Operator, fix: bool) -> Vec<Check> {
         Err(_) => Check::ok(AREA, format!("{shown}, made with the first job")),
     }];
     // The place of compiled code is private, or it is not used.
-    let code = operator.code_cache();
+    let code = workbench.code_cache();
     if let Ok(meta) = std::fs::metadata(&code)
         && meta.mode() & 0o077 != 0
     {
@@ -191,20 +191,20 @@ pub(super) fn cache(operator: &Operator, fix: bool) -> Vec<Check> {
     checks
 }
 
-pub(super) fn plugins(args: &PluginArgs, operator: &Operator, output: &Output) -> Vec<Check> {
+pub(super) fn plugins(args: &PluginArgs, workbench: &Workbench, output: &Output) -> Vec<Check> {
     const AREA: &str = "methods";
     let registry = args
-        .options(operator, output)
+        .options(workbench, output)
         .and_then(|options| tunesmith_plugin_host::Registry::load(options).map_err(Into::into));
     let registry = match registry {
         Ok(registry) => registry,
         Err(error) => return vec![Check::of(AREA, Status::Fail, error)],
     };
     let snapshot = registry.snapshot();
-    let directory = args.directory(operator);
+    let directory = args.directory(workbench);
     let place = match &directory {
         Some(directory) => directory.display().to_string(),
-        None => format!("{} is not there", operator.default_plugins().display()),
+        None => format!("{} is not there", workbench.default_plugins().display()),
     };
     let mut checks = vec![Check::ok(AREA, format!("{} work; plugins: {place}", snapshot.methods().len()))];
     if let Some(directory) = directory

@@ -5,7 +5,8 @@ mod local;
 mod services;
 mod toolchains;
 
-use crate::operator::{Operator, OperatorArgs};
+use crate::Workbench;
+use crate::options::OperatorArgs;
 use crate::view::advice;
 use crate::view::style::{ERROR, FAINT, HEADING, HINT, WARNING};
 use crate::{Output, registry, runtime};
@@ -104,15 +105,15 @@ pub fn run(args: &Args, operator: &OperatorArgs, output: &mut Output) -> Result<
         Err(error) => checks.push(Check::of("configuration", Status::Fail, error)),
         Ok(config) => {
             checks.extend(local::configuration(&config));
-            let operator = Operator::new(config);
-            checks.extend(local::key(&operator, args.fix));
-            checks.extend(runtime()?.block_on(local::store(&operator, args.fix)));
-            checks.extend(local::cache(&operator, args.fix));
-            checks.extend(local::plugins(&args.registry, &operator, output));
+            let workbench = Workbench::new(config);
+            checks.extend(local::key(&workbench, args.fix));
+            checks.extend(runtime()?.block_on(local::store(&workbench, args.fix)));
+            checks.extend(local::cache(&workbench, args.fix));
+            checks.extend(local::plugins(&args.registry, &workbench, output));
             if args.offline {
                 checks.push(Check::skip("services", "not asked: --offline"));
             } else {
-                checks.extend(runtime()?.block_on(services::check(&operator)));
+                checks.extend(runtime()?.block_on(services::check(&workbench)));
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Whether the services answer. Everything here only reads.
 
 use super::{Check, Status};
-use crate::operator::Operator;
+use crate::Workbench;
 use std::time::Duration;
 use tunesmith_core::ProviderId;
 use tunesmith_core::failure::{Code, Failure};
@@ -13,16 +13,15 @@ use tunesmith_provider::provider::Health;
 /// A service that has not answered by then is as good as away for a person who waits.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-pub(super) async fn check(operator: &Operator) -> Vec<Check> {
-    let (mut checks, openai) = tokio::join!(check_ollama(operator), check_openai(operator));
+pub(super) async fn check(workbench: &Workbench) -> Vec<Check> {
+    let (mut checks, openai) = tokio::join!(check_ollama(workbench), check_openai(workbench));
     checks.extend(openai);
     checks
 }
 
 /// Asks the configured service of a provider, for as long as a person waits.
-async fn diagnose(operator: &Operator, provider: ProviderId, host: &str) -> Result<Health, Failure> {
-    let services = operator.services(false)?;
-    let asked = AnyProvider(provider).diagnose(&services);
+async fn diagnose(workbench: &Workbench, provider: ProviderId, host: &str) -> Result<Health, Failure> {
+    let asked = AnyProvider(provider).diagnose(workbench);
     Ok(tokio::time::timeout(PATIENCE, asked).await.map_err(|_| {
         let message = format!("{host} has not answered within {} s", PATIENCE.as_secs());
         Failure::new(Code::ProviderFailed, message).advise("check the network and the service")
@@ -30,18 +29,17 @@ async fn diagnose(operator: &Operator, provider: ProviderId, host: &str) -> Resu
 }
 
 /// Whether somebody chose this value.
-fn is_chosen(operator: &Operator, key: &str) -> bool {
-    !matches!(operator.config().origin(key), None | Some(Origin::Default))
+fn is_chosen(workbench: &Workbench, key: &str) -> bool {
+    !matches!(workbench.config().origin(key), None | Some(Origin::Default))
 }
 
-async fn check_ollama(operator: &Operator) -> Vec<Check> {
+async fn check_ollama(workbench: &Workbench) -> Vec<Check> {
     const AREA: &str = "ollama";
-    let settings = operator.ollama();
-    let host = settings.endpoint.to_string();
-    let health = match diagnose(operator, ProviderId::Ollama, &host).await {
+    let host = workbench.config().ollama.endpoint.to_string();
+    let health = match diagnose(workbench, ProviderId::Ollama, &host).await {
         Ok(health) => health,
         // The default address, and nobody there: perhaps Ollama is not wanted at all.
-        Err(failure) if !is_chosen(operator, "ollama.host") => {
+        Err(failure) if !is_chosen(workbench, "ollama.host") => {
             return vec![Check::of(AREA, Status::Skip, failure)];
         }
         Err(failure) => return vec![Check::of(AREA, Status::Fail, failure)],
@@ -58,10 +56,10 @@ async fn check_ollama(operator: &Operator) -> Vec<Check> {
     checks
 }
 
-async fn check_openai(operator: &Operator) -> Vec<Check> {
+async fn check_openai(workbench: &Workbench) -> Vec<Check> {
     const AREA: &str = "openai";
-    let endpoint = &operator.config().openai.endpoint;
-    let options = match operator.openai() {
+    let endpoint = &workbench.config().openai.endpoint;
+    let options = match workbench.openai_options() {
         Ok(options) => options,
         Err(_) => return vec![Check::skip(AREA, "not asked, as the key cannot be used")],
     };
@@ -69,9 +67,9 @@ async fn check_openai(operator: &Operator) -> Vec<Check> {
     if !has_key && endpoint.is_openai() {
         return vec![Check::skip(AREA, format!("{endpoint} was not asked, as there is no key"))];
     }
-    let wanted = has_key || is_chosen(operator, "openai.base_url");
+    let wanted = has_key || is_chosen(workbench, "openai.base_url");
     let host = endpoint.host();
-    let mut checks = vec![match diagnose(operator, ProviderId::OpenAi, &host).await {
+    let mut checks = vec![match diagnose(workbench, ProviderId::OpenAi, &host).await {
         Ok(Health { models, .. }) => {
             let key = if has_key { "the key is accepted; " } else { "no key is needed; " };
             Check::ok(AREA, format!("{endpoint}: {key}it lists {models} models"))

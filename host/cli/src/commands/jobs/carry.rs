@@ -1,11 +1,13 @@
 //! Carrying a recorded job on from this shell: its services, its progress on the screen,
 //! Ctrl-C, and what came of it.
 
-use crate::operator::{Operator, OperatorArgs, runtime};
+use crate::options::OperatorArgs;
+use crate::services::connect;
 use crate::view::advice;
 use crate::view::events::{Display, outcome_text};
 use crate::view::output::Output;
 use crate::view::style::state;
+use crate::{Workbench, runtime};
 use crate::{detach, interrupt};
 use serde_json::json;
 use std::sync::{Arc, Mutex};
@@ -18,7 +20,7 @@ use tunesmith_store::{Job, JobId, State, Store};
 
 /// A job in hand.
 pub(super) struct Hand<'a> {
-    pub operator: &'a Operator,
+    pub workbench: &'a Workbench,
     given: &'a OperatorArgs,
     pub runtime: Runtime,
     pub store: Store,
@@ -29,22 +31,22 @@ pub(super) struct Hand<'a> {
 impl<'a> Hand<'a> {
     /// Finds a job.
     pub fn take(
-        operator: &'a Operator,
+        workbench: &'a Workbench,
         given: &'a OperatorArgs,
         job: &str,
         json: bool,
     ) -> Result<Self, Failure> {
         let runtime = runtime()?;
-        let (store, job) = runtime.block_on(super::find(operator, job))?;
-        Ok(Self { operator, given, runtime, store, job, json })
+        let (store, job) = runtime.block_on(super::find(workbench, job))?;
+        Ok(Self { workbench, given, runtime, store, job, json })
     }
 
     /// What can carry it on, at the services that it belongs to.
     pub fn executor(&self, display: &Display) -> Result<Executor, Failure> {
-        let services = self.operator.services(self.job.service == EMULATOR_SERVICE)?;
+        let services = connect(self.workbench, self.job.service == EMULATOR_SERVICE)?;
         // It shows that this process lives, by a task of the runtime.
         let _entered = self.runtime.enter();
-        Ok(self.operator.executor(self.store.clone(), services, display.on_progress()))
+        Ok(self.workbench.executor(self.store.clone(), services, display.on_progress()))
     }
 
     /// Carries the job on by `work` and shows what came of it.
@@ -80,7 +82,7 @@ impl<'a> Hand<'a> {
             display.done();
             let ended = ended?;
             if !ended.job.state.is_final() && must_stay && (is_interrupted || until == Until::Submitted) {
-                let job = detach::hand_over(self.operator, self.given, &executor, &ended.job).await?;
+                let job = detach::hand_over(self.workbench, self.given, &executor, &ended.job).await?;
                 return Ok((Ended { job, outcome: None }, is_interrupted));
             }
             Ok((ended, is_interrupted))

@@ -1,7 +1,8 @@
 //! `tunesmith jobs follow`.
 
 use super::carry::{Hand, outcome_code, report};
-use crate::operator::{Operator, OperatorArgs};
+use crate::Workbench;
+use crate::options::OperatorArgs;
 use crate::view::events::Display;
 use crate::view::output::Output;
 use tunesmith_core::failure::{Code, Failure, Kind};
@@ -28,11 +29,11 @@ pub struct Args {
 /// Runs the command.
 pub fn run(
     args: &Args,
-    operator: &Operator,
+    workbench: &Workbench,
     given: &OperatorArgs,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    let hand = Hand::take(operator, given, &args.job, args.json)?;
+    let hand = Hand::take(workbench, given, &args.job, args.json)?;
     let id = hand.job.id.clone();
     let display = Display::new(output, args.json);
     let job = hand.runtime.block_on(async {

@@ -3,7 +3,7 @@
 use crate::view::moment::age;
 use crate::view::style::{FAINT, HINT, state};
 use crate::view::table::{Cell, Table};
-use crate::{Operator, Output, runtime};
+use crate::{Output, Workbench, runtime};
 use serde_json::json;
 use tunesmith_core::ProviderId;
 use tunesmith_core::failure::Failure;
@@ -38,7 +38,7 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
+pub fn run(args: &Args, workbench: &Workbench, output: &mut Output) -> Result<(), Failure> {
     let filter = JobFilter {
         states: args.states.clone(),
         provider: args.provider,
@@ -46,7 +46,7 @@ pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), 
         emulated: args.emulated.then_some(true),
     };
     let (page, orphans) = runtime()?.block_on(async {
-        let Some(store) = operator.existing_store().await? else {
+        let Some(store) = workbench.existing_store().await? else {
             return Ok((Page { items: Vec::new(), next: None }, Vec::new()));
         };
         let page = store.jobs(&filter, args.after, args.limit).await?;

@@ -8,7 +8,8 @@ mod show;
 mod steer;
 
 use crate::Output;
-use crate::operator::{Operator, OperatorArgs};
+use crate::Workbench;
+use crate::options::OperatorArgs;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use serde_json::{Value, json};
 use tunesmith_core::failure::{Code, Failure};
@@ -53,28 +54,30 @@ impl Command {
 /// Runs the command.
 pub fn run(
     command: &Command,
-    operator: &Operator,
+    workbench: &Workbench,
     given: &OperatorArgs,
     output: &mut Output,
 ) -> Result<(), Failure> {
     match command {
-        Command::List(args) => list::run(args, operator, output),
-        Command::Show(args) => show::run(args, operator, output),
-        Command::Follow(args) => follow::run(args, operator, given, output),
-        Command::Cancel(args) => steer::ask(args, Ask::Cancel, operator, given, output),
-        Command::Pause(args) => steer::ask(args, Ask::Pause, operator, given, output),
-        Command::Resume(args) => steer::resume(args, operator, given, output),
-        Command::Retry(args) => steer::retry(args, operator, given, output),
-        Command::Remove(args) => remove::run(args, operator, output),
+        Command::List(args) => list::run(args, workbench, output),
+        Command::Show(args) => show::run(args, workbench, output),
+        Command::Follow(args) => follow::run(args, workbench, given, output),
+        Command::Cancel(args) => steer::ask(args, Ask::Cancel, workbench, given, output),
+        Command::Pause(args) => steer::ask(args, Ask::Pause, workbench, given, output),
+        Command::Resume(args) => steer::resume(args, workbench, given, output),
+        Command::Retry(args) => steer::retry(args, workbench, given, output),
+        Command::Remove(args) => remove::run(args, workbench, output),
     }
 }
 
 /// The store, in which there must be a job by this id or beginning of one.
-async fn find(operator: &Operator, given: &str) -> Result<(Store, Job), Failure> {
-    let Some(store) = operator.existing_store().await? else {
+async fn find(workbench: &Workbench, given: &str) -> Result<(Store, Job), Failure> {
+    let Some(store) = workbench.existing_store().await? else {
         let nothing =
             Failure::new(Code::Usage, format!("no job has the id {given:?}: there are no jobs yet"));
-        return Err(nothing.advise(format!("the store would be in {}", operator.store_directory().display())));
+        return Err(
+            nothing.advise(format!("the store would be in {}", workbench.store_directory().display()))
+        );
     };
     let job = store.job(given).await?;
     Ok((store, job))

@@ -1,6 +1,6 @@
 //! `tunesmith jobs remove`.
 
-use crate::{Operator, Output, runtime};
+use crate::{Output, Workbench, runtime};
 use serde_json::json;
 use std::path::Path;
 use tunesmith_core::failure::Failure;
@@ -18,13 +18,13 @@ pub struct Args {
 }
 
 /// Runs the command. All ids are looked up before the first job goes.
-pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
+pub fn run(args: &Args, workbench: &Workbench, output: &mut Output) -> Result<(), Failure> {
     runtime()?.block_on(async {
         let mut found = Vec::new();
         let mut opened = None;
         for given in &args.jobs {
             let (store, job) = match opened.take() {
-                None => super::find(operator, given).await?,
+                None => super::find(workbench, given).await?,
                 Some(store) => {
                     let store: tunesmith_store::Store = store;
                     let job = store.job(given).await?;
@@ -43,7 +43,7 @@ pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), 
             let models = store.models(&filter, None, 100).await?.items;
             let claim = store.claim(&job.id).await?;
             store.remove(claim).await?;
-            let folder = operator.artifacts_directory().join(job.id.as_str());
+            let folder = workbench.artifacts_directory().join(job.id.as_str());
             let kept = discard(&folder).err();
             if args.json {
                 let models: Vec<_> = models.iter().map(|model| &model.name).collect();

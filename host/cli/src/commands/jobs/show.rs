@@ -5,7 +5,7 @@ use crate::view::chart::{self, Curve, Look};
 use crate::view::dataset::size;
 use crate::view::moment::{ago, clock, span, stamp};
 use crate::view::style::{ERROR, FAINT, HEADING, HINT, WARNING, state};
-use crate::{Operator, Output, runtime};
+use crate::{Output, Workbench, runtime};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -58,9 +58,9 @@ struct Shown {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
+pub fn run(args: &Args, workbench: &Workbench, output: &mut Output) -> Result<(), Failure> {
     let shown = runtime()?.block_on(async {
-        let (store, job) = super::find(operator, &args.job).await?;
+        let (store, job) = super::find(workbench, &args.job).await?;
         let shown = read(&store, job, args.attempt).await;
         store.close().await;
         shown

@@ -1,12 +1,13 @@
 //! `tunesmith jobs cancel|pause|resume|retry`: from any shell, whoever has the job.
 
 use super::carry::{Hand, stands};
-use crate::operator::{Operator, OperatorArgs, runtime};
+use crate::options::OperatorArgs;
 use crate::view::advice;
 use crate::view::events::Display;
 use crate::view::moment::span;
 use crate::view::output::Output;
 use crate::view::style::{ERROR, state};
+use crate::{Workbench, runtime};
 use futures_util::stream::{self, StreamExt as _};
 use serde_json::json;
 use std::time::Duration;
@@ -79,13 +80,13 @@ fn until(detach: bool) -> Until {
 pub fn ask(
     args: &AskArgs,
     ask: Ask,
-    operator: &Operator,
+    workbench: &Workbench,
     given: &OperatorArgs,
     output: &mut Output,
 ) -> Result<(), Failure> {
     let mut worst: Option<Failure> = None;
     for job in &args.jobs {
-        let asked = Hand::take(operator, given, job, args.json)
+        let asked = Hand::take(workbench, given, job, args.json)
             .and_then(|hand| ask_one(&hand, ask, Duration::from_secs(args.wait), output));
         if let Err(error) = asked {
             // The last is shown by the program's end.
@@ -154,19 +155,19 @@ fn answered(job: &Job, ask: Ask, answer: Option<&Answer>, waited: Duration) -> S
 /// Carries on with a job, or with all that nobody attends to.
 pub fn resume(
     args: &ResumeArgs,
-    operator: &Operator,
+    workbench: &Workbench,
     given: &OperatorArgs,
     output: &mut Output,
 ) -> Result<(), Failure> {
     let until = until(args.detach);
-    let Some(job) = &args.job else { return resume_all(args, operator, given, output) };
+    let Some(job) = &args.job else { return resume_all(args, workbench, given, output) };
     let decision = match (&args.adopt, args.create_anew, args.give_up) {
         (Some(remote_id), ..) => Some(Decision::Adopt { remote_id: remote_id.clone() }),
         (None, true, _) => Some(Decision::CreateAnew),
         (None, false, true) => Some(Decision::GiveUp),
         (None, false, false) => None,
     };
-    let hand = Hand::take(operator, given, job, args.json)?;
+    let hand = Hand::take(workbench, given, job, args.json)?;
     if hand.job.state == State::Paused && decision.is_none() && hand.job.owner.is_some() {
         let orphans = hand.runtime.block_on(hand.store.orphans())?;
         if !orphans.iter().any(|orphan| orphan.id == hand.job.id) {
@@ -183,25 +184,25 @@ pub fn resume(
 /// Tries a job again.
 pub fn retry(
     args: &RetryArgs,
-    operator: &Operator,
+    workbench: &Workbench,
     given: &OperatorArgs,
     output: &mut Output,
 ) -> Result<(), Failure> {
     let until = until(args.detach);
-    let hand = Hand::take(operator, given, &args.job, args.json)?;
+    let hand = Hand::take(workbench, given, &args.job, args.json)?;
     hand.carry(until, output, async |executor, id| executor.retry(id, until).await)
 }
 
 /// Carries on with every job that nobody attends to. Paused ones wait for their user.
 fn resume_all(
     args: &ResumeArgs,
-    operator: &Operator,
+    workbench: &Workbench,
     given: &OperatorArgs,
     output: &mut Output,
 ) -> Result<(), Failure> {
     let runtime = runtime()?;
     let orphans = runtime.block_on(async {
-        let Some(store) = operator.existing_store().await? else { return Ok(Vec::new()) };
+        let Some(store) = workbench.existing_store().await? else { return Ok(Vec::new()) };
         let orphans = store.orphans().await?;
         store.close().await;
         Ok::<_, Failure>(orphans)
@@ -217,7 +218,7 @@ fn resume_all(
         // One by one: each comes back soon.
         let mut worst = Ok(());
         for job in &jobs {
-            let hand = Hand::take(operator, given, job.id.as_str(), args.json);
+            let hand = Hand::take(workbench, given, job.id.as_str(), args.json);
             let carried = hand.and_then(|hand| {
                 hand.carry(Until::Submitted, output, async |executor, id| {
                     executor.resume(id, Until::Submitted).await
@@ -235,7 +236,7 @@ fn resume_all(
         let these: Vec<&Job> =
             jobs.iter().filter(|job| (job.service == EMULATOR_SERVICE) == emulated).collect();
         let Some(first) = these.first() else { continue };
-        let hand = Hand::take(operator, given, first.id.as_str(), args.json)?;
+        let hand = Hand::take(workbench, given, first.id.as_str(), args.json)?;
         let display = Display::new(output, args.json);
         let executor = hand.executor(&display)?;
         let carried = hand.runtime.block_on(async {

@@ -1,14 +1,14 @@
 //! `tunesmith plan --watch`: plans again whenever the job, its dataset or a plugin
 //! changes, and shows what that changed.
 
-use super::{Args, Attempt, Inputs, attempt};
+use super::Args;
 use crate::record::Recorder;
 use crate::view::advice;
 use crate::view::moment::clock;
 use crate::view::style::{ERROR, FAINT, HEADING, HINT, WARNING};
 use crate::view::{difference, plan as text};
 use crate::watch::{ASK_EVERY, Paths};
-use crate::{Operator, Output, runtime};
+use crate::{Output, Workbench, runtime};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -18,6 +18,8 @@ use std::time::Duration;
 use tunesmith_core::failure::{Code, Failure, Kind};
 use tunesmith_core::text::visible;
 use tunesmith_core::time::now_ms;
+use tunesmith_engine::plan::Planned;
+use tunesmith_engine::workbench::Prepared;
 use tunesmith_plugin_host::{Change, ChangeKind, Registry, WatchOptions};
 
 /// How long the work may take to end after Ctrl-C. Half a second: a compile is ended at
@@ -31,16 +33,16 @@ enum Event {
 }
 
 /// Runs until Ctrl-C.
-pub(super) fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
-    let registry = Arc::new(args.registry.load_to_follow(operator, output)?);
+pub(super) fn run(args: &Args, workbench: &Workbench, output: &mut Output) -> Result<(), Failure> {
+    let registry = Arc::new(args.registry.load_to_follow(workbench, output)?);
     let (sender, events) = channel();
     forward(registry.changes(), sender.clone());
     interrupts(sender)?;
     let _watch =
         registry.watch(WatchOptions { poll: args.poll.then_some(ASK_EVERY), ..WatchOptions::default() });
     // A directory without plugins may get some.
-    let _recorder = registry.directory().map(|_| Recorder::start(operator, &registry, output));
-    let mut session = Session { args, operator, registry: &registry, paths: Paths::default(), shown: None };
+    let _recorder = registry.directory().map(|_| Recorder::start(workbench, &registry, output));
+    let mut session = Session { args, workbench, registry: &registry, paths: Paths::default(), shown: None };
     session.plan(output, &[]);
     output.flush();
     if !args.json {
@@ -128,7 +130,7 @@ fn interrupts(sender: Sender<Event>) -> Result<(), Failure> {
 /// What is planned again and again.
 struct Session<'a> {
     args: &'a Args,
-    operator: &'a Operator,
+    workbench: &'a Workbench,
     registry: &'a Registry,
     paths: Paths,
     /// The last plan that succeeded.
@@ -139,12 +141,8 @@ impl Session<'_> {
     /// Plans, and shows the plan or what changed in it. What is wrong is shown too, and
     /// the next change gives it another chance.
     fn plan(&mut self, output: &mut Output, why: &[String]) {
-        self.paths = Paths::default();
-        let inputs = Inputs::of(self.args, self.operator, &mut self.paths);
-        let attempt =
-            inputs.and_then(|inputs| attempt(self.args, self.operator, &inputs, self.registry, output));
-        match attempt {
-            Ok(attempt) => self.show(output, why, &attempt),
+        match self.attempt(output) {
+            Ok((prepared, written)) => self.show(output, why, prepared.planned(), &written),
             Err(error) if self.args.json => {
                 output.json_line(&json!({ "event": "error", "why": why, "error": advice::json(&error) }));
             }
@@ -159,8 +157,27 @@ impl Session<'_> {
         }
     }
 
-    fn show(&mut self, output: &mut Output, why: &[String], attempt: &Attempt) {
-        let planned = &attempt.planned;
+    /// Plans by the methods of this moment, and follows the files that decide the plan, as
+    /// far as they are known when something is wrong.
+    fn attempt(&mut self, output: &Output) -> Result<(Prepared, Vec<PathBuf>), Failure> {
+        let args = self.args;
+        self.paths = Paths::default();
+        self.paths.follow(&args.job);
+        if let Some(prices) = &args.planning.prices {
+            self.paths.follow(prices);
+        }
+        let options = args.options(output)?;
+        let inputs = self.workbench.read(&args.job, &options)?;
+        self.paths.follow(&inputs.dataset);
+        if let Some(validation) = &inputs.validation {
+            self.paths.follow(validation);
+        }
+        let prepared = self.workbench.plan(inputs, &options, self.registry.snapshot())?;
+        let written = args.write(prepared.planned())?;
+        Ok((prepared, written))
+    }
+
+    fn show(&mut self, output: &mut Output, why: &[String], planned: &Planned, written: &[PathBuf]) {
         // The bytes are JSON that this program just wrote.
         let plan: Value = serde_json::from_str(&planned.bytes).unwrap_or_default();
         let before = self.shown.replace(plan.clone());
@@ -168,13 +185,13 @@ impl Session<'_> {
         if self.args.json {
             output.json_line(&json!({
                 "event": "planned", "why": why, "plan": plan, "digest": planned.digest,
-                "sidecar": planned.sidecar, "written": attempt.written, "differences": differences,
+                "sidecar": planned.sidecar, "written": written, "differences": differences,
             }));
             return;
         }
         let mut text = headline(why);
         match differences.as_deref() {
-            None => text += &text::plan(planned, &attempt.written, self.args.full),
+            None => text += &text::plan(planned, written, self.args.full),
             Some([]) => {
                 let _ = writeln!(text, "the same plan: {}", planned.digest);
             }

@@ -3,14 +3,14 @@
 use super::file::{self, FileArgs};
 use crate::inputs;
 use crate::view::style::{FAINT, HEADING, WARNING};
-use crate::{Operator, Output};
+use crate::{Output, Workbench};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use tunesmith_core::contract::{Level, MethodJob};
 use tunesmith_core::failure::{Code, Failure, Kind};
 use tunesmith_core::text::{visible, visible_lines};
-use tunesmith_engine::spec::{DatasetRef, GivenSetting, Overrides, Spec};
+use tunesmith_engine::spec::{GivenSetting, Overrides, Spec};
 use tunesmith_engine::{plan as planning, settings};
 use tunesmith_kit::{CallReport, CallResult, Function, NoRows, RowsFile, Subject};
 use tunesmith_plugin_host::Plugin;
@@ -53,10 +53,10 @@ struct Question {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
+pub fn run(args: &Args, workbench: &Workbench, output: &mut Output) -> Result<(), Failure> {
     let question = question(args.function, args.job.as_deref(), args.dataset.as_deref(), &args.set)?;
     let located = args.file.locate()?;
-    let plugin = file::loader(operator, output)?.load(&located.path)?;
+    let plugin = file::loader(workbench, output)?.load(&located.path)?;
     let called = question.ask(&plugin, args.function)?;
     if args.json {
         let mut answer = match &called.outcome {
@@ -104,10 +104,7 @@ fn question(
     let overrides =
         Overrides { provider: Some(function.provider()), place: "--set".into(), settings: set.to_vec() };
     let spec = Spec::load(path, &overrides)?;
-    let own = match &spec.dataset {
-        DatasetRef::Path(own) => Some(path.parent().unwrap_or(Path::new("")).join(own)),
-        DatasetRef::Id(_) => None,
-    };
+    let own = spec.dataset_path(path);
     let dataset = dataset.map(Path::to_owned).or(own).ok_or_else(|| {
         Failure::new(Code::Usage, "the job names its dataset by id").advise("say which file: --dataset PATH")
     })?;

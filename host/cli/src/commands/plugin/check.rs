@@ -3,7 +3,7 @@
 use super::file::{self, FileArgs};
 use crate::view::advice;
 use crate::view::style::{ERROR, FAINT, HEADING, HINT, WARNING};
-use crate::{Operator, Output};
+use crate::{Output, Workbench};
 use serde_json::json;
 use std::fmt::Write as _;
 use tunesmith_core::failure::{Failure, Kind};
@@ -28,9 +28,9 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
+pub fn run(args: &Args, workbench: &Workbench, output: &mut Output) -> Result<(), Failure> {
     let located = args.file.locate()?;
-    let loader = file::loader(operator, output)?;
+    let loader = file::loader(workbench, output)?;
     let checked = loader.load(&located.path).and_then(|plugin| {
         let inspection = tunesmith_plugin_host::inspect(&located.path, loader.limits())?;
         Ok(tunesmith_kit::check(&plugin, &inspection, loader.limits()))

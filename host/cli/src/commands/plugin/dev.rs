@@ -7,7 +7,7 @@
 use super::{call, check, file, test};
 use crate::view::advice;
 use crate::view::style::{ERROR, FAINT, HEADING, HINT};
-use crate::{Operator, Output, registry};
+use crate::{Output, Workbench, registry};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -53,7 +53,7 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
+pub fn run(args: &Args, workbench: &Workbench, output: &mut Output) -> Result<(), Failure> {
     if let Some(into) = &args.into
         && !into.is_dir()
     {
@@ -63,7 +63,7 @@ pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), 
     let project = Project::open(&args.folder)?;
     let running = Running::default();
     stop_on_signals(&running)?;
-    let mut session = Session { args, operator, output, running, registry: None, live: None };
+    let mut session = Session { args, workbench, output, running, registry: None, live: None };
     loop {
         // Before the build: what is saved meanwhile is built next.
         let seen = settled(&args.folder, None);
@@ -131,7 +131,7 @@ fn stop_on_signals(running: &Running) -> Result<(), Failure> {
 
 struct Session<'a> {
     args: &'a Args,
-    operator: &'a Operator,
+    workbench: &'a Workbench,
     output: &'a mut Output,
     running: Running,
     /// Over the folder that the project builds into.
@@ -279,7 +279,7 @@ impl Session<'_> {
         let snapshot = match &self.registry {
             Some((known, registry)) if *known == folder => registry.rescan()?,
             _ => {
-                let mut options = registry::PluginArgs::default().options(self.operator, self.output)?;
+                let mut options = registry::PluginArgs::default().options(self.workbench, self.output)?;
                 options.directory = Some(folder.clone());
                 let registry = Registry::load(options)?;
                 let snapshot = registry.snapshot();

@@ -1,6 +1,6 @@
 //! The plugin file that a command is about: given itself, or by its project's folder.
 
-use crate::{Operator, Output, registry};
+use crate::{Output, Workbench, registry};
 use std::path::{Path, PathBuf};
 use tunesmith_core::failure::{Code, Failure};
 use tunesmith_core::text::{grouped, visible};
@@ -42,8 +42,8 @@ impl FileArgs {
 }
 
 /// What loads plugin files.
-pub fn loader(operator: &Operator, output: &Output) -> Result<Loader, Failure> {
-    Ok(Loader::new(registry::PluginArgs::default().options(operator, output)?)?)
+pub fn loader(workbench: &Workbench, output: &Output) -> Result<Loader, Failure> {
+    Ok(Loader::new(registry::PluginArgs::default().options(workbench, output)?)?)
 }
 
 /// A path, safe to print.

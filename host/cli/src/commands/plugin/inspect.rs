@@ -4,7 +4,7 @@ use super::file::{self, FileArgs};
 use crate::view::advice;
 use crate::view::settings::settings_table;
 use crate::view::style::{FAINT, HEADING, WARNING, grouped};
-use crate::{Operator, Output};
+use crate::{Output, Workbench};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use tunesmith_core::failure::{Failure, Kind};
@@ -24,9 +24,9 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
+pub fn run(args: &Args, workbench: &Workbench, output: &mut Output) -> Result<(), Failure> {
     let located = args.file.locate()?;
-    let loader = file::loader(operator, output)?;
+    let loader = file::loader(workbench, output)?;
     let inspection = tunesmith_plugin_host::inspect(&located.path, loader.limits())?;
     let loaded = loader.load(&located.path);
     if args.json {

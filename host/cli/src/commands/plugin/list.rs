@@ -5,7 +5,7 @@ use crate::record::file_name;
 use crate::view::moment::ago;
 use crate::view::style::{FAINT, HEADING, WARNING};
 use crate::view::table::{Cell, Table};
-use crate::{Operator, Output, registry, runtime};
+use crate::{Output, Workbench, registry, runtime};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -89,11 +89,11 @@ struct Rejected {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
-    let registry = args.registry.load_quietly(operator, output)?;
+pub fn run(args: &Args, workbench: &Workbench, output: &mut Output) -> Result<(), Failure> {
+    let registry = args.registry.load_quietly(workbench, output)?;
     let snapshot = registry.snapshot();
     let history = match registry.directory() {
-        Some(directory) => history(operator, directory)?,
+        Some(directory) => history(workbench, directory)?,
         None => Vec::new(),
     };
     let list = List {
@@ -111,10 +111,10 @@ pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), 
 }
 
 /// What happened in a directory, newest first.
-fn history(operator: &Operator, directory: &Path) -> Result<Vec<PluginEvent>, Failure> {
+fn history(workbench: &Workbench, directory: &Path) -> Result<Vec<PluginEvent>, Failure> {
     let same = std::path::absolute(directory).ok();
     let page = runtime()?.block_on(async {
-        let Some(store) = operator.existing_store().await? else { return Ok(Vec::new()) };
+        let Some(store) = workbench.existing_store().await? else { return Ok(Vec::new()) };
         let page = store.plugin_history(None, None, LONGEST_PAGE).await?;
         store.close().await;
         Ok::<_, Failure>(page.items)

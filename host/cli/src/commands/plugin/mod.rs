@@ -10,7 +10,7 @@ mod new;
 pub(super) mod test;
 
 use crate::Output;
-use crate::operator::OperatorArgs;
+use crate::options::OperatorArgs;
 use tunesmith_core::failure::Failure;
 
 /// What to do.

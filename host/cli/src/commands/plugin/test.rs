@@ -2,7 +2,7 @@
 
 use super::file::{self, FileArgs, Located};
 use crate::view::style::{ERROR, FAINT, HINT, WARNING};
-use crate::{Operator, Output};
+use crate::{Output, Workbench};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -38,13 +38,13 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
+pub fn run(args: &Args, workbench: &Workbench, output: &mut Output) -> Result<(), Failure> {
     let located = args.file.locate()?;
     let folder = match &args.cases {
         Some(folder) => folder.clone(),
         None => folder(&located)?,
     };
-    let loader = file::loader(operator, output)?;
+    let loader = file::loader(workbench, output)?;
     let plugin = loader.load(&located.path)?;
     let mode = if args.bless { Mode::Bless } else { Mode::Compare };
     let mut cases = cases::read(&folder)?;

@@ -5,12 +5,15 @@
 mod prepare;
 pub(crate) mod runner;
 
-use crate::operator::{Operator, OperatorArgs, runtime};
+use crate::inputs::PlanArgs;
+use crate::options::OperatorArgs;
+use crate::registry::PluginArgs;
 use crate::view::brief::Brief;
 use crate::view::events::{self as show, Display};
-use crate::{Output, detach, interrupt, registry};
+use crate::{Output, detach, interrupt, services};
+use crate::{Workbench, runtime};
 use futures_util::stream::{self, StreamExt as _};
-use prepare::{Following, Prepared, Preparer};
+use prepare::{Following, Preparer};
 use serde_json::json;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -18,8 +21,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tunesmith_core::ProviderId;
 use tunesmith_core::failure::{Code, Failure, Kind};
-use tunesmith_core::time::Date;
 use tunesmith_engine::execute::{Checked, Ended, Executor, Recovered, Until};
+use tunesmith_engine::workbench::Prepared;
 use tunesmith_plugin_host::Snapshot;
 use tunesmith_provider::facts;
 use tunesmith_store::{Job, JobId, State};
@@ -93,24 +96,11 @@ pub struct Args {
     #[arg(long, value_name = "PROVIDER")]
     provider: Option<ProviderId>,
 
-    /// Change a setting for this run; may be repeated
-    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = crate::inputs::setting)]
-    set: Vec<(String, serde_json::Value)>,
-
-    /// Use this file for a job that names its dataset by id
-    #[arg(long = "dataset", value_name = "ID=PATH", value_parser = crate::inputs::dataset)]
-    datasets: Vec<(String, PathBuf)>,
-
-    /// Use this price table in place of the built-in one
-    #[arg(long, value_name = "FILE")]
-    prices: Option<PathBuf>,
-
-    /// The day of planning, which decides the notes on closing dates
-    #[arg(long, value_name = "YYYY-MM-DD", hide = true)]
-    today: Option<Date>,
+    #[command(flatten)]
+    planning: PlanArgs,
 
     #[command(flatten)]
-    registry: registry::PluginArgs,
+    registry: PluginArgs,
 }
 
 fn parallel(text: &str) -> Result<usize, String> {
@@ -122,19 +112,19 @@ fn parallel(text: &str) -> Result<usize, String> {
 pub fn run(
     args: &Args,
     given: &OperatorArgs,
-    operator: &Operator,
+    workbench: &Workbench,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    let preparer = Arc::new(Preparer::new(args, operator, output)?);
-    let services = operator.services(args.emulate)?;
+    let preparer = Arc::new(Preparer::new(args, workbench, output)?);
+    let services = services::connect(workbench, args.emulate)?;
     let display = Display::new(output, args.json);
-    if let Some(notice) = services.notice().filter(|_| !args.json) {
-        output.progress_handle().say(&notice);
+    if args.emulate && !args.json {
+        output.progress_handle().say(&services::notice(workbench));
     }
     runtime()?.block_on(async {
-        let store = operator.open_store().await?;
-        let executor = operator.executor(store, services, display.on_progress());
-        let command = Command { args, given, operator, preparer, executor, display };
+        let store = workbench.open_store().await?;
+        let executor = workbench.executor(store, services, display.on_progress());
+        let command = Command { args, given, workbench, preparer, executor, display };
         command.run(output).await
     })
 }
@@ -152,7 +142,7 @@ struct Item {
 struct Command<'a> {
     args: &'a Args,
     given: &'a OperatorArgs,
-    operator: &'a Operator,
+    workbench: &'a Workbench,
     preparer: Arc<Preparer>,
     executor: Executor,
     display: Display,
@@ -335,7 +325,7 @@ impl Command<'_> {
             let job = self.executor.record(&prepared.submission, &item.checked).await?;
             *id = Some(job.id.clone());
             self.display.started(&item.brief, &job.id);
-            return detach::hand_over(self.operator, self.given, &self.executor, &job)
+            return detach::hand_over(self.workbench, self.given, &self.executor, &job)
                 .await
                 .map(|job| Came::Detached(Box::new(job)));
         }
@@ -352,7 +342,7 @@ impl Command<'_> {
         }
         // The user left, and somebody must stay.
         if must_stay {
-            return detach::hand_over(self.operator, self.given, &self.executor, &ended.job)
+            return detach::hand_over(self.workbench, self.given, &self.executor, &ended.job)
                 .await
                 .map(|job| Came::Detached(Box::new(job)));
         }

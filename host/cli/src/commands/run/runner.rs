@@ -2,7 +2,8 @@
 //! terminal.
 
 use crate::Output;
-use crate::operator::{Operator, runtime};
+use crate::services::connect;
+use crate::{Workbench, runtime};
 use std::sync::Arc;
 use tunesmith_core::failure::{Code, Failure};
 use tunesmith_engine::execute::{EMULATOR_SERVICE, Until};
@@ -19,21 +20,21 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, operator: &Operator, output: &mut Output) -> Result<(), Failure> {
+pub fn run(args: &Args, workbench: &Workbench, output: &mut Output) -> Result<(), Failure> {
     // Away from the terminal's Ctrl-C and from its closing. It fails where this process
     // leads a group already, which a shell's job control arranges: then it is away.
     let _ = rustix::process::setsid();
-    let services = operator.services(args.emulate)?;
+    let services = connect(workbench, args.emulate)?;
     let say = output.progress_handle();
     runtime()?.block_on(async {
-        let store = operator.open_store().await?;
+        let store = workbench.open_store().await?;
         let said =
             Arc::new(move |id: &tunesmith_store::JobId, progress: &tunesmith_engine::execute::Progress| {
                 if let Some(line) = crate::view::events::line(progress) {
                     say.say(&format!("{id}  {line}"));
                 }
             });
-        let executor = operator.executor(store, services, said);
+        let executor = workbench.executor(store, services, said);
         let mut worst = None;
         if args.jobs.is_empty() {
             for recovered in executor.recover(Until::End).await? {
