@@ -7,11 +7,11 @@ mod code;
 pub use advice::{Advice, Doubt, Service};
 pub use code::{Code, Kind};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Why something did not get done, and what to do next.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// What scripts can rely on; it also decides the exit code.
     pub code: Code,
@@ -24,7 +24,7 @@ pub struct Failure {
 }
 
 /// A place in a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// The file, as it was named.
     pub file: String,

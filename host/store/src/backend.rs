@@ -6,9 +6,9 @@ use crate::ledger::change::Move;
 use crate::ledger::claim::Liveness;
 use crate::ledger::new::Documents;
 use crate::ledger::{
-    Answer, Artifact, Ask, Attempt, Checkpoint, Claim, Event, EventKind, FileContent, Intent, IntentId, Job,
-    JobFilter, JobId, MetricPoint, Model, ModelFilter, NewArtifact, NewEvent, NewJob, NewModel,
-    NewPluginEvent, NewUpload, Operation, Outcome, Plan, PluginEvent, Request, RequestId, UploadedFile,
+    Answer, Artifact, Ask, Attempt, Checkpoint, Claim, FileContent, Intent, IntentId, Job, JobFilter, JobId,
+    MetricPoint, Model, ModelFilter, NewArtifact, NewEvent, NewJob, NewModel, NewPluginEvent, NewUpload,
+    Operation, Outcome, Plan, PluginEvent, Request, RequestId, StoredEvent, UploadedFile,
 };
 use async_trait::async_trait;
 
@@ -83,7 +83,7 @@ pub trait Read: Send {
     async fn requests(&mut self, job: &JobId) -> Result<Vec<Request>, Error>;
     async fn request(&mut self, id: RequestId) -> Result<Option<Request>, Error>;
     /// After this sequence number, in order.
-    async fn events(&mut self, job: &JobId, after: i64, limit: i64) -> Result<Vec<Event>, Error>;
+    async fn events(&mut self, job: &JobId, after: i64, limit: i64) -> Result<Vec<StoredEvent>, Error>;
     async fn has_event(&mut self, job: &JobId, remote_id: &str) -> Result<bool, Error>;
     /// Of an attempt, by step, after this step.
     async fn metrics(
@@ -132,13 +132,7 @@ pub trait Read: Send {
 #[async_trait]
 pub trait Record: Read {
     /// Appends an event with the job's next number.
-    async fn append_event(
-        &mut self,
-        job: &JobId,
-        kind: &EventKind,
-        event: &NewEvent,
-        now_ms: i64,
-    ) -> Result<(), Error>;
+    async fn append_event(&mut self, job: &JobId, event: &NewEvent, now_ms: i64) -> Result<(), Error>;
     /// In the place of the step's figures, if there are some.
     async fn put_metrics(&mut self, job: &Job, point: &MetricPoint) -> Result<(), Error>;
     /// False if it is there already.

@@ -40,10 +40,10 @@ mod store;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use ledger::{
     Answer, Applied, Artifact, Ask, Attempt, BEAT_EVERY, Batch, Change, Checkpoint, Claim, Error, Event,
-    EventKind, FileContent, HUNG_AFTER_MS, Intent, IntentId, Job, JobFilter, JobId, Kept, LONGEST_PAGE,
-    Level, MetricPoint, Model, ModelFilter, NewArtifact, NewDataset, NewEvent, NewJob, NewModel, NewPlan,
+    FileContent, HUNG_AFTER_MS, Intent, IntentId, Job, JobFilter, JobId, Kept, LONGEST_PAGE, Level,
+    MetricPoint, Model, ModelFilter, NewArtifact, NewDataset, NewEvent, NewJob, NewModel, NewPlan,
     NewPluginEvent, NewUpload, Operation, Outcome, Owner, Page, Plan, PluginEvent, Recorded, Request,
-    RequestId, STALE_AFTER_MS, Situation, State, UnknownName, UploadedFile,
+    RequestId, STALE_AFTER_MS, Situation, State, StoredEvent, Transfer, UnknownName, UploadedFile,
 };
 pub use redact::{LONGEST_TEXT, Redactor};
 pub use sqlite::FILE_NAME;

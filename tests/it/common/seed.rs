@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use tunesmith_core::ProviderId;
 use tunesmith_store::{
-    Batch, Change, Checkpoint, Claim, Job, Kept, Level, MetricPoint, NewArtifact, NewDataset, NewEvent,
+    Batch, Change, Checkpoint, Claim, Event, Job, Kept, MetricPoint, NewArtifact, NewDataset, NewEvent,
     NewJob, NewModel, NewPlan, NewUpload, Operation, Options, Outcome, State, Store,
 };
 
@@ -116,12 +116,10 @@ pub async fn trained(store: &Store, new: &NewJob, steps: u64) -> Job {
         if step % 5 == 0 {
             figures.insert("valid_loss".to_owned(), loss + 0.2);
         }
-        batch.metrics.push(MetricPoint { step, figures });
+        batch.metrics.push(MetricPoint { step, figures: figures.clone() });
         batch.events.push(NewEvent {
             at_ms: NOW_MS + 1000 * step as i64,
-            level: Level::Info,
-            message: format!("Step {step}/{steps}: training loss={loss:.2}"),
-            data: None,
+            event: Event::Metrics { step, figures },
             remote_id: Some(format!("e{step}")),
         });
     }

@@ -4,6 +4,7 @@
 use crate::Output;
 use crate::view::advice;
 use crate::view::brief::Brief;
+use crate::view::line::{self, Line};
 use crate::view::output::{JsonLines, Progress as Say};
 use crate::view::style::{ERROR, FAINT, HEADING, HINT, WARNING};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -11,15 +12,16 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tunesmith_core::failure::Failure;
 use tunesmith_core::text::visible;
-use tunesmith_engine::execute::{Checked, Ended, OnProgress, Outcome, Progress, Recovered, Transfer};
+use tunesmith_core::time::now_ms;
+use tunesmith_engine::execute::{Checked, Ended, OnProgress, Outcome, Recovered};
 use tunesmith_plugin_host::Change;
 use tunesmith_provider::facts;
-use tunesmith_store::{Job, JobId, Level};
+use tunesmith_store::{Event, Job, JobId, Level, Transfer};
 
 /// Names are cut after this many characters in front of a bar.
 const NAME_WIDTH: usize = 28;
@@ -45,6 +47,7 @@ struct Inner {
 /// What is on the screen for a job.
 #[derive(Default)]
 struct OfJob {
+    file: Option<PathBuf>,
     bar: Option<ProgressBar>,
     looks: Looks,
     loss: Option<f64>,
@@ -81,10 +84,10 @@ impl Display {
         Self(Arc::new(Inner { json, say: output.progress_handle(), bars, jobs: Mutex::default() }))
     }
 
-    /// Who hears of progress.
+    /// Who hears of events in this process.
     pub(crate) fn on_progress(&self) -> OnProgress {
         let this = self.clone();
-        Arc::new(move |id, progress| this.progress(id, progress))
+        Arc::new(move |id, new| this.event(id, new.at_ms, &new.event))
     }
 
     /// For saying a line of its own.
@@ -160,8 +163,10 @@ impl Display {
     pub(crate) fn started(&self, brief: &Brief, id: &JobId) {
         self.begin(id, &brief.name);
         if self.0.json {
-            let started = json!({"event": "started", "file": brief.file, "name": brief.name, "job": id});
-            JsonLines.write(&started);
+            if let Some(of) = self.jobs().get_mut(id) {
+                of.file = Some(brief.file.clone());
+            }
+            JsonLines.write(&Line::Started { job: id, file: &brief.file, name: &brief.name });
         } else if self.0.bars.is_none() {
             self.line(&format!("{id}  {}", visible(&brief.name)));
         }
@@ -189,12 +194,15 @@ impl Display {
         }
     }
 
-    fn progress(&self, id: &JobId, progress: &Progress) {
+    /// Something happened to a job.
+    pub(crate) fn event(&self, id: &JobId, at_ms: i64, event: &Event) {
+        if matches!(event, Event::Result { .. }) {
+            // Shown with what it made, once the command is done with the job.
+            return;
+        }
         if self.0.json {
-            if let Ok(Value::Object(mut fields)) = serde_json::to_value(progress) {
-                fields.insert("job".to_owned(), json!(id));
-                JsonLines.write(&fields);
-            }
+            let file = self.jobs().get(id).and_then(|of| of.file.clone());
+            JsonLines.write(&line::of_event(Some(id), file.as_deref(), at_ms, event));
             return;
         }
         let mut jobs = self.jobs();
@@ -202,14 +210,14 @@ impl Display {
         match &of.bar {
             Some(bar) => {
                 let bar = bar.clone();
-                let above = of.on_bar(&bar, progress);
+                let above = of.on_bar(&bar, event);
                 drop(jobs);
                 if let Some(text) = above {
                     self.line(&format!("{id}  {text}"));
                 }
             }
             None => {
-                let line = of.in_log(progress);
+                let line = of.in_log(event);
                 drop(jobs);
                 if let Some(text) = line {
                     self.line(&format!("{id}  {text}"));
@@ -223,7 +231,7 @@ impl Display {
         let state = one.result.as_ref().map_or(one.job.state, |ended| ended.job.state);
         if self.0.json {
             let error = error.map(ToString::to_string);
-            output.json_line(&json!({"event": "recovered", "job": id, "state": state, "error": error}));
+            output.json_line(&Line::Recovered { job: id, state, error });
             return;
         }
         let name = visible(&one.job.name);
@@ -238,7 +246,7 @@ impl Display {
 
     pub(crate) fn detached(&self, job: &Job, output: &mut Output) {
         if self.0.json {
-            output.json_line(&json!({"event": "detached", "job": job.id, "state": job.state}));
+            output.json_line(&Line::Detached { job: &job.id, state: job.state });
             return;
         }
         let id = &job.id;
@@ -254,10 +262,8 @@ impl Display {
     pub(crate) fn result(&self, file: &Path, ended: &Ended, many: bool, output: &mut Output) {
         let job = &ended.job;
         if self.0.json {
-            let result = json!({
-                "event": "result", "job": job.id, "file": file, "state": job.state, "outcome": ended.outcome,
-            });
-            output.json_line(&result);
+            let result = line::result(ended);
+            output.json_line(&line::of_event(Some(&job.id), Some(file), now_ms(), &result));
             return;
         }
         let Some(outcome) = &ended.outcome else {
@@ -277,8 +283,8 @@ impl Display {
         output: &mut Output,
     ) {
         if self.0.json {
-            let error = advice::json(error);
-            output.json_line(&json!({"event": "failed", "job": id, "file": file, "error": error}));
+            let failed = Event::Failed { error: error.clone() };
+            output.json_line(&line::of_event(id, Some(file), now_ms(), &failed));
         }
         // A single job's error is shown by the program's end.
         if many || self.0.json {
@@ -292,18 +298,18 @@ impl Display {
 }
 
 impl OfJob {
-    /// Shows progress on the job's bar; what is worth a line of its own comes back.
-    fn on_bar(&mut self, bar: &ProgressBar, progress: &Progress) -> Option<String> {
-        match progress {
-            Progress::State { to, .. } => {
+    /// Shows an event on the job's bar; what is worth a line of its own comes back.
+    fn on_bar(&mut self, bar: &ProgressBar, event: &Event) -> Option<String> {
+        match event {
+            Event::State { to, .. } => {
                 self.looks(bar, Looks::Spinner);
                 bar.set_message(to.to_string());
             }
-            Progress::Phase { phase, detail } => {
+            Event::Phase { phase, detail } => {
                 self.looks(bar, Looks::Spinner);
                 bar.set_message(phase_text(phase, detail.as_deref()));
             }
-            Progress::Bytes { what, done, total } => {
+            Event::Bytes { what, done, total } => {
                 self.looks(bar, Looks::Bytes);
                 bar.set_length(*total);
                 bar.set_position(*done);
@@ -312,17 +318,17 @@ impl OfJob {
                     Transfer::Pull => "pulling",
                 });
             }
-            Progress::Steps { step, total, eta_seconds } => {
+            Event::Steps { step, total, eta_seconds } => {
                 self.looks(bar, Looks::Steps);
                 bar.set_length(*total);
                 bar.set_position(*step);
                 bar.set_message(self.steps_text(*eta_seconds));
             }
-            Progress::Metrics { figures, .. } => {
+            Event::Metrics { figures, .. } => {
                 self.loss = figures.get("train_loss").copied().or(self.loss);
             }
-            Progress::Waiting { text } => bar.set_message(format!("waiting: {}", visible(text))),
-            other => return line(other),
+            Event::Waiting { text } => bar.set_message(format!("waiting: {}", visible(text))),
+            other => return text(other),
         }
         None
     }
@@ -348,13 +354,13 @@ impl OfJob {
     }
 
     /// A line for a log, where something is worth one.
-    fn in_log(&mut self, progress: &Progress) -> Option<String> {
-        match progress {
-            Progress::Metrics { figures, .. } => {
+    fn in_log(&mut self, event: &Event) -> Option<String> {
+        match event {
+            Event::Metrics { figures, .. } => {
                 self.loss = figures.get("train_loss").copied().or(self.loss);
                 None
             }
-            Progress::Steps { step, total, eta_seconds } => {
+            Event::Steps { step, total, eta_seconds } => {
                 let share = (step * TOLD_SHARE).checked_div(*total).unwrap_or_default();
                 if share <= self.told && step != total {
                     return None;
@@ -366,23 +372,20 @@ impl OfJob {
                         .to_owned(),
                 )
             }
-            other => line(other),
+            other => text(other),
         }
     }
 }
 
-/// Progress as a line; none for what passes too quickly to be read.
-pub(crate) fn line(progress: &Progress) -> Option<String> {
-    Some(match progress {
-        Progress::State { to, reason: Some(reason), .. } => format!("{to}: {}", visible(reason)),
-        Progress::State { to, .. } => to.to_string(),
-        Progress::Message { level, text, .. } => match level {
-            Level::Info => return None,
-            Level::Warning => format!("{WARNING}!{WARNING:#} {}", visible(text)),
-            Level::Error => format!("{ERROR}!{ERROR:#} {}", visible(text)),
-        },
-        Progress::Waiting { text } => format!("waiting: {}", visible(text)),
-        _ => return None,
+/// An event as a line; none for what passes too quickly to be read.
+pub(crate) fn text(event: &Event) -> Option<String> {
+    let text = event.to_string();
+    let text = visible(&text);
+    Some(match (event, event.level()) {
+        (Event::State { .. } | Event::Waiting { .. }, _) => text.into_owned(),
+        (Event::Result { .. }, _) | (_, Level::Info) => return None,
+        (_, Level::Warning) => format!("{WARNING}!{WARNING:#} {text}"),
+        (_, Level::Error) => format!("{ERROR}!{ERROR:#} {text}"),
     })
 }
 
@@ -474,13 +477,13 @@ mod tests {
     fn a_log_hears_of_states_and_of_each_tenth_of_the_steps() {
         let mut job = OfJob::default();
         let mut lines = Vec::new();
-        let state = Progress::State { from: None, to: State::Running, reason: None };
+        let state = Event::State { from: None, to: State::Running, reason: None };
         lines.extend(job.in_log(&state));
         for step in 1..=200 {
             let figures = [("train_loss".to_owned(), 2.0 / f64::from(step))].into();
             let step = u64::try_from(step).unwrap();
-            lines.extend(job.in_log(&Progress::Metrics { step, figures }));
-            lines.extend(job.in_log(&Progress::Steps { step, total: 200, eta_seconds: Some(200 - step) }));
+            lines.extend(job.in_log(&Event::Metrics { step, figures }));
+            lines.extend(job.in_log(&Event::Steps { step, total: 200, eta_seconds: Some(200 - step) }));
         }
         assert_eq!(lines.len(), 11, "{lines:#?}");
         assert_eq!(lines[1], "step 20 of 200  loss 0.100  3 min 0 s left");

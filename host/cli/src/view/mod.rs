@@ -7,6 +7,7 @@ pub mod dataset;
 pub mod difference;
 pub mod evaluate;
 pub mod events;
+pub mod line;
 pub mod moment;
 pub mod output;
 pub mod plan;

@@ -1,7 +1,7 @@
 //! Every failure has one of these codes. They are stable: a code may be added, but an old
 //! one keeps its name, its exit code and its meaning.
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
 /// Classes of failure, each with the exit code that scripts can rely on.
@@ -249,6 +249,14 @@ impl fmt::Display for Code {
 impl Serialize for Code {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())
+    }
+}
+
+/// A code that this version does not know reads as [`Code::Failed`].
+impl<'de> Deserialize<'de> for Code {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Ok(Self::ALL.iter().copied().find(|code| code.as_str() == name).unwrap_or(Self::Failed))
     }
 }
 

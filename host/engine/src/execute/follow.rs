@@ -1,10 +1,10 @@
 //! Following a job from the store, from any process.
 
-use super::{Error, Progress};
-use serde_json::Value;
+use super::Error;
+use futures_util::stream::{self, Stream, TryStreamExt as _};
 use std::time::Duration;
 use tokio::time::sleep;
-use tunesmith_store::{Event, EventKind, Job, JobId, LONGEST_PAGE, Store};
+use tunesmith_store::{JobId, LONGEST_PAGE, Store, StoredEvent, Watch};
 
 /// Between two looks at whether the store changed: a look at shared memory.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -13,76 +13,77 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// changes nothing in the store.
 const READ_EVERY: u32 = 25;
 
-/// Tells of a job's progress from after the event `after` (0 for the beginning) until it
-/// is over, or until nobody carries it on any more.
-///
-/// # Errors
-/// The store cannot be read; the job was removed.
-pub async fn follow(
+/// A job's events from after the event `after` (0 for the beginning) until it is over, or
+/// until nobody carries it on any more. An error is the last item: the store cannot be
+/// read, or the job was removed.
+pub fn follow(
     store: &Store,
     job: &JobId,
     after: i64,
-    mut on: impl FnMut(&Progress),
-) -> Result<Job, Error> {
-    let mut watch = store.watch();
-    let mut after = after;
-    let mut attempt = 0;
-    let mut step = None;
-    let mut told = None;
-    let mut looks = 0;
-    loop {
-        let changed = watch.changed().await?;
-        looks += 1;
-        if !changed && looks % READ_EVERY != 0 {
-            sleep(LOOK_EVERY).await;
-            continue;
-        }
-        // The job first: what it says is over has all its events.
-        let now = store.job(job.as_str()).await?;
-        loop {
-            let page = store.events(job, after, LONGEST_PAGE).await?;
-            for event in &page.items {
-                after = event.seq;
-                if let Some(progress) = progress(event) {
-                    on(&progress);
-                }
-            }
-            if page.next.is_none() {
-                break;
-            }
-        }
-        if now.attempt != attempt {
-            (attempt, step, told) = (now.attempt, None, None);
-        }
-        loop {
-            let points = store.metrics(job, attempt, step, LONGEST_PAGE).await?;
-            let Some(last) = points.last() else { break };
-            step = Some(last.step);
-            for point in points {
-                on(&Progress::Metrics { step: point.step, figures: point.figures });
-            }
-        }
-        if let (Some(step), Some(total)) = (now.step, now.total_steps)
-            && told.replace((step, total)) != Some((step, total))
-        {
-            on(&Progress::Steps { step, total, eta_seconds: None });
-        }
-        let is_left = store.orphans().await?.iter().any(|orphan| orphan.id == now.id);
-        if now.state.is_final() || is_left {
-            return Ok(now);
-        }
-        sleep(LOOK_EVERY).await;
-    }
+) -> impl Stream<Item = Result<StoredEvent, Error>> + use<> {
+    let follower = Follower {
+        watch: store.watch(),
+        store: store.clone(),
+        job: job.clone(),
+        after,
+        looks: 0,
+        has_more: false,
+        is_over: false,
+    };
+    stream::try_unfold(follower, async |mut follower| {
+        let page = follower.next().await?;
+        Ok::<_, Error>(page.map(|page| (stream::iter(page.into_iter().map(Ok)), follower)))
+    })
+    .try_flatten()
 }
 
-/// What an event tells; figures are told from the metrics.
-fn progress(event: &Event) -> Option<Progress> {
-    let kind = event.data.as_ref().and_then(|data| data.get("type")).and_then(Value::as_str);
-    if kind == Some("metrics") {
-        return None;
+struct Follower {
+    store: Store,
+    watch: Watch,
+    job: JobId,
+    after: i64,
+    looks: u32,
+    /// The last page was not all that there was.
+    has_more: bool,
+    is_over: bool,
+}
+
+impl Follower {
+    /// The next events; `None` once there will be no more.
+    async fn next(&mut self) -> Result<Option<Vec<StoredEvent>>, Error> {
+        loop {
+            if !self.has_more {
+                if self.is_over {
+                    return Ok(None);
+                }
+                self.changed().await?;
+                // The job first: what it says is over has all its events.
+                let now = self.store.job(self.job.as_str()).await?;
+                let is_left = || async {
+                    let orphans = self.store.orphans().await?;
+                    Ok::<_, Error>(orphans.iter().any(|orphan| orphan.id == now.id))
+                };
+                self.is_over = now.state.is_final() || is_left().await?;
+            }
+            let page = self.store.events(&self.job, self.after, LONGEST_PAGE).await?;
+            self.has_more = page.next.is_some();
+            if let Some(last) = page.items.last() {
+                self.after = last.seq;
+                return Ok(Some(page.items));
+            }
+        }
     }
-    Some(match event.kind {
-        EventKind::State { from, to, ref reason } => Progress::State { from, to, reason: reason.clone() },
-        _ => Progress::Message { level: event.level, text: event.message.clone(), at_ms: event.at_ms },
-    })
+
+    /// Waits until the store changed, or until it is time to read it all the same.
+    async fn changed(&mut self) -> Result<(), Error> {
+        loop {
+            if self.looks > 0 {
+                sleep(LOOK_EVERY).await;
+            }
+            self.looks += 1;
+            if self.watch.changed().await? || self.looks % READ_EVERY == 0 {
+                return Ok(());
+            }
+        }
+    }
 }

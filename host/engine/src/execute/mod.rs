@@ -29,8 +29,7 @@ pub use outcome::{Outcome, outcome};
 pub use submission::Submission;
 pub use tunesmith_provider::connect::Connect;
 pub use tunesmith_provider::drive::{
-    Checked, EMULATOR_SERVICE, Error, FINE_TUNED, OnProgress, Options, PROMPT_BAKED, Patience, Progress,
-    Transfer, Until,
+    Checked, EMULATOR_SERVICE, Error, FINE_TUNED, OnProgress, Options, PROMPT_BAKED, Patience, Until,
 };
 
 use std::sync::Arc;
@@ -147,6 +146,9 @@ impl Executor {
             Ok(()) => plan.drive(&*self.connect, &mut work).await,
             Err(error) => Err(error),
         };
+        if let Err(error) = &result {
+            work.note_failure(error);
+        }
         let id = work.job.id.clone();
         let released = work.release().await;
         result?;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use std::path::PathBuf;
 use tunesmith_provider::AnyProvider;
 use tunesmith_provider::drive::OUTCOME_NOTE;
-use tunesmith_store::{Job, ModelFilter, State, Store};
+use tunesmith_store::{Event, Job, ModelFilter, State, Store};
 
 /// What came of a job that succeeded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -73,9 +73,10 @@ async fn notes(store: &Store, job: &Job) -> Result<Vec<String>, Error> {
     loop {
         let page = store.events(&job.id, after, tunesmith_store::LONGEST_PAGE).await?;
         for event in &page.items {
-            let of_attempt = event.data.as_ref().and_then(|data| data.get(OUTCOME_NOTE)?.as_u64());
-            if of_attempt == Some(u64::from(job.attempt)) && !notes.contains(&event.message) {
-                notes.push(event.message.clone());
+            let Event::Message { text, data: Some(data), .. } = &event.event else { continue };
+            let of_attempt = data.get(OUTCOME_NOTE).and_then(serde_json::Value::as_u64);
+            if of_attempt == Some(u64::from(job.attempt)) && !notes.contains(text) {
+                notes.push(text.clone());
             }
         }
         match page.next {

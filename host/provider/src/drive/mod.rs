@@ -1,23 +1,26 @@
 //! What the providers share to carry a job out: the job in hand, its record, the waits,
-//! the errors and the progress. Each provider has its driver in a folder of its own.
+//! the errors and the events. Each provider has its driver in a folder of its own.
 
 mod error;
 mod execution;
+mod outbox;
 mod patience;
-mod progress;
 mod work;
 
 pub use error::Error;
 pub use execution::{Execution, FileToUpload};
 pub use patience::Patience;
 pub(crate) use patience::{LEAST_LOOKS, MOST_CREATES};
-pub use progress::{OnProgress, Progress, Transfer};
 pub use work::Work;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::watch;
-use tunesmith_store::Store;
+use tunesmith_store::{JobId, NewEvent, Store};
+
+/// Hears of a job's events as they happen. Called from the tasks that do the work: it must
+/// be quick.
+pub type OnProgress = Arc<dyn Fn(&JobId, &NewEvent) + Send + Sync>;
 
 /// What the store calls the service of a job on the built-in emulator, whose ports
 /// change from run to run while its state stays beside the store.

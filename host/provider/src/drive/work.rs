@@ -1,16 +1,17 @@
 //! A job in hand: the claim on it, every write in its name, and what others ask of it.
 
+use super::outbox::Outbox;
 use super::patience::ASKED_EVERY;
-use super::progress::Progress;
 use super::{Error, Execution, OUTCOME_NOTE, Patience, Shared, Until};
 use crate::artifacts::{self, Artifact};
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::{Instant, sleep};
 use tunesmith_core::digest::Digest;
+use tunesmith_core::failure::Failure;
 use tunesmith_core::time::now_ms;
 use tunesmith_store::{
-    Answer, Ask, Batch, Change, Claim, Intent, Job, Level, NewArtifact, NewEvent, Operation, Outcome,
+    Answer, Ask, Batch, Change, Claim, Event, Intent, Job, Level, NewArtifact, NewEvent, Operation, Outcome,
     Request, Situation, State, Store,
 };
 
@@ -24,6 +25,7 @@ pub struct Work {
     pub(crate) patience: Patience,
     claim: Claim,
     until: Until,
+    outbox: Mutex<Outbox>,
 }
 
 impl Work {
@@ -40,7 +42,7 @@ impl Work {
             .options
             .patience
             .unwrap_or_else(|| if job.emulated { Patience::emulator() } else { Patience::default() });
-        Self { shared, job, execution, artifacts, patience, claim, until }
+        Self { shared, job, execution, artifacts, patience, claim, until, outbox: Mutex::default() }
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -52,30 +54,47 @@ impl Work {
         if self.shared.is_leaving() && self.until == Until::End { Until::Submitted } else { self.until }
     }
 
-    /// Tells of progress.
-    pub(crate) fn say(&self, progress: Progress) {
-        (self.shared.options.on_progress)(&self.job.id, &progress);
+    /// Reports an event: it is shown at once and stored with the next write, or with a
+    /// look at [what is asked](Self::requests).
+    pub(crate) fn report(&self, event: Event) {
+        let new = NewEvent::own(now_ms(), event);
+        self.show(&new);
+        self.outbox().add(&new);
     }
 
-    /// Tells what is being done.
+    /// Reports what is being done.
     pub(crate) fn phase(&self, phase: &str, detail: Option<String>) {
-        self.say(Progress::Phase { phase: phase.to_owned(), detail });
+        self.report(Event::Phase { phase: phase.to_owned(), detail });
     }
 
-    /// Tells of a failure that may pass.
+    /// Reports a failure that may pass.
     pub(crate) fn waiting(&self, why: &dyn std::fmt::Display) {
-        self.say(Progress::Waiting { text: why.to_string() });
+        self.report(Event::Waiting { text: why.to_string() });
+    }
+
+    fn show(&self, new: &NewEvent) {
+        (self.shared.options.on_progress)(&self.job.id, new);
+    }
+
+    fn outbox(&self) -> MutexGuard<'_, Outbox> {
+        // Every write is whole, so a panic elsewhere leaves nothing half-done.
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Applies a change; the intent that it recorded, if it did.
     pub(crate) async fn apply(&mut self, change: Change) -> Result<Option<Intent>, Error> {
         let from = self.job.state;
-        let applied = self.store().apply(&self.claim, change).await?;
+        let reported = self.outbox().take();
+        let applied = self.store().apply(&self.claim, change.after(reported.clone())).await;
+        let applied = applied.inspect_err(|_| self.outbox().put_back(reported))?;
         self.job = applied.job;
         if self.job.state != from {
             tracing::info!(from = from.as_str(), to = self.job.state.as_str(), "state");
             let reason = self.job.reason.clone();
-            self.say(Progress::State { from: Some(from), to: self.job.state, reason });
+            self.show(&NewEvent::own(
+                now_ms(),
+                Event::State { from: Some(from), to: self.job.state, reason },
+            ));
         }
         Ok(applied.intent)
     }
@@ -128,10 +147,36 @@ impl Work {
         Ok(self.store().confirm(&self.claim).await?)
     }
 
-    /// Appends what a look brought.
-    pub(crate) async fn append(&self, batch: &Batch) -> Result<(), Error> {
-        self.store().append(&self.claim, batch).await?;
+    /// Appends what a look brought, and what was reported before.
+    pub(crate) async fn append(&self, mut batch: Batch) -> Result<(), Error> {
+        let reported = self.outbox().take();
+        let brought = std::mem::replace(&mut batch.events, reported.clone());
+        batch.events.extend_from_slice(&brought);
+        let appended = self.store().append(&self.claim, &batch).await;
+        appended.inspect_err(|_| self.outbox().put_back(reported))?;
+        brought.iter().for_each(|new| self.show(new));
         Ok(())
+    }
+
+    /// Stores what was reported and has waited for long. Where that fails, the next write
+    /// says why.
+    async fn flush(&self) {
+        if self.outbox().is_due() {
+            let _ = self.append(Batch::default()).await;
+        }
+    }
+
+    /// Stores that the work on the job ended with an error, unless the job was settled
+    /// and given back: then its result says so. Whoever called is told the error itself.
+    pub fn note_failure(&self, error: &Error) {
+        if self.job.owner.is_none() {
+            return;
+        }
+        let failure = match error {
+            Error::Service(failure) | Error::Setup(failure) => failure.clone(),
+            error => Failure::new(error.code(), error.to_string()).advise_all(error.advice()),
+        };
+        self.outbox().add(&NewEvent::own(now_ms(), Event::Failed { error: failure }));
     }
 
     /// Keeps how far an intent has come.
@@ -150,11 +195,8 @@ impl Work {
     }
 
     async fn write_note(&self, level: Level, text: &str, data: Option<Value>) -> Result<(), Error> {
-        let at_ms = now_ms();
-        let event = NewEvent { at_ms, level, message: text.to_owned(), data, remote_id: None };
-        self.append(&Batch { events: vec![event], ..Batch::default() }).await?;
-        self.say(Progress::Message { level, text: text.to_owned(), at_ms });
-        Ok(())
+        let event = NewEvent::own(now_ms(), Event::Message { level, text: text.to_owned(), data });
+        self.append(Batch { events: vec![event], ..Batch::default() }).await
     }
 
     /// Writes the files that the plan leaves behind.
@@ -176,11 +218,13 @@ impl Work {
         let artifacts = records.collect();
         let written = tokio::task::spawn_blocking(move || artifacts::write(&folder, &files)).await;
         written.map_err(|error| tunesmith_store::Error::Fault { detail: error.to_string() })??;
-        self.append(&Batch { artifacts, ..Batch::default() }).await
+        self.append(Batch { artifacts, ..Batch::default() }).await
     }
 
-    /// What is asked of the job and not answered, oldest first.
+    /// What is asked of the job and not answered, oldest first. Whatever waits for long
+    /// looks here from time to time, so that what was reported meanwhile is stored too.
     pub(crate) async fn requests(&self) -> Result<Vec<Request>, Error> {
+        self.flush().await;
         Ok(self.store().requests(&self.job.id).await?)
     }
 
@@ -259,6 +303,8 @@ impl Work {
         if self.job.owner.is_none() {
             return Ok(());
         }
+        // Nobody else has these; without them the job is as well recorded as with them.
+        let _ = self.append(Batch::default()).await;
         match self.shared.store.release(self.claim).await {
             // Someone took it over: they have it now.
             Ok(()) | Err(tunesmith_store::Error::ClaimLost { .. }) => Ok(()),

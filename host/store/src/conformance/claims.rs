@@ -23,7 +23,7 @@ pub async fn job_has_one_owner_until_it_hangs(subject: &Subject) {
     lost(one.append(&claim, &Batch::default()).await.unwrap_err());
     lost(one.release(claim).await.unwrap_err());
     two.confirm(&taken).await.unwrap();
-    let message = &two.events(&job.id, 1, 10).await.unwrap().items[0].message;
+    let message = &two.events(&job.id, 1, 10).await.unwrap().items[0].event.to_string();
     assert!(message.starts_with("taken over from process"), "{message}");
 }
 
@@ -91,8 +91,14 @@ pub async fn request_and_answer_cross_processes(subject: &Subject) {
     assert_eq!(answer, Some(Answer::Done), "being cancelled answers it");
     let error = shell.request(&job.id, Ask::Pause).await.unwrap_err();
     assert!(matches!(error, Error::CannotAsk { state: State::Cancelled, asked: Ask::Pause, .. }), "{error}");
-    let messages: Vec<_> =
-        owner.events(&job.id, 1, 10).await.unwrap().items.into_iter().map(|event| event.message).collect();
+    let messages: Vec<_> = owner
+        .events(&job.id, 1, 10)
+        .await
+        .unwrap()
+        .items
+        .into_iter()
+        .map(|event| event.event.to_string())
+        .collect();
     assert_eq!(
         messages,
         [
@@ -100,6 +106,7 @@ pub async fn request_and_answer_cross_processes(subject: &Subject) {
             "request to pause refused: ollama cannot pause",
             "asked to resume",
             "asked to cancel",
+            "cancelled",
             "cancelled"
         ]
     );

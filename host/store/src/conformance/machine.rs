@@ -1,7 +1,7 @@
 //! The state machine: legal moves, what they need, and what a crash leaves answerable.
 
 use super::{NOW_MS, Subject, advance, done, model, new_job};
-use crate::{Batch, Change, Error, EventKind, Level, NewJob, Operation, Outcome, State};
+use crate::{Batch, Change, Error, Event, Level, NewJob, Operation, Outcome, State};
 use serde_json::json;
 use tunesmith_core::ProviderId;
 
@@ -14,12 +14,14 @@ pub async fn whole_run_needs_seven_synced_transactions(subject: &Subject) {
     let events = store.events(&job.id, 0, 100).await.unwrap().items;
     let states: Vec<_> = events
         .iter()
-        .map(|event| match event.kind {
-            EventKind::State { to, .. } => to.as_str(),
+        .map(|event| match event.event {
+            Event::State { to, .. } => to.as_str(),
+            Event::Result { .. } => "result",
             _ => "other",
         })
         .collect();
-    let expected = ["planned", "uploading", "creating", "submitted", "running", "verifying", "succeeded"];
+    let expected =
+        ["planned", "uploading", "creating", "submitted", "running", "verifying", "succeeded", "result"];
     assert_eq!(states, expected);
     assert_eq!(store.synced_transactions(), 7);
     assert_eq!(job.synced, 7, "the job's own count agrees with the process's");
@@ -196,22 +198,25 @@ pub async fn state_events_carry_the_reason(subject: &Subject) {
     let why = "cancelled: by hand";
     store.apply(&claim, Change::to(State::Cancelled).because(why)).await.unwrap();
     let events = store.events(&job.id, 0, 10).await.unwrap().items;
-    let expected =
-        [(None, State::Planned, None), (Some(State::Planned), State::Cancelled, Some(why.to_owned()))];
+    let reason = Some(why.to_owned());
     assert_eq!(
-        events.iter().map(|event| event.kind.clone()).collect::<Vec<_>>(),
-        expected.map(|(from, to, reason)| EventKind::State { from, to, reason })
+        events.iter().map(|event| event.event.clone()).collect::<Vec<_>>(),
+        [
+            Event::State { from: None, to: State::Planned, reason: None },
+            Event::State { from: Some(State::Planned), to: State::Cancelled, reason: reason.clone() },
+            Event::Result { state: State::Cancelled, reason, outcome: None },
+        ]
     );
-    assert_eq!((events[1].level, &events[1].data), (Level::Info, &None));
+    assert_eq!(events[1].event.level(), Level::Info);
     let shown = serde_json::to_value(&events[1]).unwrap();
     assert_eq!(
-        (&shown["kind"], &shown["from"], &shown["to"], &shown["reason"], &shown["message"]),
+        (&shown["event"], &shown["from"], &shown["to"], &shown["reason"], &events[1].event.to_string()),
         (
             &json!("state"),
             &json!("planned"),
             &json!("cancelled"),
             &json!(why),
-            &json!("cancelled: cancelled: by hand")
+            &"cancelled: cancelled: by hand".to_owned()
         )
     );
 }

@@ -12,7 +12,7 @@ pub mod records;
 
 use crate::{Batch, Level};
 use crate::{
-    Change, Claim, Error, Intent, Job, ManualClock, NewDataset, NewEvent, NewJob, NewModel, NewPlan,
+    Change, Claim, Error, Event, Intent, Job, ManualClock, NewDataset, NewEvent, NewJob, NewModel, NewPlan,
     NewUpload, Operation, Options, Outcome, Redactor, State, Store,
 };
 use async_trait::async_trait;
@@ -145,9 +145,7 @@ pub(crate) fn upload(remote_id: &str) -> NewUpload {
 pub(crate) fn event(id: Option<&str>, message: &str) -> NewEvent {
     NewEvent {
         at_ms: NOW_MS,
-        level: Level::Info,
-        message: message.into(),
-        data: None,
+        event: Event::Message { level: Level::Info, text: message.into(), data: None },
         remote_id: id.map(Into::into),
     }
 }

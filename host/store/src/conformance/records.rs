@@ -2,8 +2,8 @@
 
 use super::{NOW_MS, Subject, event, events, new_job};
 use crate::{
-    Answer, Ask, Batch, Change, Error, Event, EventKind, Job, LONGEST_TEXT, MetricPoint, NewJob,
-    NewPluginEvent, Operation, Outcome, Page, Redactor, State, Store,
+    Answer, Ask, Batch, Change, Error, Event, Job, LONGEST_TEXT, Level, MetricPoint, NewEvent, NewJob,
+    NewPluginEvent, Operation, Outcome, Page, Redactor, State, Store, StoredEvent,
 };
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -22,14 +22,14 @@ pub async fn events_come_once_in_order_and_in_pages(subject: &Subject) {
     assert_eq!(store.append(&claim, &second).await.unwrap().events, 2);
     assert_eq!(store.synced_transactions(), synced, "what can be fetched again is not flushed");
     let page = store.events(&job.id, 0, 3).await.unwrap();
-    let seen = |page: &Page<Event>| {
-        page.items.iter().map(|e| format!("{} {}", e.seq, e.message)).collect::<Vec<_>>()
+    let seen = |page: &Page<StoredEvent>| {
+        page.items.iter().map(|e| format!("{} {}", e.seq, e.event)).collect::<Vec<_>>()
     };
     assert_eq!(seen(&page), ["1 planned", "2 one", "3 two"]);
     let page = store.events(&job.id, page.next.unwrap(), 3).await.unwrap();
     assert_eq!(seen(&page), ["4 three", "5 note"]);
     assert_eq!(page.next, None);
-    assert_eq!((&page.items[0].kind, &page.items[1].kind), (&EventKind::Service, &EventKind::Note));
+    assert_eq!(page.items[0].remote_id.as_deref(), Some("e3"));
 }
 
 pub async fn figures_are_merged_by_step(subject: &Subject) {
@@ -73,7 +73,11 @@ pub(crate) async fn record_echoed_secret(subject: &Subject) -> (Store, Job, [&'s
     let intent = store.apply(&claim, create).await.unwrap().intent.unwrap();
     store.note(&claim, intent.id, &json!({"said": [echoed.clone()]})).await.unwrap();
     let mut told = event(Some("e1"), &echoed);
-    told.data = Some(json!({ key: {"deep": echoed.clone()}, "kept": "none" }));
+    told.event = Event::Message {
+        level: Level::Info,
+        text: echoed.clone(),
+        data: Some(json!({ key: {"deep": echoed.clone()}, "kept": "none" })),
+    };
     store.append(&claim, &events([told])).await.unwrap();
     let ask = store.request(&job.id, Ask::Pause).await.unwrap();
     let change = Change::to(State::Failed)
@@ -96,8 +100,11 @@ pub async fn echoed_secret_is_masked_everywhere(subject: &Subject) {
     let (store, job, parts) = record_echoed_secret(subject).await;
     assert_eq!(job.reason.as_deref(), Some("Incorrect API key provided: [redacted]."));
     let events = store.events(&job.id, 0, 100).await.unwrap().items;
-    let with_data = events.iter().find_map(|event| event.data.as_ref());
-    assert_eq!(with_data.unwrap()["kept"], "none", "dummies are ordinary words");
+    let data = events.iter().find_map(|event| match &event.event {
+        Event::Message { data, .. } => data.as_ref(),
+        _ => None,
+    });
+    assert_eq!(data.unwrap()["kept"], "none", "dummies are ordinary words");
     let read = format!(
         "{job:?}{events:?}{:?}{:?}{:?}",
         store.intents(&job.id).await.unwrap(),
@@ -112,14 +119,12 @@ pub async fn echoed_secret_is_masked_everywhere(subject: &Subject) {
 pub async fn oversized_message_is_cut_at_a_character(subject: &Subject) {
     let store = subject.open().await;
     let (job, claim) = store.create_owned(&new_job("a")).await.unwrap();
-    let mut told = event(Some("e1"), &format!("x{}", "é".repeat(LONGEST_TEXT)));
-    told.data = Some(json!(vec!["y"; LONGEST_TEXT]));
+    let text = format!("x{}", "é".repeat(LONGEST_TEXT));
+    let data = Some(json!(vec!["y"; LONGEST_TEXT]));
+    let told = NewEvent::own(NOW_MS, Event::Message { level: Level::Info, text, data });
     store.append(&claim, &events([told])).await.unwrap();
-    let event = store.events(&job.id, 1, 1).await.unwrap().items.remove(0);
-    assert!(
-        event.message.ends_with("é… (65538 more bytes were cut)"),
-        "{}",
-        &event.message[LONGEST_TEXT - 9..]
-    );
-    assert_eq!(event.data.unwrap()["cut"], "262145 bytes were too many to keep");
+    let event = store.events(&job.id, 1, 1).await.unwrap().items.remove(0).event;
+    let Event::Message { text, data, .. } = event else { panic!("{event:?}") };
+    assert!(text.ends_with("é… (65538 more bytes were cut)"), "{}", &text[LONGEST_TEXT - 9..]);
+    assert_eq!(data.unwrap()["cut"], "262145 bytes were too many to keep");
 }

@@ -1,7 +1,7 @@
 //! Changes: a move of the state machine with everything that belongs to it.
 
 use super::error::Error;
-use super::event::{EventKind, Level, NewEvent};
+use super::event::{Event, NewEvent};
 use super::facts::Facts;
 use super::file::NewUpload;
 use super::intent::{Intent, IntentId, Outcome};
@@ -24,6 +24,7 @@ pub struct Change {
     pub(crate) verified: Vec<String>,
     pub(crate) uploads: Vec<NewUpload>,
     pub(crate) answers: Vec<(RequestId, Answer)>,
+    pub(crate) events: Vec<NewEvent>,
     pub(crate) release: bool,
 }
 
@@ -87,6 +88,12 @@ impl Change {
     /// Answers a request from another shell.
     pub fn answer(mut self, request: RequestId, answer: Answer) -> Self {
         self.answers.push((request, answer));
+        self
+    }
+
+    /// Records what happened before the change.
+    pub fn after(mut self, events: impl IntoIterator<Item = NewEvent>) -> Self {
+        self.events.extend(events);
         self
     }
 
@@ -200,17 +207,9 @@ impl Move {
     }
 
     /// What the job's history says of it.
-    pub fn event(&self, now_ms: i64) -> (EventKind, NewEvent) {
-        let message = match &self.reason {
-            Some(reason) => format!("{}: {reason}", self.to),
-            None => self.to.to_string(),
-        };
-        let level = match self.to {
-            State::Failed => Level::Error,
-            State::Unknown => Level::Warning,
-            _ => Level::Info,
-        };
-        let kind = EventKind::State { from: Some(self.from), to: self.to, reason: self.reason.clone() };
-        (kind, NewEvent::own(now_ms, level, message))
+    pub fn events(&self) -> impl Iterator<Item = Event> {
+        let (from, to, reason) = (Some(self.from), self.to, self.reason.clone());
+        let result = Event::Result { state: to, reason: reason.clone(), outcome: None };
+        std::iter::once(Event::State { from, to, reason }).chain(to.is_final().then_some(result))
     }
 }

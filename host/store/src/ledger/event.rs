@@ -1,8 +1,15 @@
 //! Events: what happened to a job, in order, each once.
 
+use super::metric;
 use super::named::named;
+use super::request::{Answer, Ask};
 use super::state::State;
-use serde_json::Value;
+use crate::redact::Redactor;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::fmt;
+use tunesmith_core::failure::Failure;
 
 named! {
     /// How much an event matters.
@@ -16,76 +23,224 @@ named! {
     }
 }
 
-/// What an event is about. Stored as its name and, beside it, its fields as JSON, so
-/// that another kind needs no change of the schema.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "camelCase", tag = "kind")]
-pub enum EventKind {
-    /// The state changed; `from` is `None` for the first.
+/// Which bytes are on their way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Transfer {
+    /// A training file, to the service.
+    Upload,
+    /// A base model, to the server.
+    Pull,
+}
+
+/// What happens to a job: what viewers show and programs read, in this process and in any
+/// other. Stored as its name and, beside it, its fields as JSON, so that another event
+/// needs no change of the schema.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+pub enum Event {
+    /// The job moved in its state machine; `from` is `None` for the first state.
     State {
         from: Option<State>,
         to: State,
         /// Why, where there is more to say.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default)]
         reason: Option<String>,
     },
-    /// Another process took the job over.
-    Owner,
+    /// What is being done.
+    Phase {
+        /// In a word or two.
+        phase: String,
+        /// More.
+        #[serde(default)]
+        detail: Option<String>,
+    },
+    /// How far a transfer has come.
+    Bytes { what: Transfer, done: u64, total: u64 },
+    /// How far training has come.
+    Steps {
+        step: u64,
+        total: u64,
+        /// An estimate of the rest.
+        #[serde(default)]
+        eta_seconds: Option<u64>,
+    },
+    /// Figures of a step, by name, such as `train_loss`.
+    Metrics {
+        step: u64,
+        #[serde(with = "metric::as_json")]
+        figures: BTreeMap<String, f64>,
+    },
+    /// A failure that may pass; it is tried again.
+    Waiting { text: String },
+    /// What the service or tunesmith reports. An event that this version does not know
+    /// reads as this one.
+    Message {
+        level: Level,
+        text: String,
+        /// More, for programs.
+        #[serde(default)]
+        data: Option<Value>,
+    },
+    /// Another process took the job over from this one, which is gone.
+    Owner { pid: u32 },
     /// Someone asked for something, or was answered.
-    Request,
-    /// The service reports.
-    Service,
-    /// tunesmith reports, such as a phase of the work. A kind that this version does not
-    /// know reads as this one: its message is there all the same.
-    #[serde(other)]
-    Note,
+    Request {
+        request: Ask,
+        #[serde(default)]
+        answer: Option<Answer>,
+    },
+    /// An attempt is over.
+    Result {
+        state: State,
+        reason: Option<String>,
+        /// What it made. The ledger keeps that as models, notes and artifacts, so it is
+        /// `None` there.
+        #[serde(default)]
+        outcome: Option<Value>,
+    },
+    /// The work on the job ended with an error.
+    Failed { error: Failure },
 }
 
-/// The name of the field that tells kinds apart.
-const TAG: &str = "kind";
+/// The name of the field that tells events apart.
+const TAG: &str = "event";
 
-impl EventKind {
-    /// Its name, and its fields as JSON where it has some.
-    pub(crate) fn stored(&self) -> (String, Option<Value>) {
+/// What [`Event::Message`] is stored as. Its level and text have columns of their own.
+const MESSAGE: &str = "message";
+
+/// An event as the columns of a row.
+pub(crate) struct Columns {
+    pub kind: String,
+    pub level: Level,
+    /// For whoever reads the database by hand.
+    pub message: String,
+    pub data: Option<Value>,
+}
+
+impl Event {
+    pub(crate) fn columns(&self) -> Columns {
+        let (level, message) = (self.level(), self.to_string());
+        if let Self::Message { data, .. } = self {
+            return Columns { kind: MESSAGE.to_owned(), level, message, data: data.clone() };
+        }
         let Ok(Value::Object(mut fields)) = serde_json::to_value(self) else {
             unreachable!("an enum that serde tags is an object")
         };
-        let Some(Value::String(name)) = fields.shift_remove(TAG) else {
-            unreachable!("serde names each kind")
+        let Some(Value::String(kind)) = fields.shift_remove(TAG) else {
+            unreachable!("serde names each event")
         };
-        (name, (!fields.is_empty()).then_some(Value::Object(fields)))
+        Columns { kind, level, message, data: Some(Value::Object(fields)) }
     }
 
-    /// Back from [`Self::stored`]; what the JSON holds beyond the kind's own fields is
-    /// returned as well: the data of a kind that has none.
-    pub(crate) fn read(name: &str, json: Option<Value>) -> Result<(Self, Option<Value>), serde_json::Error> {
-        let mut tagged = match &json {
-            Some(Value::Object(fields)) if name == "state" => fields.clone(),
-            _ => serde_json::Map::new(),
-        };
-        tagged.insert(TAG.to_owned(), name.into());
-        let kind: Self = serde_json::from_value(Value::Object(tagged))?;
-        let data = json.filter(|_| !matches!(kind, Self::State { .. }));
-        Ok((kind, data))
+    /// Back from [`Self::columns`], and from what older versions wrote: their kinds
+    /// `service` and `note`, and others without fields, are messages.
+    pub(crate) fn read(columns: Columns) -> Result<Self, serde_json::Error> {
+        const WITH_FIELDS: &[&str] = &[
+            "state", "phase", "bytes", "steps", "metrics", "waiting", "owner", "request", "result", "failed",
+        ];
+        let Columns { kind, level, message: text, data } = columns;
+        match data {
+            Some(Value::Object(fields)) if WITH_FIELDS.contains(&kind.as_str()) => {
+                let tag = std::iter::once((TAG.to_owned(), Value::String(kind)));
+                serde_json::from_value(Value::Object(tag.chain(fields).collect::<Map<_, _>>()))
+            }
+            data => Ok(Self::Message { level, text, data }),
+        }
+    }
+
+    /// How much it matters.
+    pub fn level(&self) -> Level {
+        match self {
+            Self::Message { level, .. } => *level,
+            Self::State { to: State::Failed, .. }
+            | Self::Result { state: State::Failed, .. }
+            | Self::Failed { .. } => Level::Error,
+            Self::State { to: State::Unknown, .. }
+            | Self::Owner { .. }
+            | Self::Waiting { .. }
+            | Self::Request { answer: Some(Answer::Refused(_)), .. } => Level::Warning,
+            _ => Level::Info,
+        }
+    }
+
+    /// With every free text masked and bounded.
+    pub(crate) fn redacted(&self, redactor: &Redactor) -> Self {
+        let masked = |text: &mut String| *text = redactor.text(text);
+        let mut event = self.clone();
+        match &mut event {
+            Self::State { reason, .. } => reason.iter_mut().for_each(masked),
+            Self::Phase { phase, detail } => std::iter::once(phase).chain(detail).for_each(masked),
+            Self::Metrics { figures, .. } => {
+                *figures = figures.iter().map(|(name, figure)| (redactor.text(name), *figure)).collect();
+            }
+            Self::Waiting { text } => masked(text),
+            Self::Message { text, data, .. } => {
+                masked(text);
+                *data = data.as_ref().map(|data| redactor.json(data));
+            }
+            Self::Request { answer, .. } => {
+                *answer = answer.as_ref().map(|answer| answer.with_detail(|text| redactor.text(text)));
+            }
+            Self::Result { reason, outcome, .. } => {
+                reason.iter_mut().for_each(masked);
+                *outcome = outcome.as_ref().map(|outcome| redactor.json(outcome));
+            }
+            Self::Failed { error } => {
+                masked(&mut error.message);
+                let advice = serde_json::to_value(&error.advice).map(|advice| redactor.json(&advice));
+                // Advice that is too long, or no longer what it was, is left out.
+                error.advice = advice.and_then(serde_json::from_value).unwrap_or_default();
+            }
+            Self::Bytes { .. } | Self::Steps { .. } | Self::Owner { .. } => {}
+        }
+        event
     }
 }
 
-/// An event of a job.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::State { to: state, reason, .. } | Self::Result { state, reason, .. } => match reason {
+                Some(reason) => write!(f, "{state}: {reason}"),
+                None => write!(f, "{state}"),
+            },
+            Self::Phase { phase, detail: Some(detail) } => write!(f, "{phase} {detail}"),
+            Self::Phase { phase, detail: None } => f.write_str(phase),
+            Self::Bytes { what: Transfer::Upload, done, total } => {
+                write!(f, "uploaded {done} of {total} bytes")
+            }
+            Self::Bytes { what: Transfer::Pull, done, total } => write!(f, "pulled {done} of {total} bytes"),
+            Self::Steps { step, total, .. } => write!(f, "step {step} of {total}"),
+            Self::Metrics { step, figures } => {
+                write!(f, "step {step}")?;
+                figures.iter().try_for_each(|(name, figure)| write!(f, ", {name} {figure:.3}"))
+            }
+            Self::Waiting { text } => write!(f, "waiting: {text}"),
+            Self::Message { text, .. } => f.write_str(text),
+            Self::Owner { pid } => write!(f, "taken over from process {pid}, which is gone"),
+            Self::Request { request, answer } => match answer {
+                None => write!(f, "asked to {request}"),
+                Some(Answer::Done) => write!(f, "request to {request} done"),
+                Some(Answer::Refused(why)) => write!(f, "request to {request} refused: {why}"),
+                Some(Answer::Moot(why)) => write!(f, "request to {request} moot: {why}"),
+            },
+            Self::Failed { error } => write!(f, "{error}"),
+        }
+    }
+}
+
+/// An event of a job, as it was recorded.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Event {
+pub struct StoredEvent {
     /// Its place in the job's order, from 1, without gaps.
     pub seq: i64,
     /// When it happened, by the service's clock where it comes from there.
     pub at_ms: i64,
     pub recorded_ms: i64,
     #[serde(flatten)]
-    pub kind: EventKind,
-    pub level: Level,
-    /// For people.
-    pub message: String,
-    /// For programs.
-    pub data: Option<Value>,
+    pub event: Event,
     /// The service's id of it.
     pub remote_id: Option<String>,
 }
@@ -95,20 +250,16 @@ pub struct Event {
 pub struct NewEvent {
     /// When it happened.
     pub at_ms: i64,
-    pub level: Level,
-    /// For people.
-    pub message: String,
-    /// For programs.
-    pub data: Option<Value>,
+    pub event: Event,
     /// The service's id, by which the event is recorded once; without one it is
-    /// tunesmith's own note.
+    /// tunesmith's own.
     pub remote_id: Option<String>,
 }
 
 impl NewEvent {
-    /// An event of the store's own.
-    pub(crate) fn own(at_ms: i64, level: Level, message: String) -> Self {
-        Self { at_ms, level, message, data: None, remote_id: None }
+    /// An event of tunesmith's own.
+    pub fn own(at_ms: i64, event: Event) -> Self {
+        Self { at_ms, event, remote_id: None }
     }
 }
 
@@ -116,25 +267,45 @@ impl NewEvent {
 mod tests {
     use super::*;
     use serde_json::json;
+    use tunesmith_core::failure::{Advice, Code};
 
     #[test]
-    fn kinds_read_back_as_stored() {
-        let state = EventKind::State { from: None, to: State::Failed, reason: Some("full: disk".into()) };
-        let (name, fields) = state.stored();
-        assert_eq!(fields, Some(json!({"from": null, "to": "failed", "reason": "full: disk"})));
-        assert_eq!(EventKind::read(&name, fields).unwrap(), (state, None));
-        let data = Some(json!({"type": "metrics", "kind": "owner"}));
-        for kind in [EventKind::Owner, EventKind::Request, EventKind::Service, EventKind::Note] {
-            let (name, fields) = kind.stored();
-            assert_eq!(fields, None);
-            assert_eq!(EventKind::read(&name, data.clone()).unwrap(), (kind, data.clone()));
+    fn events_read_back_as_stored() {
+        let failure = Failure::new(Code::Failed, "no").advise(Advice::ResumeJob { job: "a".into() });
+        let figures = [("train_loss".to_owned(), f64::INFINITY), ("valid_loss".to_owned(), 0.5)].into();
+        for event in [
+            Event::State { from: None, to: State::Failed, reason: Some("full: disk".into()) },
+            Event::Phase { phase: "creating".into(), detail: None },
+            Event::Bytes { what: Transfer::Upload, done: 1, total: 2 },
+            Event::Steps { step: 1, total: 2, eta_seconds: Some(3) },
+            Event::Metrics { step: 1, figures },
+            Event::Waiting { text: "busy".into() },
+            Event::Message {
+                level: Level::Warning,
+                text: "odd".into(),
+                data: Some(json!({"event": "owner"})),
+            },
+            Event::Owner { pid: 7 },
+            Event::Request { request: Ask::Pause, answer: None },
+            Event::Request { request: Ask::Pause, answer: Some(Answer::Refused("no".into())) },
+            Event::Result { state: State::Succeeded, reason: None, outcome: None },
+            Event::Failed { error: failure },
+        ] {
+            assert_eq!(Event::read(event.columns()).unwrap(), event);
         }
     }
 
     #[test]
-    fn unknown_kind_reads_as_a_note() {
-        let data = Some(json!({"bytes": 7}));
-        assert_eq!(EventKind::read("upload", data.clone()).unwrap(), (EventKind::Note, data));
-        EventKind::read("state", Some(json!({"to": "elsewhere"}))).unwrap_err();
+    fn unknown_and_older_kinds_read_as_messages() {
+        let read = |kind: &str, data: Option<Value>| {
+            Event::read(Columns { kind: kind.into(), level: Level::Info, message: "text".into(), data })
+        };
+        for (kind, data) in
+            [("note", Some(json!({"outcome": 1}))), ("later", Some(json!({"bytes": 7}))), ("owner", None)]
+        {
+            let message = Event::Message { level: Level::Info, text: "text".into(), data: data.clone() };
+            assert_eq!(read(kind, data).unwrap(), message);
+        }
+        read("state", Some(json!({"to": "elsewhere"}))).unwrap_err();
     }
 }

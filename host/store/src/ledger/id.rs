@@ -14,7 +14,7 @@ const JOB_ID_LENGTH: usize = 6;
 const TOKEN_LENGTH: usize = 16;
 
 /// A job's id, such as `k3f9ab`. Any unambiguous beginning of it names the job too.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct JobId(String);
 
 impl JobId {

@@ -43,3 +43,18 @@ pub(crate) fn decoded(json: &Value) -> BTreeMap<String, f64> {
     let fields = json.as_object().into_iter().flatten();
     fields.filter_map(|(name, value)| Some((name.clone(), figure(value)?))).collect()
 }
+
+/// Figures as a field of what serde writes and reads.
+pub(crate) mod as_json {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+    use serde_json::Value;
+    use std::collections::BTreeMap;
+
+    pub fn serialize<S: Serializer>(figures: &BTreeMap<String, f64>, to: S) -> Result<S::Ok, S::Error> {
+        super::encoded(figures).serialize(to)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, f64>, D::Error> {
+        Value::deserialize(from).map(|json| super::decoded(&json))
+    }
+}

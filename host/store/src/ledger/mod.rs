@@ -30,7 +30,7 @@ pub use change::{Applied, Change};
 pub use checkpoint::{Checkpoint, Kept};
 pub use claim::{BEAT_EVERY, Claim, HUNG_AFTER_MS, STALE_AFTER_MS};
 pub use error::Error;
-pub use event::{Event, EventKind, Level, NewEvent};
+pub use event::{Event, Level, NewEvent, StoredEvent, Transfer};
 pub use file::{FileContent, NewUpload, UploadedFile};
 pub use id::JobId;
 pub use intent::{Intent, IntentId, Outcome};

@@ -1,6 +1,5 @@
 //! Requests from another shell: cancel, pause and resume, and the owner's answers.
 
-use super::event::Level;
 use super::named::named;
 use super::state::State;
 
@@ -40,7 +39,7 @@ impl Ask {
 pub struct RequestId(pub(crate) i64);
 
 /// What the owner says to a request.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "answer", content = "detail")]
 pub enum Answer {
     /// It was done.
@@ -67,15 +66,6 @@ impl Answer {
             Self::Done => Self::Done,
             Self::Refused(why) => Self::Refused(text(why)),
             Self::Moot(why) => Self::Moot(text(why)),
-        }
-    }
-
-    /// What the job's history says of it.
-    pub(crate) fn event(&self, ask: Ask) -> (Level, String) {
-        match self {
-            Self::Done => (Level::Info, format!("request to {ask} done")),
-            Self::Refused(why) => (Level::Warning, format!("request to {ask} refused: {why}")),
-            Self::Moot(why) => (Level::Info, format!("request to {ask} moot: {why}")),
         }
     }
 }

@@ -5,8 +5,8 @@ use super::rows::{self, integer};
 use crate::Error;
 use crate::backend::Read;
 use crate::ledger::{
-    Artifact, Attempt, Checkpoint, Claim, Event, FileContent, Intent, Job, JobFilter, JobId, MetricPoint,
-    Model, ModelFilter, Plan, PluginEvent, Request, RequestId, UploadedFile,
+    Artifact, Attempt, Checkpoint, Claim, FileContent, Intent, Job, JobFilter, JobId, MetricPoint, Model,
+    ModelFilter, Plan, PluginEvent, Request, RequestId, StoredEvent, UploadedFile,
 };
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
@@ -130,7 +130,7 @@ impl<C: DerefMut<Target = SqliteConnection> + Send> Read for Session<C> {
         row.as_ref().map(rows::request).transpose()
     }
 
-    async fn events(&mut self, job: &JobId, after: i64, limit: i64) -> Result<Vec<Event>, Error> {
+    async fn events(&mut self, job: &JobId, after: i64, limit: i64) -> Result<Vec<StoredEvent>, Error> {
         let statement = query("SELECT * FROM events WHERE job = $1 AND seq > $2 ORDER BY seq LIMIT $3")
             .bind(job.as_str())
             .bind(after)

@@ -6,8 +6,7 @@ use crate::Error;
 use crate::backend::Record;
 use crate::ledger::metric::encoded;
 use crate::ledger::{
-    Checkpoint, EventKind, Job, JobId, Kept, MetricPoint, NewArtifact, NewEvent, NewModel, NewPluginEvent,
-    NewUpload,
+    Checkpoint, Job, JobId, Kept, MetricPoint, NewArtifact, NewEvent, NewModel, NewPluginEvent, NewUpload,
 };
 use async_trait::async_trait;
 use serde_json::Value;
@@ -15,17 +14,11 @@ use sqlx::{Row as _, query};
 
 #[async_trait]
 impl Record for Session<Begun> {
-    async fn append_event(
-        &mut self,
-        job: &JobId,
-        kind: &EventKind,
-        event: &NewEvent,
-        now_ms: i64,
-    ) -> Result<(), Error> {
+    async fn append_event(&mut self, job: &JobId, event: &NewEvent, now_ms: i64) -> Result<(), Error> {
         let statement =
             query("UPDATE jobs SET last_event = last_event + 1 WHERE id = $1 RETURNING last_event");
         let seq: i64 = self.one(statement.bind(job.as_str())).await?.try_get(0)?;
-        let (name, fields) = kind.stored();
+        let columns = event.event.columns();
         self.execute(
             query(
                 "INSERT INTO events (job, seq, at_ms, recorded_ms, kind, level, message, data, remote_id)
@@ -35,10 +28,10 @@ impl Record for Session<Begun> {
             .bind(seq)
             .bind(event.at_ms)
             .bind(now_ms)
-            .bind(name)
-            .bind(event.level.as_str())
-            .bind(&event.message)
-            .bind(fields.as_ref().or(event.data.as_ref()).map(Value::to_string))
+            .bind(columns.kind)
+            .bind(columns.level.as_str())
+            .bind(columns.message)
+            .bind(columns.data.as_ref().map(Value::to_string))
             .bind(&event.remote_id),
         )
         .await

@@ -1,10 +1,11 @@
 //! Rows as the ledger's types.
 
 use crate::Error;
+use crate::ledger::event::Columns;
 use crate::ledger::metric;
 use crate::ledger::{
-    Answer, Artifact, Attempt, Checkpoint, Event, EventKind, Intent, IntentId, Job, JobId, Kept, MetricPoint,
-    Model, Outcome, Owner, Plan, PluginEvent, Request, RequestId, UploadedFile,
+    Answer, Artifact, Attempt, Checkpoint, Event, Intent, IntentId, Job, JobId, Kept, MetricPoint, Model,
+    Outcome, Owner, Plan, PluginEvent, Request, RequestId, StoredEvent, UploadedFile,
 };
 use serde_json::Value;
 use sqlx::Row as _;
@@ -126,17 +127,19 @@ pub fn request(row: &SqliteRow) -> Result<Request, Error> {
     })
 }
 
-pub fn event(row: &SqliteRow) -> Result<Event, Error> {
-    let (kind, data) = EventKind::read(row.try_get("kind")?, maybe_json(row, "data")?)
-        .map_err(|error| Error::Fault { detail: format!("an event is not as expected: {error}") })?;
-    Ok(Event {
+pub fn event(row: &SqliteRow) -> Result<StoredEvent, Error> {
+    let columns = Columns {
+        kind: row.try_get("kind")?,
+        level: row.try_get::<&str, _>("level")?.parse()?,
+        message: row.try_get("message")?,
+        data: maybe_json(row, "data")?,
+    };
+    let unexpected = |error| Error::Fault { detail: format!("an event is not as expected: {error}") };
+    Ok(StoredEvent {
         seq: row.try_get("seq")?,
         at_ms: row.try_get("at_ms")?,
         recorded_ms: row.try_get("recorded_ms")?,
-        kind,
-        level: row.try_get::<&str, _>("level")?.parse()?,
-        message: row.try_get("message")?,
-        data,
+        event: Event::read(columns).map_err(unexpected)?,
         remote_id: row.try_get("remote_id")?,
     })
 }

@@ -5,7 +5,7 @@ use crate::Error;
 use crate::backend::{Durability, Transaction};
 use crate::ledger::change::check_founded;
 use crate::ledger::id::run_id;
-use crate::ledger::{Applied, Change, Claim, EventKind, Intent, NewEvent};
+use crate::ledger::{Applied, Change, Claim, Event, Intent, NewEvent};
 
 impl Store {
     /// Applies a change to the claim's job.
@@ -16,7 +16,10 @@ impl Store {
     /// for an intent that the state or an earlier one forbids; [`Error::NoSuchIntent`].
     /// Whatever the error, nothing was changed.
     pub async fn apply(&self, claim: &Claim, change: Change) -> Result<Applied, Error> {
-        let change = change.with_texts(|text| self.redactor().text(text));
+        let mut change = change.with_texts(|text| self.redactor().text(text));
+        for new in &mut change.events {
+            new.event = new.event.redacted(self.redactor());
+        }
         let mut tx = self.backend().begin(Durability::Synced).await?;
         let result = write(&mut *tx, claim, &change, self.now_ms()).await;
         ended(tx, result).await
@@ -32,6 +35,9 @@ async fn write(
     super::owner::check(tx, claim).await?;
     let id = claim.job();
     let mut job = tx.job(id).await?;
+    for event in &change.events {
+        tx.append_event(id, event, now_ms).await?;
+    }
     let mut intents = tx.intents(id).await?;
     let adopted = change.settle_in(&job, &mut intents)?;
     for (intent, outcome) in &change.settle {
@@ -58,8 +64,9 @@ async fn write(
             tx.set_progress(id, None).await?;
         }
         tx.move_job(id, &step, now_ms).await?;
-        let (kind, event) = step.event(now_ms);
-        tx.append_event(id, &kind, &event, now_ms).await?;
+        for event in step.events() {
+            tx.append_event(id, &NewEvent::own(now_ms, event), now_ms).await?;
+        }
         job = tx.job(id).await?;
     }
     let mut intent = None;
@@ -83,9 +90,8 @@ async fn write(
     for (request, answer) in &change.answers {
         // One that was answered meanwhile (overtaken by another) keeps its answer.
         if let Some(ask) = tx.answer_request(id, *request, answer, now_ms).await? {
-            let (level, message) = answer.event(ask);
-            let event = NewEvent::own(now_ms, level, message);
-            tx.append_event(id, &EventKind::Request, &event, now_ms).await?;
+            let event = Event::Request { request: ask, answer: Some(answer.clone()) };
+            tx.append_event(id, &NewEvent::own(now_ms, event), now_ms).await?;
         }
     }
     if job.state.is_final() {

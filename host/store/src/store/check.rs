@@ -4,7 +4,7 @@ use super::Store;
 use crate::Error;
 use crate::backend::Durability;
 use crate::ledger::facts::Facts;
-use crate::ledger::{Event, EventKind, Intent, Job, JobFilter, JobId, Model};
+use crate::ledger::{Event, Intent, Job, JobFilter, JobId, Model, StoredEvent};
 
 /// Something that should not be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl Store {
 }
 
 /// What is wrong with a job.
-fn wrong(job: &Job, intents: &[Intent], models: &[Model], events: &[Event]) -> Vec<String> {
+fn wrong(job: &Job, intents: &[Intent], models: &[Model], events: &[StoredEvent]) -> Vec<String> {
     let mut wrong = Vec::new();
     if let Err(why) = Facts::of(job, intents, models).allow(job.state) {
         wrong.push(format!("it is {}, but {why}", job.state));
@@ -60,10 +60,10 @@ fn wrong(job: &Job, intents: &[Intent], models: &[Model], events: &[Event]) -> V
     }
     let mut state = None;
     for event in events {
-        if let EventKind::State { from, to, .. } = event.kind {
+        if let Event::State { from, to, .. } = event.event {
             let legal = from.is_none_or(|from| from.next().contains(&to));
             if from != state || !legal {
-                wrong.push(format!("event {} says {} after {state:?}", event.seq, event.message));
+                wrong.push(format!("event {} says {} after {state:?}", event.seq, event.event));
             }
             state = Some(to);
         }

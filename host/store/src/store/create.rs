@@ -4,7 +4,7 @@ use super::Store;
 use crate::Error;
 use crate::backend::{Durability, Transaction};
 use crate::ledger::id::run_id;
-use crate::ledger::{Claim, EventKind, Job, JobId, Level, NewEvent, NewJob, State};
+use crate::ledger::{Claim, Event, Job, JobId, NewEvent, NewJob, State};
 
 /// Ids are drawn at random; a drawn one that is taken is drawn again this often before
 /// something other than chance must be at work.
@@ -37,9 +37,8 @@ impl Store {
         let id = free_id(&mut *tx, draw).await?;
         tx.insert_job(&id, new, &documents, now_ms).await?;
         tx.insert_attempt(&id, 1, &run_id(&id)?, now_ms).await?;
-        let kind = EventKind::State { from: None, to: State::Planned, reason: None };
-        let event = NewEvent::own(now_ms, Level::Info, State::Planned.to_string());
-        tx.append_event(&id, &kind, &event, now_ms).await?;
+        let event = Event::State { from: None, to: State::Planned, reason: None };
+        tx.append_event(&id, &NewEvent::own(now_ms, event), now_ms).await?;
         let claim = match owned {
             true => Some(self.take(&mut *tx, &id, now_ms).await?),
             false => None,

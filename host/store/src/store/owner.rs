@@ -5,7 +5,7 @@ use crate::Error;
 use crate::backend::{Durability, Read, Transaction};
 use crate::ledger::claim::{DroppedClaims, Liveness};
 use crate::ledger::id::token;
-use crate::ledger::{BEAT_EVERY, Claim, EventKind, Job, JobId, Level, NewEvent};
+use crate::ledger::{BEAT_EVERY, Claim, Event, Job, JobId, NewEvent};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -69,9 +69,8 @@ impl Store {
                 tx.rollback().await?;
                 return Err(Error::Owned { job: job.clone(), pid: owner.pid, age_ms });
             }
-            let message = format!("taken over from process {}, which is gone", owner.pid);
-            let event = NewEvent::own(now_ms, Level::Warning, message);
-            tx.append_event(job, &EventKind::Owner, &event, now_ms).await?;
+            let event = NewEvent::own(now_ms, Event::Owner { pid: owner.pid });
+            tx.append_event(job, &event, now_ms).await?;
         }
         let claim = self.take(&mut *tx, job, now_ms).await?;
         tx.count_synced(job).await?;

@@ -4,7 +4,7 @@ use super::Store;
 use crate::Error;
 use crate::backend::{Durability, Transaction};
 use crate::ledger::{
-    Artifact, Batch, Checkpoint, Claim, Event, EventKind, Job, JobId, MetricPoint, NewEvent, Page, Recorded,
+    Artifact, Batch, Checkpoint, Claim, Job, JobId, MetricPoint, NewEvent, Page, Recorded, StoredEvent,
 };
 
 impl Store {
@@ -46,24 +46,21 @@ impl Store {
         event: &NewEvent,
         now_ms: i64,
     ) -> Result<bool, Error> {
-        let kind = match &event.remote_id {
-            Some(remote_id) if tx.has_event(job, remote_id).await? => return Ok(false),
-            Some(_) => EventKind::Service,
-            None => EventKind::Note,
-        };
-        let event = NewEvent {
-            message: self.redactor().text(&event.message),
-            data: event.data.as_ref().map(|data| self.redactor().json(data)),
-            ..event.clone()
-        };
-        tx.append_event(job, &kind, &event, now_ms).await?;
+        if let Some(remote_id) = &event.remote_id
+            && tx.has_event(job, remote_id).await?
+        {
+            return Ok(false);
+        }
+        let event = NewEvent { event: event.event.redacted(self.redactor()), ..event.clone() };
+        tx.append_event(job, &event, now_ms).await?;
         Ok(true)
     }
 
     /// Events of a job after this sequence number (0 for the beginning), in order.
     /// `next` is `None` when no more are there yet.
-    pub async fn events(&self, job: &JobId, after: i64, limit: u32) -> Result<Page<Event>, Error> {
-        let events = self.backend().read().await?.events(job, after, Page::<Event>::rows(limit)).await?;
+    pub async fn events(&self, job: &JobId, after: i64, limit: u32) -> Result<Page<StoredEvent>, Error> {
+        let events =
+            self.backend().read().await?.events(job, after, Page::<StoredEvent>::rows(limit)).await?;
         Ok(Page::of(events, limit, |event| event.seq))
     }
 

@@ -3,7 +3,7 @@
 use super::Store;
 use crate::Error;
 use crate::backend::Durability;
-use crate::ledger::{Answer, Ask, EventKind, JobId, Level, NewEvent, Request, RequestId};
+use crate::ledger::{Answer, Ask, Event, JobId, NewEvent, Request, RequestId};
 
 impl Store {
     /// Asks the owner of a job for something. Asking again while it is open changes
@@ -30,8 +30,8 @@ impl Store {
             tx.answer_request(job, other.id, &moot, now_ms).await?;
         }
         let request = tx.insert_request(job, ask, now_ms).await?;
-        let event = NewEvent::own(now_ms, Level::Info, format!("asked to {ask}"));
-        tx.append_event(job, &EventKind::Request, &event, now_ms).await?;
+        let event = NewEvent::own(now_ms, Event::Request { request: ask, answer: None });
+        tx.append_event(job, &event, now_ms).await?;
         tx.count_synced(job).await?;
         tx.commit().await?;
         Ok(request)

@@ -3,20 +3,20 @@
 
 use crate::options::OperatorArgs;
 use crate::services::connect;
-use crate::view::advice;
 use crate::view::events::{Display, outcome_text};
+use crate::view::line;
 use crate::view::output::Output;
 use crate::view::style::state;
 use crate::{Workbench, runtime};
 use crate::{detach, interrupt};
-use serde_json::json;
 use std::sync::{Arc, Mutex};
 use tokio::runtime::Runtime;
 use tunesmith_core::failure::{Failure, Kind};
 use tunesmith_core::text::visible;
+use tunesmith_core::time::now_ms;
 use tunesmith_engine::execute::{self, EMULATOR_SERVICE, Ended, Executor, Until};
 use tunesmith_provider::facts;
-use tunesmith_store::{Job, JobId, State, Store};
+use tunesmith_store::{Event, Job, JobId, State, Store};
 
 /// A job in hand.
 pub(super) struct Hand<'a> {
@@ -107,18 +107,22 @@ impl<'a> Hand<'a> {
         if !self.json {
             return error;
         }
-        output.json_line(&json!({ "event": "failed", "job": self.job.id, "error": advice::json(&error) }));
+        failed(&self.job, &error, output);
         Failure::silent(error.kind())
     }
+}
+
+/// Tells a program why the work on a job ended.
+pub(super) fn failed(job: &Job, error: &Failure, output: &mut Output) {
+    let failed = Event::Failed { error: error.clone() };
+    output.json_line(&line::of_event(Some(&job.id), None, now_ms(), &failed));
 }
 
 /// Shows where a job stands when this command is done with it.
 pub(super) fn report(ended: &Ended, json: bool, display: &Display, output: &mut Output) {
     let job = &ended.job;
     if json {
-        output.json_line(&json!({
-            "event": "result", "job": job.id, "state": job.state, "reason": job.reason, "outcome": ended.outcome,
-        }));
+        output.json_line(&line::of_event(Some(&job.id), None, now_ms(), &line::result(ended)));
         return;
     }
     match (&ended.outcome, job.state) {

@@ -5,9 +5,11 @@ use crate::Workbench;
 use crate::options::OperatorArgs;
 use crate::view::events::Display;
 use crate::view::output::Output;
+use futures_util::TryStreamExt as _;
+use std::pin::pin;
 use tunesmith_core::failure::{Code, Failure, Kind};
 use tunesmith_engine::execute::{self, Ended, Until};
-use tunesmith_store::{JobId, LONGEST_PAGE, State, Store};
+use tunesmith_store::{Job, JobId, LONGEST_PAGE, State, Store};
 
 /// Options of `jobs follow`.
 #[derive(Debug, clap::Args)]
@@ -39,8 +41,7 @@ pub fn run(
     let job = hand.runtime.block_on(async {
         let after = last_event(&hand.store, &id).await?.saturating_sub(args.tail.max(0));
         display.begin(&id, &hand.job.name);
-        let tell = display.on_progress();
-        let followed = execute::follow(&hand.store, &id, after, |progress| tell(&id, progress)).await;
+        let followed = follow(&hand.store, &id, after, &display).await;
         display.done();
         Ok::<_, Failure>(followed?)
     })?;
@@ -63,13 +64,21 @@ pub fn run(
     hand.carry(Until::End, output, async |executor, id| match executor.resume(id, Until::End).await {
         // Another process was quicker: this one watches.
         Err(execute::Error::Store(tunesmith_store::Error::Owned { .. })) => {
-            let tell = display.on_progress();
-            let job = execute::follow(executor.store(), id, i64::MAX, |progress| tell(id, progress)).await?;
+            let job = follow(executor.store(), id, i64::MAX, &display).await?;
             let outcome = execute::outcome(executor.store(), &job).await?;
             Ok(Ended { job, outcome })
         }
         other => other,
     })
+}
+
+/// Shows a job's events until it is over or left; the job as it is then.
+async fn follow(store: &Store, id: &JobId, after: i64, display: &Display) -> Result<Job, execute::Error> {
+    let mut events = pin!(execute::follow(store, id, after));
+    while let Some(stored) = events.try_next().await? {
+        display.event(id, stored.at_ms, &stored.event);
+    }
+    Ok(store.job(id.as_str()).await?)
 }
 
 /// The number of the latest event.

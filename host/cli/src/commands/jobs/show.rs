@@ -16,8 +16,8 @@ use tunesmith_core::time::now_ms;
 use tunesmith_engine::execute::{self, Outcome};
 use tunesmith_provider::facts;
 use tunesmith_store::{
-    Artifact, Attempt, Checkpoint, Event, EventKind, Job, JobId, Kept, LONGEST_PAGE, Level, MetricPoint,
-    Model, ModelFilter, Plan, Store,
+    Artifact, Attempt, Checkpoint, Event, Job, JobId, Kept, LONGEST_PAGE, Level, MetricPoint, Model,
+    ModelFilter, Plan, Store, StoredEvent,
 };
 
 /// Options of `jobs show`.
@@ -48,7 +48,7 @@ struct Shown {
     unattended: bool,
     attempts: Vec<Attempt>,
     attempt: u32,
-    events: Vec<Event>,
+    events: Vec<StoredEvent>,
     metrics: Vec<MetricPoint>,
     checkpoints: Vec<Checkpoint>,
     models: Vec<Model>,
@@ -120,7 +120,7 @@ async fn read(store: &Store, job: Job, attempt: Option<u32>) -> Result<Shown, Fa
     })
 }
 
-async fn events(store: &Store, job: &JobId) -> Result<Vec<Event>, Failure> {
+async fn events(store: &Store, job: &JobId) -> Result<Vec<StoredEvent>, Failure> {
     let (mut all, mut after) = (Vec::new(), Some(0));
     while let Some(seq) = after {
         let page = store.events(job, seq, LONGEST_PAGE).await?;
@@ -308,41 +308,45 @@ impl Shown {
     }
 
     fn history(&self, out: &mut String, most: usize) {
-        let skipped = self.events.len().saturating_sub(most);
-        if self.events.is_empty() || most == 0 {
+        // What a bar shows is no history, and a result is in the last state.
+        let events = self.events.iter().filter(|stored| {
+            use Event::{Bytes, Phase, Result, Steps};
+            !matches!(stored.event, Phase { .. } | Bytes { .. } | Steps { .. } | Result { .. })
+        });
+        let count = events.clone().count();
+        let skipped = count.saturating_sub(most);
+        if count == 0 || most == 0 {
             return;
         }
         let _ = write!(out, "\n{HEADING}Events{HEADING:#}");
         if skipped > 0 {
-            let _ = write!(
-                out,
-                " {FAINT}(the last {most} of {}; --events N shows more){FAINT:#}",
-                self.events.len()
-            );
+            let _ = write!(out, " {FAINT}(the last {most} of {count}; --events N shows more){FAINT:#}");
         }
         out.push('\n');
-        for event in self.events.iter().skip(skipped) {
+        for event in events.skip(skipped) {
             let _ = writeln!(out, "  {}", line(event));
         }
     }
 }
 
 /// An event on one line.
-fn line(event: &Event) -> String {
-    let (mut style, mut mark) = match event.level {
+fn line(stored: &StoredEvent) -> String {
+    let (mut style, mut mark) = match stored.event.level() {
         Level::Info => (anstyle::Style::new(), ""),
         Level::Warning => (WARNING, "warning: "),
         Level::Error => (ERROR, "error: "),
     };
-    if let EventKind::State { to, .. } = event.kind {
+    if let Event::State { to, .. } = stored.event {
         // Its colour says it.
         (style, mark) = (state(to), "");
     }
-    let service = if event.kind == EventKind::Service { HINT } else { anstyle::Style::new() };
-    let from = if event.kind == EventKind::Service { "service  " } else { "" };
+    let (service, from) = match stored.remote_id {
+        Some(_) => (HINT, "service  "),
+        None => (anstyle::Style::new(), ""),
+    };
     format!(
         "{FAINT}{}{FAINT:#}  {service}{from}{service:#}{style}{mark}{}{style:#}",
-        clock(event.at_ms),
-        visible(&event.message)
+        clock(stored.at_ms),
+        visible(&stored.event.to_string())
     )
 }

@@ -2,14 +2,13 @@
 
 use super::carry::{Hand, stands};
 use crate::options::OperatorArgs;
-use crate::view::advice;
 use crate::view::events::Display;
+use crate::view::line::Line;
 use crate::view::moment::span;
 use crate::view::output::Output;
 use crate::view::style::{ERROR, state};
 use crate::{Workbench, runtime};
 use futures_util::stream::{self, StreamExt as _};
-use serde_json::json;
 use std::time::Duration;
 use tunesmith_core::failure::{Failure, Kind};
 use tunesmith_core::text::visible;
@@ -112,9 +111,8 @@ fn ask_one(hand: &Hand<'_>, ask: Ask, patience: Duration, output: &mut Output) -
     let (answer, job) = asked?;
     hand.runtime.block_on(hand.store.close());
     if hand.json {
-        output.json_line(&json!({
-            "event": "asked", "job": job.id, "request": ask, "answer": answer, "state": job.state,
-        }));
+        let (request, state) = (ask, job.state);
+        output.json_line(&Line::Asked { job: &job.id, request, answer: answer.as_ref(), state });
     } else {
         output.text(&answered(&job, ask, answer.as_ref(), patience));
     }
@@ -260,9 +258,7 @@ fn resume_all(
                     let error = Failure::from(error);
                     worst = Err(Failure::silent(error.kind()));
                     if args.json {
-                        output.json_line(
-                            &json!({ "event": "failed", "job": job.id, "error": advice::json(&error) }),
-                        );
+                        super::carry::failed(job, &error, output);
                     } else {
                         output.error(&error, false);
                     }

@@ -10,11 +10,11 @@ use crate::options::OperatorArgs;
 use crate::registry::PluginArgs;
 use crate::view::brief::Brief;
 use crate::view::events::{self as show, Display};
+use crate::view::line::Line;
 use crate::{Output, detach, interrupt, services};
 use crate::{Workbench, runtime};
 use futures_util::stream::{self, StreamExt as _};
 use prepare::{Following, Preparer};
-use serde_json::json;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -50,7 +50,7 @@ const RECOVERY_PATIENCE: Duration = Duration::from_secs(90);
 terminal a job that costs money needs --yes.
 
 With --json each line is one object with an \"event\": planned, started, state, phase, bytes, steps, metrics, message, \
-plugin, waiting, recovered, detached, result, failed, summary.
+plugin, waiting, owner, request, recovered, detached, result, failed, summary.
 
 Ctrl-C asks whether to leave the jobs running or to cancel them; twice leaves at once. Whatever happens, \
 `tunesmith jobs resume` and the next `tunesmith run` carry on."
@@ -388,15 +388,9 @@ impl Command<'_> {
         for (file, id, error) in &failed {
             self.display.failed(file, id.as_ref(), error, count > 1, output);
         }
-        let summary = json!({
-            "event": "summary",
-            "succeeded": succeeded,
-            "failed": failed.len(),
-            "detached": detached,
-            "emulated": self.args.emulate,
-        });
         if self.args.json {
-            output.json_line(&summary);
+            let (failed, emulated) = (failed.len(), self.args.emulate);
+            output.json_line(&Line::Summary { succeeded, failed, detached, emulated });
         } else if count > 1 {
             output.text(&show::summary(succeeded, failed.len(), detached));
         }

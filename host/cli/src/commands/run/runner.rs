@@ -7,6 +7,7 @@ use crate::{Workbench, runtime};
 use std::sync::Arc;
 use tunesmith_core::failure::{Code, Failure};
 use tunesmith_engine::execute::{EMULATOR_SERVICE, Until};
+use tunesmith_store::{JobId, NewEvent};
 
 /// Carry on recorded jobs; for tunesmith's own use.
 #[derive(Debug, clap::Args)]
@@ -28,12 +29,11 @@ pub fn run(args: &Args, workbench: &Workbench, output: &mut Output) -> Result<()
     let say = output.progress_handle();
     runtime()?.block_on(async {
         let store = workbench.open_store().await?;
-        let said =
-            Arc::new(move |id: &tunesmith_store::JobId, progress: &tunesmith_engine::execute::Progress| {
-                if let Some(line) = crate::view::events::line(progress) {
-                    say.say(&format!("{id}  {line}"));
-                }
-            });
+        let said = Arc::new(move |id: &JobId, new: &NewEvent| {
+            if let Some(line) = crate::view::events::text(&new.event) {
+                say.say(&format!("{id}  {line}"));
+            }
+        });
         let executor = workbench.executor(store, services, said);
         let mut worst = None;
         if args.jobs.is_empty() {

@@ -15,7 +15,7 @@ use tunesmith_emulator::{Action, Emulator, Fault, Options as EmulatorOptions, Pa
 use tunesmith_provider::http::Endpoint;
 use tunesmith_provider::ollama::client as ollama_client;
 use tunesmith_provider::openai::client as openai_client;
-use tunesmith_store::{Answer, Ask, JobId, NewDataset, NewJob, NewPlan, State};
+use tunesmith_store::{Answer, Ask, Event, JobId, NewDataset, NewJob, NewPlan, State, Transfer};
 
 /// The services of an emulator.
 struct Services {
@@ -41,7 +41,7 @@ impl Connect for Services {
 struct Place {
     emulator: Emulator,
     executor: Executor,
-    progress: Arc<Mutex<Vec<Progress>>>,
+    progress: Arc<Mutex<Vec<Event>>>,
     root: Folder,
 }
 
@@ -144,7 +144,7 @@ impl Place {
     }
 }
 
-async fn executor(emulator: &Emulator, root: &std::path::Path) -> (Executor, Arc<Mutex<Vec<Progress>>>) {
+async fn executor(emulator: &Emulator, root: &std::path::Path) -> (Executor, Arc<Mutex<Vec<Event>>>) {
     let store = Store::open(&root.join("data"), tunesmith_store::Options::default()).await.unwrap();
     let openai = Endpoint::parse(&emulator.openai_url, false).unwrap();
     let ollama = Endpoint::ollama(&emulator.ollama_url).unwrap();
@@ -169,7 +169,7 @@ async fn executor(emulator: &Emulator, root: &std::path::Path) -> (Executor, Arc
             probe: Duration::from_secs(20),
         }),
         artifacts: Some(root.join("artifacts")),
-        on_progress: Arc::new(move |_, progress| heard.lock().unwrap().push(progress.clone())),
+        on_progress: Arc::new(move |_, progress| heard.lock().unwrap().push(progress.event.clone())),
     };
     (Executor::new(store, Arc::new(services), options), progress)
 }

@@ -64,7 +64,7 @@ async fn a_missing_base_is_pulled_only_when_asked() {
         .lock()
         .unwrap()
         .iter()
-        .any(|progress| matches!(progress, Progress::Bytes { what: Transfer::Pull, .. }));
+        .any(|event| matches!(event, Event::Bytes { what: Transfer::Pull, .. }));
     assert!(bytes);
 }
 

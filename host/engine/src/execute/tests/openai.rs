@@ -1,6 +1,7 @@
 //! Jobs at OpenAI.
 
 use super::*;
+use futures_util::TryStreamExt as _;
 use tunesmith_core::failure::Advice;
 
 const CREATE: &str = "POST /v1/fine_tuning/jobs";
@@ -25,17 +26,21 @@ async fn a_job_goes_from_plan_to_verified_model_with_few_flushes() {
     assert!(!store.checkpoints(&ended.job.id).await.unwrap().is_empty());
     assert_eq!(ended.job.step, ended.job.total_steps);
     assert!(ended.job.owner.is_none());
-    let mut followed = Vec::new();
-    follow(store, &ended.job.id, 0, |progress| followed.push(progress.clone())).await.unwrap();
-    let to = |progress: &Progress| match progress {
-        Progress::State { to, .. } => Some(*to),
+    let followed: Vec<Event> =
+        follow(store, &ended.job.id, 0).map_ok(|stored| stored.event).try_collect().await.unwrap();
+    let to = |event: &Event| match event {
+        Event::State { to, .. } => Some(*to),
         _ => None,
     };
     let states: Vec<State> = followed.iter().filter_map(to).collect();
     assert_eq!(states.first(), Some(&State::Planned));
     assert_eq!(states.last(), Some(&State::Succeeded));
-    let losses = followed.iter().filter(|progress| matches!(progress, Progress::Metrics { .. })).count();
-    assert!(losses > 0);
+    let has = |is: fn(&Event) -> bool| followed.iter().any(is);
+    assert!(has(|event| matches!(event, Event::Phase { .. })));
+    assert!(has(|event| matches!(event, Event::Bytes { done, total, .. } if done == total)));
+    assert!(has(|event| matches!(event, Event::Metrics { .. })));
+    assert!(has(|event| matches!(event, Event::Steps { step, total, .. } if step == total)));
+    assert!(matches!(followed.last(), Some(Event::Result { state: State::Succeeded, .. })));
 }
 
 #[tokio::test(flavor = "multi_thread")]

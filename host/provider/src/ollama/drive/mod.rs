@@ -9,12 +9,12 @@ mod verify;
 pub(super) use check::check;
 
 use super::plan::OllamaPlan;
-use crate::drive::{Error, Progress, Transfer, Until, Work};
+use crate::drive::{Error, Until, Work};
 use crate::failpoint::{Point, around};
 use crate::ollama::client::{ApiError, Base, Client, ErrorKind, PullProgress};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
-use tunesmith_store::{Change, Intent, Operation, Outcome, State};
+use tunesmith_store::{Change, Event, Intent, Operation, Outcome, State, Transfer};
 
 /// Between two reports of bytes: what an eye follows.
 const TOLD_EVERY: Duration = Duration::from_millis(100);
@@ -127,7 +127,7 @@ impl Driver<'_> {
                 if progress.completed == progress.total || told.elapsed() >= TOLD_EVERY {
                     told = Instant::now();
                     let (done, total) = (progress.completed, progress.total);
-                    work.say(Progress::Bytes { what: Transfer::Pull, done, total });
+                    work.report(Event::Bytes { what: Transfer::Pull, done, total });
                 }
             };
             tokio::select! {

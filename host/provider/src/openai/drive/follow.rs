@@ -1,15 +1,17 @@
 //! Following the remote job: its status, events, figures and checkpoints, each once.
 
 use super::{Driver, Next, is_passing};
-use crate::drive::{Error, FINE_TUNED, Progress, Until};
-use crate::openai::client::{ApiError, Checkpoint, Event, Job, JobStatus};
+use crate::drive::{Error, FINE_TUNED, Until};
+use crate::openai::client::{ApiError, Checkpoint, Event as Reported, Job, JobStatus};
 use serde_json::json;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tunesmith_core::time::{Timestamp, now_ms};
-use tunesmith_store::{Batch, Change, Kept, LONGEST_PAGE, Level, MetricPoint, NewEvent, NewModel, State};
+use tunesmith_store::{
+    Batch, Change, Event, Kept, LONGEST_PAGE, Level, MetricPoint, NewEvent, NewModel, State,
+};
 
 /// What was seen of a job so far.
 struct Seen {
@@ -98,14 +100,12 @@ impl Driver<'_> {
             _ => self.client.checkpoints(remote).await?,
         };
         let batch = batch(&events, &checkpoints);
-        self.work.append(&batch).await?;
-        for event in &events {
-            seen.events.insert(event.id.clone());
-            self.tell(event);
-        }
-        if let Some((step, total)) = batch.progress {
+        let progress = batch.progress;
+        self.work.append(batch).await?;
+        seen.events.extend(events.into_iter().map(|event| event.id));
+        if let Some((step, total)) = progress {
             let eta_seconds = eta(&job, step, total, seen);
-            self.work.say(Progress::Steps { step, total, eta_seconds });
+            self.work.report(Event::Steps { step, total, eta_seconds });
         }
         if seen.status.as_ref() != Some(&job.status) {
             self.work.phase(job.status.as_str(), None);
@@ -169,21 +169,6 @@ impl Driver<'_> {
             }
         }
     }
-
-    fn tell(&self, event: &Event) {
-        match &event.metrics {
-            Some(metrics) => {
-                if let Some(step) = metrics.step {
-                    self.work.say(Progress::Metrics { step, figures: metrics.values.clone() });
-                }
-            }
-            None => self.work.say(Progress::Message {
-                level: level(event),
-                text: event.message.clone(),
-                at_ms: milliseconds(event.created_at),
-            }),
-        }
-    }
 }
 
 /// A service may take a moment to know the job that it has just made.
@@ -203,7 +188,7 @@ fn reason(job: &Job) -> String {
     }
 }
 
-fn level(event: &Event) -> Level {
+fn level(event: &Reported) -> Level {
     match event.level.as_str() {
         "error" => Level::Error,
         "warn" | "warning" => Level::Warning,
@@ -215,23 +200,27 @@ fn milliseconds(seconds: Option<i64>) -> i64 {
     seconds.map_or_else(now_ms, |seconds| seconds.saturating_mul(1000))
 }
 
+/// What an event of the service tells.
+fn told(event: &Reported) -> Event {
+    if let Some(metrics) = &event.metrics
+        && let Some(step) = metrics.step
+    {
+        return Event::Metrics { step, figures: metrics.values.clone() };
+    }
+    let mut data = json!({ "type": event.kind.as_deref().unwrap_or("message") });
+    if let (Some(fields), Some(extra)) = (data.as_object_mut(), event.extra.get("data")) {
+        fields.insert("data".to_owned(), extra.clone());
+    }
+    Event::Message { level: level(event), text: event.message.clone(), data: Some(data) }
+}
+
 /// What a look brought, as the store takes it.
-fn batch(events: &[Event], checkpoints: &[Checkpoint]) -> Batch {
+fn batch(events: &[Reported], checkpoints: &[Checkpoint]) -> Batch {
     let mut batch = Batch::default();
     for event in events {
-        let kind = match &event.metrics {
-            Some(_) => "metrics",
-            None => event.kind.as_deref().unwrap_or("message"),
-        };
-        let mut data = json!({ "type": kind });
-        if let (Some(fields), Some(extra)) = (data.as_object_mut(), event.extra.get("data")) {
-            fields.insert("data".to_owned(), extra.clone());
-        }
         batch.events.push(NewEvent {
             at_ms: milliseconds(event.created_at),
-            level: level(event),
-            message: event.message.clone(),
-            data: Some(data),
+            event: told(event),
             remote_id: Some(event.id.clone()),
         });
         let Some(metrics) = &event.metrics else { continue };
@@ -275,8 +264,8 @@ mod tests {
     use super::*;
     use crate::openai::client::Metrics;
 
-    fn event(id: &str, kind: &str, step: Option<u64>) -> Event {
-        Event {
+    fn event(id: &str, kind: &str, step: Option<u64>) -> Reported {
+        Reported {
             id: id.into(),
             created_at: Some(7),
             level: "warn".into(),
@@ -292,14 +281,15 @@ mod tests {
     }
 
     #[test]
-    fn figures_become_metrics_and_progress_and_events_keep_their_kind() {
+    fn events_become_messages_metrics_and_progress() {
         let batch = batch(&[event("a", "message", None), event("b", "metrics", Some(3))], &[]);
         assert_eq!(batch.metrics.len(), 1);
         assert_eq!(batch.progress, Some((3, 9)));
-        assert_eq!(batch.events[0].level, Level::Warning);
+        assert_eq!(batch.events[0].event.level(), Level::Warning);
         assert_eq!(batch.events[0].at_ms, 7000);
-        let kinds: Vec<_> =
-            batch.events.iter().map(|event| event.data.clone().unwrap()["type"].clone()).collect();
-        assert_eq!(kinds, ["message", "metrics"]);
+        assert!(
+            matches!(&batch.events[0].event, Event::Message { data: Some(data), .. } if data["type"] == "message")
+        );
+        assert!(matches!(batch.events[1].event, Event::Metrics { step: 3, .. }));
     }
 }

@@ -1,14 +1,16 @@
 //! Bringing the training file to the service, once for each content.
 
 use super::{Driver, Next, is_about_access};
+use crate::drive::Error;
 use crate::drive::FileToUpload;
-use crate::drive::{Error, Progress, Transfer};
 use crate::failpoint::{Point, around};
 use crate::openai::client::{ApiError, Ensured, File, How, TrainingFile, UploadSession, UploadWatch};
 use serde_json::json;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
-use tunesmith_store::{Change, FileContent, Intent, Level, NewUpload, Operation, Outcome, State, Store};
+use tunesmith_store::{
+    Change, Event, FileContent, Intent, Level, NewUpload, Operation, Outcome, State, Store, Transfer,
+};
 
 /// What uploaded files are for.
 const PURPOSE: &str = "fine-tune";
@@ -196,7 +198,7 @@ impl UploadWatch for Watch<'_, '_> {
         let mut told = self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if sent == total || told.elapsed() >= TOLD_EVERY {
             *told = Instant::now();
-            self.driver.work.say(Progress::Bytes { what: Transfer::Upload, done: sent, total });
+            self.driver.work.report(Event::Bytes { what: Transfer::Upload, done: sent, total });
         }
     }
 

@@ -85,7 +85,7 @@ impl Driver<'_> {
                 Ok(file) => {
                     let name =
                         if at == 0 { "results.csv".to_owned() } else { format!("results-{}.csv", at + 1) };
-                    self.work.append(&metrics(&file)).await?;
+                    self.work.append(metrics(&file)).await?;
                     files.push(Artifact { name, content: file.text });
                 }
                 Err(error) => {

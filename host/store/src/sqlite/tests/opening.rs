@@ -7,7 +7,7 @@ use crate::sqlite::connection::{connect, options as connection_options, run};
 use crate::sqlite::open::{MIGRATIONS, bring_forward};
 use crate::sqlite::{FILE_NAME, Sqlite};
 use crate::store::Identity;
-use crate::{Batch, Change, Error, EventKind, JobFilter, Kept, Options, State, Store};
+use crate::{Batch, Change, Error, Event, JobFilter, Kept, Level, Options, State, Store};
 use sqlx::Row as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
@@ -287,15 +287,17 @@ async fn version_1_store_reads_and_goes_on() {
     let job = store.job("k3f9ab").await.unwrap();
     assert!(job.remote);
     let kinds: Vec<_> =
-        store.events(&job.id, 0, 10).await.unwrap().items.into_iter().map(|e| (e.kind, e.data)).collect();
-    let state = |from, to, reason: Option<&str>| {
-        (EventKind::State { from, to, reason: reason.map(str::to_owned) }, None)
-    };
+        store.events(&job.id, 0, 10).await.unwrap().items.into_iter().map(|e| e.event).collect();
+    let state = |from, to, reason: Option<&str>| Event::State { from, to, reason: reason.map(str::to_owned) };
     assert_eq!(
         kinds,
         [
             state(None, State::Planned, None),
-            (EventKind::Service, Some(serde_json::json!({"type": "metrics"}))),
+            Event::Message {
+                level: Level::Info,
+                text: "step 1".into(),
+                data: Some(serde_json::json!({"type": "metrics"})),
+            },
             state(Some(State::Planned), State::Uploading, None),
             state(Some(State::Uploading), State::Failed, Some("said: no")),
         ]

@@ -2,7 +2,7 @@
 
 use super::Fixture;
 use crate::conformance::{done, event, events, new_job, openai_path, upload};
-use crate::{Change, Claim, Error, EventKind, JobFilter, Operation, Options, State, Store};
+use crate::{Change, Claim, Error, Event, JobFilter, Operation, Options, State, Store};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -120,9 +120,9 @@ async fn killed_processes_leave_jobs_that_others_finish() {
             let creates = creates.iter().filter(|intent| intent.operation == Operation::Create);
             assert_eq!(creates.count(), 1, "one create for each job");
             let events = store.events(&job.id, 0, 1000).await.unwrap().items;
-            let takeovers = events.iter().filter(|event| event.kind == EventKind::Owner).count();
+            let takeovers = events.iter().filter(|event| matches!(event.event, Event::Owner { .. })).count();
             assert_eq!(job.synced as usize, 7 + takeovers, "each takeover costs one flush: {job:?}");
-            assert_eq!(events.iter().filter(|event| event.kind == EventKind::Service).count(), 3);
+            assert_eq!(events.iter().filter(|event| event.remote_id.is_some()).count(), 3);
         }
         after = page.next;
         if after.is_none() {
@@ -174,7 +174,7 @@ async fn processes_take_turns_and_lose_nothing() {
         let events = store.events(&job.id, 1, 1000).await.unwrap().items;
         assert_eq!(events.len(), CONTENDERS * EVENTS_EACH);
         for turn in events.chunks(EVENTS_EACH) {
-            let one = turn.iter().all(|event| event.message == turn[0].message);
+            let one = turn.iter().all(|event| event.event == turn[0].event);
             assert!(one, "a job had two owners at once: {events:?}");
         }
         let job = store.job(job.id.as_str()).await.unwrap();
