@@ -3,7 +3,7 @@
 //!
 //! The emulator runs in a background process of its own, one for each data directory.
 //! Whoever needs it first starts it, all processes share it, and it ends with its last
-//! user (`docs/adr/0008-emulator-process.md`).
+//! user (`docs/adr/0009-emulator-process.md`).
 
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader};

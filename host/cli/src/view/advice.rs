@@ -107,9 +107,8 @@ pub fn words(advice: &Advice) -> String {
             format!("or take one that it has: {} and {more} more", models.join(", "))
         }
         Advice::ListServerModels => "`ollama list` shows what is there".into(),
-        Advice::ReplaceModel { model } => format!(
-            "give the job another name, or replace the model: --replace; `ollama rm {model}` removes it"
-        ),
+        // No command of Ollama's: an emulated job must not lead to the deletion of a real model.
+        Advice::ReplaceModel { .. } => "give the job another name, or replace the model with --replace".into(),
         Advice::CheckModelName => {
             "check the name; a model that was shut down is gone, with its fine-tunes (`tunesmith doctor`)".into()
         }
