@@ -81,7 +81,7 @@ impl Follower {
                 sleep(LOOK_EVERY).await;
             }
             self.looks += 1;
-            if self.watch.changed().await? || self.looks % READ_EVERY == 0 {
+            if self.watch.changed().await? || self.looks.is_multiple_of(READ_EVERY) {
                 return Ok(());
             }
         }
