@@ -151,7 +151,7 @@ impl Dataset {
             .collect()
     }
 
-    /// How many tasks there are; see [`TASKS`].
+    /// How many tasks there are.
     pub fn task_count(&self) -> usize {
         self.inner.rows.index.tasks.len()
     }

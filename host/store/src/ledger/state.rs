@@ -33,7 +33,7 @@ named! {
 
 impl State {
     /// The states that this one may change to. Whether a job may take the move depends
-    /// on what is recorded of it as well: see [`Facts`](super::facts::Facts).
+    /// on what is recorded of it as well.
     pub fn next(self) -> &'static [Self] {
         use State::*;
         match self {
