@@ -64,6 +64,11 @@ pub(crate) async fn hand_over(
             return Ok(now);
         }
         if let Some(status) = runner.try_wait().map_err(failed)? {
+            // Another command may have been quicker: then the job is in good hands.
+            let now = executor.store().job(job.id.as_str()).await?;
+            if now.owner.is_some() || now.state.is_final() {
+                return Ok(now);
+            }
             let error = Failure::new(
                 Code::Failed,
                 format!("the background runner of job {} ended with {status} before it had the job", job.id),

@@ -204,16 +204,22 @@ impl Executor {
         Ok(self.store().apply(claim, change).await?.job)
     }
 
-    /// Looks after every orphan of these services: jobs whose process died, that were
-    /// detached, or that nobody began. After a crash this finds out what happened.
+    /// The orphans of these services: jobs whose process died, that were detached, or that
+    /// nobody began. A command that records jobs lists them before: a job that it hands to
+    /// another process is an orphan until that process has it.
     ///
     /// # Errors
-    /// The store cannot be read. What becomes of each job is in the result.
-    pub async fn recover(&self, until: Until) -> Result<Vec<Recovered>, Error> {
+    /// The store cannot be read.
+    pub async fn orphans(&self) -> Result<Vec<Job>, Error> {
         let orphans = self.store().orphans().await?;
-        let ours = orphans.into_iter().filter(|job| self.serves(job).is_ok());
-        let looked_after =
-            stream::iter(ours.collect::<Vec<_>>())
+        Ok(orphans.into_iter().filter(|job| self.serves(job).is_ok()).collect())
+    }
+
+    /// Recovers orphans that nobody has taken meanwhile: after a crash this finds out what
+    /// happened. What becomes of each job is in the result.
+    pub async fn recover(&self, orphans: Vec<Job>, until: Until) -> Vec<Recovered> {
+        let recovered =
+            stream::iter(orphans)
                 .map(|job| async move {
                     let claim = match self.store().claim_unfinished(&job.id).await {
                         Ok(Some(claim)) => claim,
@@ -232,7 +238,7 @@ impl Executor {
                 .buffer_unordered(RECOVERED_AT_A_TIME)
                 .filter_map(std::future::ready)
                 .collect();
-        Ok(looked_after.await)
+        recovered.await
     }
 
     /// Deletes an uploaded file at its service, and records that it is gone; false if the

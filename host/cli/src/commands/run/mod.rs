@@ -162,8 +162,8 @@ impl Command<'_> {
         let items = self.prepare(output).await?;
         self.confirm(&items, output).await?;
         let recovery = {
-            let executor = self.executor.clone();
-            tokio::spawn(async move { executor.recover(Until::Submitted).await })
+            let (executor, orphans) = (self.executor.clone(), self.executor.orphans().await);
+            tokio::spawn(async move { Ok(executor.recover(orphans?, Until::Submitted).await) })
         };
         let active = Arc::new(Mutex::new(Vec::new()));
         let count = items.len();

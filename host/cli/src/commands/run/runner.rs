@@ -37,7 +37,7 @@ pub fn run(args: &Args, workbench: &Workbench, output: &mut Output) -> Result<()
         let executor = workbench.executor(store, services, said);
         let mut worst = None;
         if args.jobs.is_empty() {
-            for recovered in executor.recover(Until::End).await? {
+            for recovered in executor.recover(executor.orphans().await?, Until::End).await {
                 if let Err(error) = recovered.result {
                     output.warning(&error.to_string());
                     worst = Some(error.code().kind());

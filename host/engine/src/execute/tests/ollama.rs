@@ -20,6 +20,20 @@ async fn a_job_goes_from_plan_to_verified_model_and_the_base_is_proved_untouched
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn recovery_leaves_jobs_that_were_handed_over_later() {
+    let place = Place::new().await;
+    let listed = place.executor.orphans().await.unwrap();
+    let Ticket { job, claim } = place.ollama_job("support", json!({})).await;
+    // Recorded for another process, which does not have it yet.
+    place.executor.store().release(claim).await.unwrap();
+    assert!(place.executor.recover(listed, Until::End).await.is_empty());
+    assert_eq!((place.job(&job.id).await.state, place.effects(CREATE)), (State::Planned, 0));
+    let listed = place.executor.orphans().await.unwrap();
+    assert_eq!(place.executor.recover(listed, Until::End).await.len(), 1);
+    assert_eq!(place.job(&job.id).await.state, State::Succeeded);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_lost_reply_is_settled_by_looking() {
     let truncated = Action::Truncate { lines: Some(2), bytes: None, finish: true };
     let cut_off = Action::Truncate { lines: Some(2), bytes: None, finish: false };

@@ -101,7 +101,10 @@ async fn what_a_dead_process_created_is_found_and_adopted() {
     driving.abort();
     let _ = driving.await;
     place.after_its_death().await;
-    let recovered = place.executor.recover(Until::Submitted).await.unwrap();
+    let recovered = {
+        let orphans = place.executor.orphans().await.unwrap();
+        place.executor.recover(orphans, Until::Submitted).await
+    };
     let found = &recovered[0];
     assert_eq!(found.job.state, State::Creating);
     let ended = found.result.as_ref().unwrap();
