@@ -23,8 +23,6 @@ pub struct Facts {
     pub client_must_stay: bool,
     /// The service has jobs of its own, which can be followed and adopted.
     pub remote_jobs: bool,
-    /// The service can pause a job.
-    pub can_pause: bool,
     /// It takes the dataset as an uploaded file, with preference pairs and a validation
     /// file where the job has them.
     pub uploads: bool,
@@ -50,7 +48,6 @@ static FACTS: [Facts; 3] = [
         trains: false,
         client_must_stay: true,
         remote_jobs: false,
-        can_pause: false,
         uploads: false,
         costs_money: false,
     },
@@ -63,7 +60,6 @@ static FACTS: [Facts; 3] = [
         trains: true,
         client_must_stay: false,
         remote_jobs: true,
-        can_pause: true,
         uploads: true,
         costs_money: true,
     },
@@ -76,7 +72,6 @@ static FACTS: [Facts; 3] = [
         trains: true,
         client_must_stay: true,
         remote_jobs: false,
-        can_pause: false,
         uploads: false,
         costs_money: false,
     },

@@ -1,10 +1,14 @@
 //! Plans: what a provider is given to plan from, and what it makes of it.
 
+mod error;
+
+pub use error::{LONGEST_REFUSAL, PlanError, report_to_author};
+
 use crate::prices::PriceTable;
 use crate::{Violations, Warning};
 use std::path::PathBuf;
 use std::sync::Arc;
-use tunesmith_core::contract::{MethodJob, Note, Refusal};
+use tunesmith_core::contract::{MethodJob, Note};
 use tunesmith_core::time::Date;
 use tunesmith_dataset::{Dataset, DatasetError, Format, View};
 use tunesmith_plugin_host::{Answer, CallError, Plugin, Receipt};
@@ -124,43 +128,6 @@ pub enum FaultKind {
     Name,
 }
 
-/// Why a provider has no plan for a job.
-#[derive(Debug)]
-pub enum PlanError {
-    /// The base model's name cannot be used.
-    BaseModel {
-        /// The name.
-        name: String,
-        /// Why.
-        reason: String,
-    },
-    /// The method wants preference pairs, which the dataset has not.
-    NotPreference {
-        /// The method.
-        method: String,
-    },
-    /// The dataset cannot be read.
-    Dataset(DatasetError),
-    /// The plugin was stopped.
-    Call(Box<CallError>),
-    /// The method does not want the job.
-    Refused {
-        /// The method.
-        method: String,
-        /// Why.
-        refusal: Refusal,
-    },
-    /// What the plugin returned breaks the rules.
-    Lie {
-        /// The method.
-        method: String,
-        /// The SHA-256 of its file.
-        sha256: String,
-        /// The rules.
-        violations: Box<Violations>,
-    },
-}
-
 impl Part<'_> {
     /// The checked answer of the method, or why there is none.
     pub(crate) fn answer<T>(
@@ -175,8 +142,8 @@ impl Part<'_> {
     }
 
     /// The error for an answer that breaks the rules.
-    pub(crate) fn lie(&self, violations: Violations) -> PlanError {
-        PlanError::Lie {
+    pub(crate) fn broken_rules(&self, violations: Violations) -> PlanError {
+        PlanError::BrokenRules {
             method: self.plugin.id().to_owned(),
             sha256: self.plugin.digest().to_string(),
             violations: Box::new(violations),

@@ -10,6 +10,7 @@ use tunesmith_dataset::TransformError;
 use tunesmith_engine::plan::{self, BatchError, Context, PlanError};
 use tunesmith_engine::spec::Spec;
 use tunesmith_plugin_host::{CallError, Plugin, Receipt, Source, Stopped};
+use tunesmith_provider::plan as provider;
 
 impl Judge<'_> {
     /// Plans the job and screens what came of it.
@@ -90,7 +91,7 @@ impl Judge<'_> {
                     self.findings.add_with(Rule::SettingInvalid, &error.place, &what, fix);
                 }
             }
-            PlanError::BaseModel { .. } => {
+            PlanError::Provider(provider::PlanError::BaseModel { .. }) => {
                 let known = [Rule::BaseModelHost, Rule::BaseModelCloud, Rule::BaseModelName];
                 if !known.into_iter().any(|rule| self.findings.has(rule)) {
                     let place = format!("{}: baseModel", self.request.job.display());
@@ -100,9 +101,13 @@ impl Judge<'_> {
             PlanError::NotSupported { .. } | PlanError::CannotTransform { .. } => {
                 self.findings.add(Rule::MethodUnsupported, &spec.method_place, &words);
             }
-            PlanError::Dataset(error) => self.unread(shown, &data.path, &error),
-            PlanError::Call(error) => self.stopped(&of_plugin, *error, report)?,
-            PlanError::Refused { method, refusal } => {
+            PlanError::Dataset(error) | PlanError::Provider(provider::PlanError::Dataset(error)) => {
+                self.unread(shown, &data.path, &error)
+            }
+            PlanError::Provider(provider::PlanError::Call(error)) => {
+                self.stopped(&of_plugin, *error, report)?
+            }
+            PlanError::Provider(provider::PlanError::Refused { method, refusal }) => {
                 let what = match refusal {
                     Refusal::InvalidSetting { name, reason } => format!("{name}: {reason}"),
                     Refusal::UnsuitableDataset(text) | Refusal::Unsupported(text) | Refusal::Other(text) => {
@@ -111,7 +116,7 @@ impl Judge<'_> {
                 };
                 self.findings.add(Rule::MethodRefuses, &format!("method {method}"), &what);
             }
-            PlanError::Lie { violations, .. } => {
+            PlanError::Provider(provider::PlanError::BrokenRules { violations, .. }) => {
                 for violation in &violations.list {
                     self.findings.add(Rule::PluginBreaksRules, &of_plugin, &violation.to_string());
                 }
@@ -121,7 +126,9 @@ impl Judge<'_> {
             | PlanError::Convert(_)
             | PlanError::Unconvertible { .. }
             | PlanError::OtherFormat { .. }
-            | PlanError::NotPreference { .. } => self.findings.add(Rule::DatasetInvalid, shown, &words),
+            | PlanError::Provider(provider::PlanError::NotPreference { .. }) => {
+                self.findings.add(Rule::DatasetInvalid, shown, &words)
+            }
             PlanError::Transforming { error, .. } => {
                 self.transforming(data, method, &words, *error, report)?;
             }

@@ -164,7 +164,6 @@ pub fn words(advice: &Advice) -> String {
              then name that file",
             shown(path)
         ),
-        Advice::FixRows { text } => format!("{text}; `tunesmith dataset convert --fix` does"),
         Advice::RepairRows => "--fix repairs what is safe".into(),
         Advice::DropInvalidRows => "--drop-invalid drops them; nothing was written".into(),
         Advice::OtherFormat => "choose another format with --to; nothing was written".into(),

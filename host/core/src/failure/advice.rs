@@ -115,8 +115,6 @@ pub enum Advice {
     ConvertDataset { path: Option<PathBuf>, to: Option<String> },
     /// Convert a dataset, which skips the rows that do not fit the format.
     SkipUnfitRows { path: PathBuf, to: String },
-    /// Fix rows, by hand as the text says, or by converting the dataset.
-    FixRows { text: String },
     /// Let the conversion repair what is safe.
     RepairRows,
     /// Drop rows that have errors.
@@ -194,11 +192,6 @@ impl Advice {
     /// Advice in words.
     pub fn text(text: impl Into<String>) -> Self {
         Self::Text { text: text.into() }
-    }
-
-    /// To fix rows by hand, as the text says, or by converting the dataset.
-    pub fn fix_rows(text: &str) -> Self {
-        Self::FixRows { text: text.to_owned() }
     }
 }
 

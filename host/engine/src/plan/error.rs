@@ -10,10 +10,7 @@ use tunesmith_core::failure::{Advice, Code, Failure};
 use tunesmith_core::text::{excerpt, quoted, visible};
 use tunesmith_dataset::{ConvertError, DatasetError, Format, Severity, TransformError, Verdict};
 use tunesmith_plugin_host::CallError;
-use tunesmith_provider::Violations;
-
-/// A refusal is a sentence or two; a plugin that says more is cut.
-const LONGEST_REFUSAL: usize = 600;
+use tunesmith_provider::plan::{self as provider, LONGEST_REFUSAL, report_to_author};
 
 /// At most this many errors of a dataset are in a message; a check of the dataset lists
 /// the rest.
@@ -57,20 +54,8 @@ pub enum PlanError {
         /// The file.
         path: PathBuf,
     },
-    /// The method wants preference pairs, which the dataset has not.
-    NotPreference {
-        /// The method.
-        method: String,
-    },
     /// Settings are wrong.
     Settings(Vec<SettingError>),
-    /// The base model's name cannot be used.
-    BaseModel {
-        /// The name.
-        name: String,
-        /// Why.
-        reason: String,
-    },
     /// The dataset cannot be read.
     Dataset(DatasetError),
     /// The dataset has errors.
@@ -93,24 +78,8 @@ pub enum PlanError {
         /// To what.
         to: Format,
     },
-    /// The plugin was stopped.
-    Call(Box<CallError>),
-    /// The method does not want the job.
-    Refused {
-        /// The method.
-        method: String,
-        /// Why.
-        refusal: Refusal,
-    },
-    /// What the plugin returned breaks the rules.
-    Lie {
-        /// The method.
-        method: String,
-        /// The SHA-256 of its file.
-        sha256: String,
-        /// The rules.
-        violations: Box<Violations>,
-    },
+    /// The provider has no plan for it.
+    Provider(provider::PlanError),
     /// The operator's policy does not allow it.
     Policy(Box<Breach>),
     /// The plan cannot be written as JSON.
@@ -137,11 +106,6 @@ impl fmt::Display for PlanError {
                     path.display()
                 )
             }
-            Self::NotPreference { method } => write!(
-                f,
-                "method {} wants the objective dpo, but the dataset's rows are no preference pairs",
-                visible(method)
-            ),
             Self::Settings(errors) => {
                 for (at, error) in errors.iter().enumerate() {
                     let line = if at == 0 { "" } else { "\n       " };
@@ -149,7 +113,6 @@ impl fmt::Display for PlanError {
                 }
                 Ok(())
             }
-            Self::BaseModel { name, reason } => write!(f, "baseModel {:?}: {reason}", visible(name)),
             Self::Dataset(error) => error.fmt(f),
             Self::DatasetErrors { path, verdict } => {
                 let count = verdict.errors();
@@ -176,29 +139,7 @@ impl fmt::Display for PlanError {
                 path.display(),
                 to.title()
             ),
-            Self::Call(error) => error.fmt(f),
-            Self::Refused { method, refusal } => {
-                write!(f, "method {method} does not take this job: ")?;
-                match refusal {
-                    Refusal::InvalidSetting { name, reason } => {
-                        write!(f, "{}: {}", visible(name), excerpt(reason, LONGEST_REFUSAL))
-                    }
-                    Refusal::UnsuitableDataset(text) | Refusal::Unsupported(text) | Refusal::Other(text) => {
-                        f.write_str(&excerpt(text, LONGEST_REFUSAL))
-                    }
-                }
-            }
-            Self::Lie { method, violations, .. } => {
-                write!(f, "plugin {method:?} returned a config that breaks the rules:")?;
-                for violation in &violations.list {
-                    write!(f, "\n         {violation}")?;
-                }
-                if violations.more > 0 {
-                    write!(f, "\n         and {} more", violations.more)
-                } else {
-                    Ok(())
-                }
-            }
+            Self::Provider(error) => error.fmt(f),
             Self::Policy(breach) => breach.fmt(f),
             Self::Encoding(error) => write!(f, "the plan cannot be written: {error}"),
         }
@@ -266,24 +207,11 @@ fn transform_advice(path: &Path, error: &TransformError<BatchError>) -> Vec<Advi
     }
 }
 
-fn report_to_author(sha256: Option<&str>) -> Advice {
-    let digest = sha256.map(|sha256| format!(" (sha256:{sha256})")).unwrap_or_default();
-    format!("nothing was done with it; tell the plugin's author{digest}").into()
-}
-
 impl std::error::Error for PlanError {}
 
-impl From<tunesmith_provider::plan::PlanError> for PlanError {
-    fn from(error: tunesmith_provider::plan::PlanError) -> Self {
-        use tunesmith_provider::plan::PlanError as Theirs;
-        match error {
-            Theirs::BaseModel { name, reason } => Self::BaseModel { name, reason },
-            Theirs::NotPreference { method } => Self::NotPreference { method },
-            Theirs::Dataset(error) => Self::Dataset(error),
-            Theirs::Call(error) => Self::Call(error),
-            Theirs::Refused { method, refusal } => Self::Refused { method, refusal },
-            Theirs::Lie { method, sha256, violations } => Self::Lie { method, sha256, violations },
-        }
+impl From<provider::PlanError> for PlanError {
+    fn from(error: provider::PlanError) -> Self {
+        Self::Provider(error)
     }
 }
 
@@ -297,17 +225,12 @@ impl PlanError {
             Self::NoCache => Code::CacheUnusable,
             Self::NoValidation | Self::Encoding(_) => Code::Internal,
             Self::OtherFormat { .. } => Code::ValidationMismatch,
-            Self::NotPreference { .. } => Code::NotPreferencePairs,
             Self::Settings(_) => Code::SettingInvalid,
-            Self::BaseModel { .. } => Code::BaseModelInvalid,
             Self::Dataset(error) => error.code(),
             Self::DatasetErrors { .. } => Code::DatasetInvalid,
             Self::Convert(error) => error.code(),
             Self::Unconvertible { .. } => Code::DatasetUnconvertible,
-            Self::Call(error) => error.code(),
-            Self::Refused { refusal: Refusal::Unsupported(_), .. } => Code::MethodUnsupported,
-            Self::Refused { .. } => Code::MethodRefused,
-            Self::Lie { .. } => Code::PluginBrokeRules,
+            Self::Provider(error) => error.code(),
             Self::Policy(breach) => breach.code(),
         }
     }
@@ -324,9 +247,6 @@ impl PlanError {
             Self::OtherFormat { path } => {
                 vec![Advice::ConvertDataset { path: Some(path.clone()), to: None }]
             }
-            Self::NotPreference { .. } => {
-                vec!["give rows with \"chosen\" and \"rejected\", or choose another method".into()]
-            }
             Self::Settings(errors) => errors
                 .iter()
                 .filter_map(|error| Some(format!("{}: {}", error.name, error.hint.as_ref()?).into()))
@@ -342,12 +262,9 @@ impl PlanError {
             Self::Unconvertible { path, to, .. } => {
                 vec![Advice::SkipUnfitRows { path: path.clone(), to: to.name().to_owned() }]
             }
-            Self::Call(error) => error.advice().into_iter().collect(),
-            Self::Lie { sha256, .. } => vec![report_to_author(Some(sha256))],
+            Self::Provider(error) => error.advice().into_iter().collect(),
             Self::Policy(breach) => vec![breach.advice()],
-            Self::NoValidation | Self::BaseModel { .. } | Self::Refused { .. } | Self::Encoding(_) => {
-                Vec::new()
-            }
+            Self::NoValidation | Self::Encoding(_) => Vec::new(),
         }
     }
 }

@@ -21,7 +21,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tunesmith_core::ProviderId;
-use tunesmith_core::contract::{JobSetting, Level, Note, Value};
+use tunesmith_core::contract::{JobSetting, Note, Value};
 use tunesmith_core::digest::Digest;
 use tunesmith_core::time::Date;
 use tunesmith_dataset::{Counting, Rules, Verdict};
@@ -29,7 +29,7 @@ use tunesmith_plugin_host::{Measured, Plugin, Receipt, Tier};
 pub use tunesmith_provider::local::plan::LocalPlan;
 pub use tunesmith_provider::ollama::plan::{ModelfileArtifact, OllamaPlan};
 pub use tunesmith_provider::openai::plan::{OpenAiPlan, TrainingFile};
-use tunesmith_provider::plan::Part;
+use tunesmith_provider::plan::{self as provider_plan, Part};
 pub use tunesmith_provider::plan::{PreparedFile, Uploads};
 use tunesmith_provider::prices::PriceTable;
 pub use tunesmith_provider::provider_plan::ProviderPlan;
@@ -268,7 +268,10 @@ pub fn plan(spec: &Spec, dataset_path: &Path, context: Context<'_>) -> Result<Pl
     let transform = prepare::transforming(spec, context)?;
     // Before the dataset is read, which may take a while.
     let named = provider.base_model(&spec.base_model);
-    named.map_err(|fault| PlanError::BaseModel { name: spec.base_model.clone(), reason: fault.reason })?;
+    named.map_err(|fault| provider_plan::PlanError::BaseModel {
+        name: spec.base_model.clone(),
+        reason: fault.reason,
+    })?;
     obey::file(context, dataset_path)?;
     if let Some(path) = context.validation {
         obey::file(context, path)?;
@@ -404,9 +407,4 @@ fn dataset_warnings(verdict: &Verdict) -> Vec<Warning> {
         warnings.push(Warning::new(WarningCode::Dataset, message));
     }
     warnings
-}
-
-/// Notes as plain text lines, informational ones first.
-pub fn note_lines(notes: &[Note]) -> impl Iterator<Item = (&Level, &str)> {
-    notes.iter().map(|note| (&note.level, note.text.as_str()))
 }

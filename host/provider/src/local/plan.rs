@@ -29,7 +29,8 @@ pub fn plan(part: Part<'_>) -> Result<Made<LocalPlan>, PlanError> {
     let plugin = part.plugin;
     let view = std::sync::Arc::clone(part.view);
     let (config, notes, receipt) = part.answer(plugin.training(part.job, view))?;
-    let recipe = local::check(&config, &part.job.settings).map_err(|violations| part.lie(violations))?;
+    let recipe =
+        local::check(&config, &part.job.settings).map_err(|violations| part.broken_rules(violations))?;
     let load = Load::of(&recipe, part.view.overview().longest_row_tokens);
     let (estimate, no_estimate) = match local::estimate(&recipe, part.base_model, load) {
         Ok(estimate) => (Some(estimate), None),

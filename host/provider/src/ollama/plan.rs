@@ -47,8 +47,8 @@ pub fn plan(part: Part<'_>) -> Result<Made<OllamaPlan>, PlanError> {
     let view = std::sync::Arc::clone(part.view);
     let (config, notes, receipt) = part.answer(plugin.ollama(part.job, view))?;
     let row = |id: u32| part.ready.dataset.example(id).ok().flatten();
-    let baked =
-        ollama::check(&config, &part.job.settings, &row).map_err(|violations| part.lie(violations))?;
+    let baked = ollama::check(&config, &part.job.settings, &row)
+        .map_err(|violations| part.broken_rules(violations))?;
     let name = names::destination(part.name, plugin.id(), &base);
     let request = CreateRequest::new(name, base, &baked).map_err(|fault| PlanError::BaseModel {
         name: part.base_model.to_owned(),

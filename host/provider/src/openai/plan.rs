@@ -80,7 +80,8 @@ pub fn plan(part: Part<'_>) -> Result<Made<OpenAiPlan>, PlanError> {
     } else if config.objective == Objective::Dpo.as_str() {
         return Err(PlanError::NotPreference { method: plugin.id().to_owned() });
     }
-    let tuning = openai::check(&config, &part.job.settings).map_err(|violations| part.lie(violations))?;
+    let tuning =
+        openai::check(&config, &part.job.settings).map_err(|violations| part.broken_rules(violations))?;
     let tokenizer = models::tokenizer(model).tokenizer;
     let limit = models::lookup(model).map(|known| known.most_example_tokens);
     let billed = dataset.billed(tokenizer, limit).map_err(PlanError::Dataset)?;
