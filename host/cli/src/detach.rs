@@ -39,7 +39,7 @@ pub(crate) async fn hand_over(
             Code::Failed,
             format!("the background runner of job {} cannot be started: {error}", job.id),
         )
-        .advise(format!("tunesmith jobs resume {} carries on with it here", job.id))
+        .advise(format!("`tunesmith jobs resume {}` runs it in this terminal", job.id))
     };
     let folder = path.parent().unwrap_or(&path);
     tunesmith_core::fs::create_private(folder).map_err(failed)?;

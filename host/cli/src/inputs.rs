@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tunesmith_core::ProviderId;
 use tunesmith_core::failure::Failure;
-use tunesmith_core::time::{Date, today};
+use tunesmith_core::time::{Date, parse_date, today};
 use tunesmith_dataset::Progress;
 use tunesmith_engine::spec::{MAX_NAME_CHARS, Overrides};
 use tunesmith_engine::workbench::{LockUse, PlanOptions, price_table};
@@ -35,7 +35,7 @@ pub struct PlanArgs {
     pub prices: Option<PathBuf>,
 
     /// The day of planning, which decides the notes on closing dates
-    #[arg(long, value_name = "YYYY-MM-DD", hide = true)]
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = parse_date, hide = true)]
     today: Option<Date>,
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use tunesmith_core::digest::Digest;
 use tunesmith_core::failure::Code;
 use tunesmith_core::text::quoted;
-use tunesmith_core::time::Date;
+use tunesmith_core::time::{Date, deserialize_date};
 
 /// The table that comes with tunesmith.
 pub const BUILT_IN: &str = include_str!("prices.json");
@@ -74,6 +74,7 @@ impl PriceTableError {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Form {
+    #[serde(deserialize_with = "deserialize_date")]
     as_of: Date,
     source: String,
     currency: String,

@@ -29,9 +29,8 @@
 mod backend;
 mod clock;
 #[cfg(any(test, feature = "conformance"))]
-#[allow(clippy::unwrap_used, missing_docs, reason = "a suite of tests: a panic is how one fails")]
+#[allow(clippy::unwrap_used, reason = "a suite of tests: a panic is how one fails")]
 pub mod conformance;
-#[allow(missing_docs, reason = "most fields say what they are; the others have a comment")]
 mod ledger;
 mod redact;
 mod sqlite;

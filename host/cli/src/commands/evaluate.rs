@@ -1,7 +1,7 @@
 //! `tunesmith evaluate`: vets an untrusted job before anyone runs it.
 
 use crate::view::evaluate as text;
-use tunesmith_core::time::{Date, today};
+use tunesmith_core::time::{Date, parse_date, today};
 
 use crate::registry::{self, event_text};
 use crate::view::advice;
@@ -49,7 +49,7 @@ pub struct Args {
     pub json: bool,
 
     /// The day, which decides the notes on closing dates
-    #[arg(long, value_name = "YYYY-MM-DD", hide = true)]
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = parse_date, hide = true)]
     today: Option<Date>,
 }
 

@@ -236,10 +236,10 @@ impl Display {
         }
         let name = visible(&one.job.name);
         let text = match error {
-            Some(error) => format!("{id} ({name}), left by another process: {error}"),
-            // It goes on by itself: nothing that was in doubt.
+            Some(error) => format!("could not recover job {id} ({name}) from an interrupted run: {error}"),
+            // It goes on at its service: nothing was in doubt.
             None if one.job.state == state => return,
-            None => format!("{id} ({name}), left by another process, was looked after: it is {state}"),
+            None => format!("recovered job {id} ({name}) from an interrupted run: {state}"),
         };
         self.line(&format!("{FAINT}{text}{FAINT:#}"));
     }

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 
 /// What to do next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "a variant says what its fields are")]
 #[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum Advice {
     /// In words. Names no command, flag or variable of a front end.

@@ -361,9 +361,7 @@ impl Command<'_> {
                     self.display.recovered(&one, output);
                 }
             }
-            Ok(Ok(Err(error))) => {
-                output.warning(&format!("the jobs of other processes were not looked after: {error}"))
-            }
+            Ok(Ok(Err(error))) => output.warning(&format!("could not look for interrupted jobs: {error}")),
             // It took too long, or was stopped: the next command goes on with it.
             Ok(Err(_)) | Err(_) => {}
         }
